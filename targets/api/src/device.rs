@@ -1,0 +1,170 @@
+//! The run-time half: devices, programs and executors.
+
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Weights as the artifact holds them; shared by all executors of a program.
+pub type WeightBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// What a device must offer to run one variant of the code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariantInfo {
+    /// The device family, such as `cpu`.
+    pub device: String,
+    /// The architecture, such as `x86_64`.
+    pub arch: String,
+    /// The name of the variant, such as `x86-64-v3`.
+    pub name: String,
+    /// Features that must all be present, as the device family names them.
+    pub features: Vec<String>,
+}
+
+/// Something that runs compiled kernels.
+pub trait Device: Send + Sync {
+    /// The name for reports, such as `cpu`.
+    fn name(&self) -> &str;
+
+    /// The position of the fastest variant that this device can run, or `None`.
+    fn select(&self, variants: &[VariantInfo]) -> Option<usize>;
+
+    /// Makes the code of a variant that [`Device::select`] chose ready to run.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidCode`] when the bytes are not what the target's other half writes.
+    fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError>;
+}
+
+/// Loaded code.
+pub trait Program: Send + Sync {
+    /// The number of kernels.
+    fn kernel_count(&self) -> usize;
+
+    /// A new executor with its own working memory. `threads` = 0 lets the device decide.
+    fn executor(self: Arc<Self>, threads: usize) -> Result<Box<dyn Executor>, DeviceError>;
+}
+
+/// Which memory a buffer lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// The weights of the artifact; read only.
+    Weights,
+    /// The executor's working memory.
+    Arena,
+    /// An input tensor of the run, by position; read only.
+    Input(u32),
+    /// An output tensor of the run, by position.
+    Output(u32),
+    /// A state tensor, which lives as long as the executor, by position.
+    State(u32),
+}
+
+/// One buffer argument of a dispatch, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferRef {
+    /// The memory it lies in.
+    pub region: Region,
+    /// The first byte.
+    pub offset: u64,
+    /// The number of bytes.
+    pub bytes: u64,
+}
+
+/// One run of a kernel over a grid of work items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The position of the kernel in the program.
+    pub kernel: u32,
+    /// The kernel's arguments in order.
+    pub buffers: Vec<BufferRef>,
+    /// The values of the kernel's symbols in order.
+    pub symbols: Vec<i64>,
+    /// The number of work items.
+    pub grid: u64,
+}
+
+/// All that a run needs to know for one choice of shapes.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    /// Bytes of working memory.
+    pub arena_bytes: u64,
+    /// Bytes of each state tensor; states keep their contents as long as their size stays.
+    pub state_bytes: Vec<u64>,
+    /// Bytes of each input tensor.
+    pub input_bytes: Vec<u64>,
+    /// Bytes of each output tensor.
+    pub output_bytes: Vec<u64>,
+    /// The dispatches in order; each sees the results of those before it.
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// The tensors of one run: host memory, aligned to the element type.
+pub struct Io<'a> {
+    /// The inputs, in the order of the entry point.
+    pub inputs: &'a [&'a [u8]],
+    /// The outputs, in the order of the entry point.
+    pub outputs: &'a mut [&'a mut [u8]],
+}
+
+/// Working memory and threads of one session.
+pub trait Executor: Send {
+    /// Checks every buffer reference against the sizes given and allocates what is missing.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidPlan`] when a dispatch names a kernel or memory that does not exist.
+    fn prepare(&mut self, prepared: Prepared) -> Result<(), DeviceError>;
+
+    /// Runs the dispatches that were prepared last. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidPlan`] when the tensors do not have the prepared sizes.
+    fn run(&mut self, io: &mut Io<'_>) -> Result<(), DeviceError>;
+
+    /// As [`Executor::run`], and adds the seconds that each dispatch took to `seconds`, one entry per dispatch.
+    fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError>;
+
+    /// The contents of a state tensor, by position.
+    fn state(&mut self, index: usize) -> Option<&mut [u8]>;
+}
+
+/// Why a device refuses or fails.
+#[derive(Debug, Error)]
+pub enum DeviceError {
+    /// The code bytes are damaged or of another format.
+    #[error("the {device} code is invalid: {problem}")]
+    InvalidCode {
+        /// The device.
+        device: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A dispatch does not fit the program or the memory.
+    #[error("the execution plan is invalid: {problem}")]
+    InvalidPlan {
+        /// What is wrong.
+        problem: String,
+    },
+    /// The machine cannot do what is asked.
+    #[error("the {device} device does not support {what}")]
+    Unsupported {
+        /// The device.
+        device: String,
+        /// What is missing.
+        what: String,
+    },
+    /// Memory or threads could not be had.
+    #[error("out of {resource}: {problem}")]
+    LimitExceeded {
+        /// Which resource.
+        resource: &'static str,
+        /// The request and the answer.
+        problem: String,
+    },
+    /// The device stopped answering.
+    #[error("the {device} device was lost: {problem}")]
+    Lost {
+        /// The device.
+        device: String,
+        /// The answer it gave last.
+        problem: String,
+    },
+}

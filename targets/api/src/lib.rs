@@ -1,0 +1,15 @@
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+//! The interface between lostwax and the machines it runs on.
+//!
+//! A **target** turns kernels into code when a model is compiled; a **device** runs that code where the model is used. They
+//! meet only in the code bytes of a variant, whose format belongs to the pair. A target is described to the scheduler by data
+//! ([`Caps`]), never by its name.
+
+mod device;
+#[cfg(feature = "compile")]
+mod target;
+
+pub use device::{BufferRef, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Region, VariantInfo, WeightBytes};
+#[cfg(feature = "compile")]
+pub use target::{Caps, EmitError, EmitOptions, Emitted, Target, Variant};

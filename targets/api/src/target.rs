@@ -1,0 +1,108 @@
+//! The compile-time half: targets and what the scheduler must know of them.
+
+use crate::device::VariantInfo;
+use lostwax_ir::kernel::Kernel;
+use thiserror::Error;
+
+/// What a machine offers, as far as schedules depend on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caps {
+    /// Bytes of one vector register.
+    pub vector_bytes: u32,
+    /// Vector registers that a kernel may use.
+    pub vector_registers: u32,
+    /// Whether a multiply-add is one instruction.
+    pub fused_multiply_add: bool,
+    /// Whether a multiply-add can take a broadcast memory operand at no extra cost.
+    pub broadcast_operand: bool,
+    /// Bytes of first-level data cache per core.
+    pub l1_bytes: u64,
+    /// Bytes of second-level cache per core.
+    pub l2_bytes: u64,
+    /// Bytes of the last cache level that one core can count on.
+    pub l3_bytes: u64,
+    /// Work items that should at least exist for the machine to be busy.
+    pub parallelism: u32,
+    /// Peak f32 multiply-add throughput of one core, in operations (2 per multiply-add) per nanosecond.
+    pub flops_per_ns: f64,
+    /// Memory bandwidth of one core, in bytes per nanosecond.
+    pub bytes_per_ns: f64,
+    /// Cost of one dispatch, in nanoseconds.
+    pub dispatch_ns: f64,
+}
+
+/// One form in which a target can write code, such as one instruction-set level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// What the device must offer.
+    pub info: VariantInfo,
+    /// What the scheduler must know.
+    pub caps: Caps,
+}
+
+/// Settings of one emission.
+#[derive(Clone, Debug, Default)]
+pub struct EmitOptions {
+    /// Keeps the assembly text of each kernel in [`Emitted::listing`].
+    pub listing: bool,
+}
+
+/// The code of one variant.
+#[derive(Clone, Debug, Default)]
+pub struct Emitted {
+    /// The bytes for [`crate::Device::load`].
+    pub code: Vec<u8>,
+    /// Assembly or source text, if asked for.
+    pub listing: Option<String>,
+}
+
+/// Turns kernels into code.
+pub trait Target: Send + Sync {
+    /// The name that users select it by.
+    fn name(&self) -> &'static str;
+
+    /// One line for lists.
+    fn doc(&self) -> &'static str;
+
+    /// The variants that a specification names. The specification is what follows `NAME:` on the command line: for the CPU
+    /// target empty for the host's architecture, or an architecture such as `aarch64`.
+    ///
+    /// # Errors
+    /// [`EmitError::Unsupported`] lists what would be understood.
+    fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError>;
+
+    /// Writes the code of all kernels for one variant; kernel `i` of the program is `kernels[i]`. Deterministic.
+    ///
+    /// # Errors
+    /// [`EmitError`] naming the kernel.
+    fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError>;
+}
+
+/// Why a target cannot write code.
+#[derive(Debug, Error)]
+pub enum EmitError {
+    /// The kernel breaks a rule of kernel IR.
+    #[error("kernel `{kernel}` is invalid: {problem}")]
+    Invalid {
+        /// The kernel.
+        kernel: String,
+        /// The broken rule.
+        problem: String,
+    },
+    /// The target cannot do what is asked.
+    #[error("the {target} target does not support {what}")]
+    Unsupported {
+        /// The target.
+        target: String,
+        /// What is missing and what there is instead.
+        what: String,
+    },
+    /// A code generator or linker below us failed.
+    #[error("the {target} code generator failed: {problem}")]
+    Generator {
+        /// The target.
+        target: String,
+        /// Its message.
+        problem: String,
+    },
+}
