@@ -1,7 +1,17 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
-//! lostwax intermediate representations.
+//! The intermediate representations of lostwax.
+//!
+//! A model is a [`graph::Graph`] of tensor operations ([`ops`]): typed nodes in SSA form whose shapes are symbolic
+//! ([`dim::Dim`]). Each op lowers to a [`compute::Compute`], which says what each output element is; fusion combines
+//! computes, and a schedule turns one into a [`kernel::Kernel`], the only thing a target sees.
+
+pub mod attrs;
+pub mod compute;
 pub mod dim;
+pub mod graph;
 pub mod kernel;
+pub mod ops;
 pub mod scalar;
+pub mod tensor;
 pub mod types;

@@ -1,0 +1,162 @@
+//! The definition of a kernel before it is scheduled: what each output element is, as a function of its position.
+//!
+//! Each tensor op lowers to one [`Compute`]. Fusion inlines one compute into another by substituting coordinates; a schedule
+//! turns the result into a [`crate::kernel::Kernel`]. Neither knows any op.
+
+use crate::dim::{Dim, Symbol};
+use crate::kernel::Cond;
+use crate::scalar::{BinaryOp, ReduceOp, UnaryOp};
+use crate::types::{DType, TensorType};
+
+/// The position of a step in its [`Body`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepId(pub u32);
+
+/// One scalar computation; operands are earlier steps of the same body.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Element `coords` of input `input` where `valid` holds; `otherwise` (a constant step) elsewhere.
+    Load {
+        /// The position of the input.
+        input: u32,
+        /// One coordinate per dimension of the input, over axes and dynamic symbols.
+        coords: Vec<Dim>,
+        /// Where the element exists.
+        valid: Cond,
+        /// The bits of the `f64` value (float types) or the integer value used where it does not.
+        otherwise: u64,
+    },
+    /// A floating-point constant by the bits of its `f64` value.
+    Float(DType, u64),
+    /// An integer or bool constant.
+    Int(DType, i64),
+    /// An integer expression over axes and model symbols as a value.
+    Index(Dim, DType),
+    /// Makes an integer step available to coordinates of later steps as `symbol`; its value is that integer.
+    Dynamic(Symbol, StepId),
+    /// An operation on one value.
+    Unary(UnaryOp, StepId),
+    /// An operation on two values of one type.
+    Binary(BinaryOp, StepId, StepId),
+    /// The second where the first (a bool) is true, else the third.
+    Select(StepId, StepId, StepId),
+    /// The first where the condition holds, else the second.
+    SelectIf(Cond, StepId, StepId),
+    /// A conversion, as in [`crate::kernel::Scalar::Cast`].
+    Cast(DType, StepId),
+    /// The result of the reduction; only in the epilogue.
+    Reduced,
+}
+
+/// Scalar steps in SSA form; the last one is the result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Body {
+    /// The steps in order.
+    pub steps: Vec<Step>,
+}
+
+impl Body {
+    /// Appends a step.
+    pub fn push(&mut self, step: Step) -> StepId {
+        self.steps.push(step);
+        StepId(self.steps.len() as u32 - 1)
+    }
+
+    /// Appends an unconditional load.
+    pub fn load(&mut self, input: u32, coords: Vec<Dim>) -> StepId {
+        self.push(Step::Load { input, coords, valid: Cond::default(), otherwise: 0 })
+    }
+
+    /// Appends a floating-point constant.
+    pub fn float(&mut self, dtype: DType, value: f64) -> StepId {
+        self.push(Step::Float(dtype, value.to_bits()))
+    }
+
+    /// Appends an operation on one value.
+    pub fn unary(&mut self, op: UnaryOp, x: StepId) -> StepId {
+        self.push(Step::Unary(op, x))
+    }
+
+    /// Appends an operation on two values.
+    pub fn binary(&mut self, op: BinaryOp, x: StepId, y: StepId) -> StepId {
+        self.push(Step::Binary(op, x, y))
+    }
+
+    /// The last step, if there is one.
+    pub fn result(&self) -> Option<StepId> {
+        self.steps.len().checked_sub(1).map(|last| StepId(last as u32))
+    }
+}
+
+/// A loop of the iteration space: a symbol in `0..extent`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Axis {
+    /// The loop variable.
+    pub symbol: Symbol,
+    /// The number of iterations.
+    pub extent: Dim,
+}
+
+impl Axis {
+    /// An axis with a fresh symbol of that name. Names must be unique within one compute; see [`axes`].
+    pub fn new(name: impl Into<String>, extent: &Dim) -> Self {
+        Self { symbol: Symbol::index(name, extent), extent: extent.clone() }
+    }
+
+    /// The loop variable as a dim.
+    pub fn dim(&self) -> Dim {
+        Dim::symbol(&self.symbol)
+    }
+}
+
+/// Axes `%o0, %o1, ..` for the dims of an output.
+pub fn axes(prefix: &str, dims: &[Dim]) -> Vec<Axis> {
+    dims.iter().enumerate().map(|(position, dim)| Axis::new(format!("%{prefix}{position}"), dim)).collect()
+}
+
+/// A reduction over further axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduction {
+    /// How values combine.
+    pub op: ReduceOp,
+    /// The type in which they combine.
+    pub dtype: DType,
+    /// The axes that are reduced, outermost first.
+    pub axes: Vec<Axis>,
+    /// The value at one point of output and reduction axes.
+    pub value: Body,
+}
+
+/// What each element of an output is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Compute {
+    /// The types of the inputs that loads refer to.
+    pub inputs: Vec<TensorType>,
+    /// The type of the output.
+    pub output: TensorType,
+    /// The iteration space of the output.
+    pub axes: Vec<Axis>,
+    /// The output coordinates as functions of the axes: a bijection between iteration points and elements.
+    pub coords: Vec<Dim>,
+    /// The reduction, if there is one.
+    pub reduction: Option<Reduction>,
+    /// The value of the element; may use [`Step::Reduced`] if there is a reduction.
+    pub result: Body,
+}
+
+impl Compute {
+    /// A compute without reduction over the plain axes of the output; `fill` writes its body.
+    pub fn map(inputs: &[&TensorType], output: &TensorType, fill: impl FnOnce(&mut Body, &[Dim])) -> Self {
+        let axes = axes("o", &output.dims);
+        let coords: Vec<Dim> = axes.iter().map(Axis::dim).collect();
+        let mut result = Body::default();
+        fill(&mut result, &coords);
+        Self { inputs: inputs.iter().map(|ty| (*ty).clone()).collect(), output: output.clone(), axes, coords, reduction: None, result }
+    }
+}
+
+/// The coordinates at which an operand of type `ty` is read for the output coordinates `coords`: dims of size 1 are
+/// broadcast.
+pub fn broadcast_coords(ty: &TensorType, coords: &[Dim]) -> Vec<Dim> {
+    ty.dims.iter().zip(coords).map(|(dim, coord)| if dim.is(1) { 0.into() } else { coord.clone() }).collect()
+}

@@ -1,0 +1,15 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::BinaryOp;
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "add",
+    doc: "`x + y`; integers wrap.",
+    operands: Operands::Fixed(&["x", "y"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: true,
+    tolerance: Tolerance::Rounding,
+    infer: |operands, _| families::infer_elementwise(Op::Add, operands),
+    eval: |operands, _, output| families::eval_f64(operands, output, |v| v[0] + v[1]),
+    lower: |operands, _, output| families::lower_binary(BinaryOp::Add, operands, output),
+};

@@ -1,0 +1,52 @@
+use super::{AttrSpec, Class, Op, OpDef, Operands, Tolerance, families, invalid};
+use crate::attrs::{AttrKind, Attrs};
+use crate::compute::Compute;
+use crate::dim::Dim;
+use crate::graph::TypeError;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "transpose",
+    doc: "Axis `i` of the result is axis `perm[i]` of `x`.",
+    operands: Operands::Fixed(&["x"]),
+    attrs: &[AttrSpec { name: "perm", kind: AttrKind::Ints, doc: "a permutation of the axes" }],
+    class: Class::Movement,
+    commutative: false,
+    tolerance: Tolerance::Exact,
+    infer,
+    eval,
+    lower,
+};
+
+fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
+    let (x, perm) = (operands[0], attrs.ints("perm"));
+    let mut sorted = perm.to_vec();
+    sorted.sort_unstable();
+    if sorted.len() != x.rank() || sorted.iter().enumerate().any(|(i, axis)| *axis != i as i64) {
+        return Err(invalid(Op::Transpose, format!("{perm:?} is not a permutation of {} axes", x.rank())));
+    }
+    Ok(TensorType { dtype: x.dtype, dims: perm.iter().map(|axis| x.dims[*axis as usize].clone()).collect() })
+}
+
+fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
+    let (x, perm) = (operands[0], attrs.ints("perm"));
+    let mut index = vec![0; perm.len()];
+    families::eval_move(x, output, |out| {
+        for (axis, position) in perm.iter().zip(out) {
+            index[*axis as usize] = *position;
+        }
+        Some(families::offset(x.shape(), &index))
+    })
+}
+
+fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option<Compute> {
+    let perm = attrs.ints("perm");
+    Some(Compute::map(operands, output, |body, coords| {
+        let mut source = vec![Dim::default(); perm.len()];
+        for (axis, coord) in perm.iter().zip(coords) {
+            source[*axis as usize] = coord.clone();
+        }
+        body.load(0, source);
+    }))
+}
