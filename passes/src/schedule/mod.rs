@@ -1,0 +1,84 @@
+//! Schedules: from what a kernel computes to the loops, registers and vectors that compute it.
+//!
+//! The form of the loop nest decides the schedule, never the op it came from:
+//! sums of products with a column dimension of their own become register-blocked [`contraction`]s, reductions whose output is
+//! contiguous run as [`window`]s with one lane per output element, reductions over contiguous memory run as [`rows`] with one
+//! lane per reduced element, and everything without a reduction is a [`map`].
+
+mod build;
+mod contraction;
+mod map;
+mod nest;
+mod reduce;
+mod representative;
+mod rows;
+mod symbols;
+mod window;
+
+pub use contraction::{is_contraction, wants_unpadded};
+pub use nest::{Nest, View, map_dims};
+pub use representative::representative;
+
+use lostwax_ir::compute::{Axis, Compute};
+use lostwax_ir::dim::Dim;
+use lostwax_ir::kernel::{BufferDecl, Kernel};
+use lostwax_target_api::Caps;
+
+/// A rearrangement of a constant input: element `i` of the new constant, over `loops` in row-major order, is element
+/// `index` of the old one where `valid` holds, and 0 elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// The input that is replaced.
+    pub input: usize,
+    /// The loops over the new constant, outermost first.
+    pub loops: Vec<Axis>,
+    /// The element of the old constant.
+    pub index: Dim,
+    /// Where the old constant has an element: where this is at least 0.
+    pub valid: Dim,
+}
+
+/// A scheduled kernel.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The kernel; its arguments are the inputs and then the output.
+    pub kernel: Kernel,
+    /// Constants that must be rearranged for it.
+    pub packing: Vec<Packing>,
+}
+
+/// What a schedule may assume about one input.
+#[derive(Clone, Debug)]
+pub struct Argument {
+    /// Where its elements lie.
+    pub view: View,
+    /// Whether it is a constant that may be rearranged at compile time.
+    pub constant: bool,
+}
+
+/// Schedules `compute` for a machine. Inputs and output are addressed as given.
+pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &View, caps: &Caps) -> Scheduled {
+    let views: Vec<View> = inputs.iter().map(|input| input.view.clone()).collect();
+    let nest = Nest::new(compute, &views, output);
+    let buffers = buffers(compute);
+    if let Some(plan) = contraction::analyze(&nest, inputs) {
+        return contraction::schedule(name, &nest, &plan, inputs, buffers, caps);
+    }
+    let kernel = match &nest.reduction {
+        None => map::schedule(name, &nest, buffers, caps),
+        Some(reduction) => window::schedule(name, &nest, reduction, buffers.clone(), caps)
+            .unwrap_or_else(|| rows::schedule(name, &nest, reduction, buffers, caps)),
+    };
+    Scheduled { kernel, packing: Vec::new() }
+}
+
+fn buffers(compute: &Compute) -> Vec<BufferDecl> {
+    let mut buffers: Vec<BufferDecl> = compute
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(position, ty)| BufferDecl { name: format!("in{position}"), dtype: ty.dtype, writable: false })
+        .collect();
+    buffers.push(BufferDecl { name: "out".to_string(), dtype: compute.output.dtype, writable: true });
+    buffers
+}

@@ -1,0 +1,129 @@
+//! Reductions over contiguous memory: one lane per reduced element, one output element at a time.
+
+use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten};
+use super::nest::{Nest, NestReduction};
+use super::reduce::{accumulate, identity};
+use super::representative;
+use lostwax_ir::compute::Axis;
+use lostwax_ir::dim::{Dim, product};
+use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_target_api::Caps;
+
+/// Reduced elements that one work item should at least read.
+const ITEM_ELEMENTS: i64 = 16 * 1024;
+
+/// Builds the kernel.
+pub(super) fn schedule(name: &str, nest: &Nest, reduction: &NestReduction, buffers: Vec<BufferDecl>, caps: &Caps) -> Kernel {
+    let mut builder = KernelBuilder::new(buffers);
+    let emitter = Emitter::new(&mut builder, nest, reduction, caps);
+    let count = product(nest.axes.iter().map(|axis| &axis.extent));
+    let grid = count.ceil_div(emitter.block);
+    let item = builder.symbol("item", &grid);
+    let first = Dim::symbol(&item) * emitter.block.into();
+    let step = builder.symbol("row", &emitter.block.into());
+    let body = emitter.row(&mut builder, &(first.clone() + Dim::symbol(&step)));
+    let rows = (count - first).minimum(emitter.block);
+    let body = vec![for_loop(&step, rows, LoopKind::Serial, body)];
+    builder.finish(name, item, grid, body)
+}
+
+struct Emitter<'a> {
+    nest: &'a Nest,
+    reduction: &'a NestReduction,
+    partial: LocalId,
+    total: LocalId,
+    lanes: i64,
+    /// Output elements per work item.
+    block: i64,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(builder: &mut KernelBuilder, nest: &'a Nest, reduction: &'a NestReduction, caps: &Caps) -> Self {
+        let wide = i64::from(caps.vector_bytes) * 4 / reduction.dtype.size() as i64;
+        let inner = reduction.axes.last().map_or(1, |axis| representative(&axis.extent)).max(1);
+        let lanes = wide.min(64).min((inner as u64).next_power_of_two() as i64).max(1);
+        let work: i64 = reduction.axes.iter().map(|axis| representative(&axis.extent)).product();
+        let partial = builder.local("partial", reduction.dtype, lanes as u32);
+        let total = builder.local("total", reduction.dtype, 1);
+        Self { nest, reduction, partial, total, lanes, block: (ITEM_ELEMENTS / work.max(1)).max(1) }
+    }
+
+    fn row(&self, builder: &mut KernelBuilder, flat: &Dim) -> Block {
+        let extents: Vec<Dim> = self.nest.axes.iter().map(|axis| axis.extent.clone()).collect();
+        let coords = unflatten(flat, &extents);
+        let mut context =
+            self.nest.axes.iter().zip(coords).fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at));
+        let mut block = self.clear(builder);
+        block.extend(self.reduce(builder, context.clone(), &self.reduction.axes));
+        block.extend(self.combine_lanes(builder));
+        context.reduced = Some(builder.define(&mut block, Scalar::Load(self.total())));
+        let value = builder.expand(&mut block, &self.nest.result, &context);
+        let output = BufferId(builder.buffers.len() as u32 - 1);
+        block.push(Stmt::Store { place: Place::Buffer(output, context.dim(&self.nest.index)), value });
+        block
+    }
+
+    fn total(&self) -> Place {
+        Place::Local(self.total, Dim::default())
+    }
+
+    fn identity(&self) -> Operand {
+        identity(self.reduction.op, self.reduction.dtype)
+    }
+
+    fn clear(&self, builder: &mut KernelBuilder) -> Block {
+        let lane = builder.symbol("lane", &self.lanes.into());
+        let store = Stmt::Store { place: Place::Local(self.partial, Dim::symbol(&lane)), value: self.identity() };
+        vec![for_loop(&lane, self.lanes, ALL_LANES, vec![store])]
+    }
+
+    fn reduce<'c>(&'c self, builder: &mut KernelBuilder, context: Context<'c>, axes: &'c [Axis]) -> Block {
+        match axes {
+            [] => self.vector(builder, &context, None, ALL_LANES),
+            [last] => self.vectors(builder, &context, last),
+            [axis, rest @ ..] => {
+                let symbol = builder.symbol("r", &axis.extent);
+                let body = self.reduce(builder, context.bind(&axis.symbol, Dim::symbol(&symbol)), rest);
+                vec![for_loop(&symbol, axis.extent.clone(), LoopKind::Serial, body)]
+            }
+        }
+    }
+
+    fn vectors(&self, builder: &mut KernelBuilder, context: &Context<'_>, axis: &Axis) -> Block {
+        let whole = axis.extent.floor_div(self.lanes);
+        let step = builder.symbol("v", &whole);
+        let body = self.vector(builder, context, Some((axis, Dim::symbol(&step) * self.lanes.into())), ALL_LANES);
+        let mut block = vec![for_loop(&step, whole.clone(), LoopKind::Serial, body)];
+        if !axis.extent.is_multiple_of(self.lanes) {
+            let start = whole * self.lanes.into();
+            let active = Some(axis.extent.clone() - start.clone());
+            block.extend(self.vector(builder, context, Some((axis, start)), LoopKind::Vector { active }));
+        }
+        block
+    }
+
+    /// One vector of the innermost loop; without one, a single lane.
+    fn vector(&self, builder: &mut KernelBuilder, context: &Context<'_>, at: Option<(&Axis, Dim)>, kind: LoopKind) -> Block {
+        let lane = builder.symbol("lane", &self.lanes.into());
+        let mut context = context.clone();
+        if let Some((axis, start)) = &at {
+            context = context.bind(&axis.symbol, start.clone() + Dim::symbol(&lane));
+        }
+        let mut body = Vec::new();
+        accumulate(builder, &mut body, self.reduction, &context, &Place::Local(self.partial, Dim::symbol(&lane)));
+        vec![for_loop(&lane, self.lanes, kind, body)]
+    }
+
+    fn combine_lanes(&self, builder: &mut KernelBuilder) -> Block {
+        let lane = builder.symbol("lane", &self.lanes.into());
+        let mut body = Vec::new();
+        let old = builder.define(&mut body, Scalar::Load(self.total()));
+        let part = builder.define(&mut body, Scalar::Load(Place::Local(self.partial, Dim::symbol(&lane))));
+        let value = builder.define(&mut body, Scalar::Binary(self.reduction.op.combine(), old, part));
+        body.push(Stmt::Store { place: self.total(), value });
+        vec![
+            Stmt::Store { place: self.total(), value: self.identity() },
+            for_loop(&lane, self.lanes, LoopKind::Unrolled, body),
+        ]
+    }
+}

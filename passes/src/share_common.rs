@@ -1,0 +1,45 @@
+//! Makes equal nodes one node.
+
+use crate::pass::{Changed, Context, Pass, PassError};
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::ops::Op;
+use lostwax_ir::tensor::Tensor;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// See [`share_common`].
+pub const PASS: Pass = Pass { name: "share_common", doc: "Makes nodes with equal op, attributes and operands one node.", run: share_common };
+
+/// What a node is, such that equal keys mean equal values.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Node(Op, Attrs, Vec<Value>),
+    Constant(Arc<Tensor>),
+}
+
+fn key(graph: &Graph, value: Value) -> Key {
+    match graph.as_constant(value) {
+        Some(tensor) => Key::Constant(tensor.clone()),
+        None => Key::Node(graph.op(value), graph.node(value).attrs.clone(), graph.operands(value)),
+    }
+}
+
+/// Makes nodes with equal op, attributes and operands, and equal constants, one node that carries all their origins.
+pub fn share_common(graph: &mut Graph, _: &Context) -> Result<Changed, PassError> {
+    let before = graph.len();
+    let mut known: HashMap<Key, Value> = HashMap::new();
+    for value in graph.topological() {
+        if graph.op(value) == Op::Input {
+            continue;
+        }
+        let first = *known.entry(key(graph, value)).or_insert(value);
+        if first != value {
+            let origin = graph.node(value).origin.clone();
+            graph.extend_origin(first, &origin);
+            graph.replace_uses(value, first);
+        }
+    }
+    graph.remove_dead();
+    Ok((graph.len() != before).into())
+}
