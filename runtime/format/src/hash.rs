@@ -1,0 +1,43 @@
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+
+pub(crate) const HASH_BYTES: usize = 32;
+pub(crate) type Hash = [u8; HASH_BYTES];
+
+pub(crate) fn hash(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
+}
+
+/// Passes bytes on and hashes them since the last call of [`HashingWriter::take`].
+pub(crate) struct HashingWriter<W> {
+    out: W,
+    hasher: Sha256,
+    written: u64,
+}
+
+impl<W: Write> HashingWriter<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, hasher: Sha256::new(), written: 0 }
+    }
+
+    pub(crate) fn take(&mut self) -> Hash {
+        std::mem::take(&mut self.hasher).finalize().into()
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hasher.update(bytes.get(..count).unwrap_or(bytes));
+        self.written += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

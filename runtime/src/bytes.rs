@@ -1,0 +1,84 @@
+//! Byte buffers with the alignment that kernels count on.
+
+use crate::RuntimeError;
+use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The alignment of tensors and weights in memory.
+pub(crate) const ALIGNMENT: usize = 64;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; ALIGNMENT]);
+
+/// Owned bytes that start at a multiple of [`ALIGNMENT`].
+#[derive(Clone, Default)]
+pub(crate) struct AlignedBytes {
+    lines: Vec<Line>,
+    bytes: usize,
+}
+
+impl AlignedBytes {
+    pub(crate) fn zeroed(bytes: usize) -> Result<Self, RuntimeError> {
+        let lines = bytemuck::allocation::try_zeroed_vec(bytes.div_ceil(ALIGNMENT));
+        let lines = lines.map_err(|()| RuntimeError::out_of_memory("a tensor", bytes as u64))?;
+        Ok(Self { lines, bytes })
+    }
+
+    pub(crate) fn copy_of(bytes: &[u8]) -> Result<Self, RuntimeError> {
+        let mut copy = Self::zeroed(bytes.len())?;
+        copy.as_mut().copy_from_slice(bytes);
+        Ok(copy)
+    }
+}
+
+impl AsRef<[u8]> for AlignedBytes {
+    fn as_ref(&self) -> &[u8] {
+        let all: &[u8] = bytemuck::cast_slice(&self.lines);
+        all.get(..self.bytes).unwrap_or(all)
+    }
+}
+
+impl AsMut<[u8]> for AlignedBytes {
+    fn as_mut(&mut self) -> &mut [u8] {
+        let (all, bytes): (&mut [u8], usize) = (bytemuck::cast_slice_mut(&mut self.lines), self.bytes);
+        all.split_at_mut(bytes).0
+    }
+}
+
+/// The bytes of an artifact.
+pub(crate) type FileBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Shares the bytes as they are when they are aligned, and copies them otherwise.
+pub(crate) fn aligned(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<FileBytes, RuntimeError> {
+    let is_aligned = bytes.as_ref().as_ptr().addr().is_multiple_of(ALIGNMENT);
+    if is_aligned { Ok(Arc::new(bytes)) } else { Ok(Arc::new(AlignedBytes::copy_of(bytes.as_ref())?)) }
+}
+
+#[cfg(feature = "mmap")]
+#[allow(unsafe_code)]
+pub(crate) fn read(path: &Path) -> Result<FileBytes, RuntimeError> {
+    let file = std::fs::File::open(path).map_err(lostwax_format::FormatError::Io)?;
+    // SAFETY: the map is read only and private. That nobody changes the file while it is mapped is the contract of `Model::open`.
+    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(lostwax_format::FormatError::Io)?;
+    aligned(map)
+}
+
+#[cfg(not(feature = "mmap"))]
+pub(crate) fn read(path: &Path) -> Result<FileBytes, RuntimeError> {
+    aligned(std::fs::read(path).map_err(lostwax_format::FormatError::Io)?)
+}
+
+/// A range of an artifact that keeps the artifact alive.
+pub(crate) struct Part {
+    pub(crate) bytes: FileBytes,
+    pub(crate) range: Range<usize>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        (*self.bytes).as_ref().get(self.range.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,62 @@
+use lostwax_format::FormatError;
+use lostwax_target_api::DeviceError;
+use thiserror::Error;
+
+/// Why a model cannot be loaded or run.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    /// The artifact is damaged, of another version, too large, or cannot be read.
+    #[error(transparent)]
+    Artifact(#[from] FormatError),
+    /// The artifact has no code that the device can run.
+    #[error(
+        "the {device} device of this {arch} machine can run none of the variants in the artifact: {variants}. `lostwax compile --target` adds others"
+    )]
+    UnsupportedDevice {
+        /// The device.
+        device: String,
+        /// The architecture of this program.
+        arch: &'static str,
+        /// The variants in the file with the features that they need.
+        variants: String,
+    },
+    /// A tensor, name or option that the caller gave does not fit the model.
+    #[error("{subject}: {problem}")]
+    InvalidInput {
+        /// What was given, such as ``input `x` ``.
+        subject: String,
+        /// Expected and found.
+        problem: String,
+    },
+    /// The plan asks for something impossible with these shapes.
+    #[error("the plan of entry point `{entry_point}` fails with these shapes: {problem}")]
+    InvalidPlan {
+        /// The entry point.
+        entry_point: String,
+        /// What fails.
+        problem: String,
+    },
+    /// More memory would be needed than is allowed or there.
+    #[error("{what} takes {needed} bytes, more than {limit}")]
+    LimitExceeded {
+        /// What takes the memory.
+        what: String,
+        /// The bytes that are needed.
+        needed: u64,
+        /// The limit in words.
+        limit: String,
+    },
+    /// The device refuses or fails.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+impl RuntimeError {
+    pub(crate) fn input(subject: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::InvalidInput { subject: subject.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn out_of_memory(what: impl Into<String>, needed: u64) -> Self {
+        Self::LimitExceeded { what: what.into(), needed, limit: "the machine gives".into() }
+    }
+}

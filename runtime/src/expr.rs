@@ -1,0 +1,124 @@
+//! Values and text of the expressions in a plan.
+
+use lostwax_format::{Expr, Operands, Plan, expr::Kind};
+use std::fmt::Write;
+
+/// The longest text that [`describe`] gives, about.
+const MAX_TEXT: usize = 200;
+
+/// The deepest nesting that [`describe`] follows.
+const MAX_DEPTH: u8 = 40;
+
+/// The values of all expressions; `None` where a symbol has no value, a divisor is less than 1, or the value is out of range.
+pub(crate) fn evaluate(exprs: &[Expr], symbols: &[Option<i64>]) -> Vec<Option<i64>> {
+    let mut values: Vec<Option<i64>> = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        let value = expr.kind.as_ref().and_then(|kind| evaluate_one(kind, &values, symbols));
+        values.push(value);
+    }
+    values
+}
+
+fn evaluate_one(kind: &Kind, values: &[Option<i64>], symbols: &[Option<i64>]) -> Option<i64> {
+    let value = |index: u32| values.get(index as usize).copied().flatten();
+    let pair = |operands: &Operands| Some((value(operands.left)?, value(operands.right)?));
+    match kind {
+        Kind::Constant(constant) => Some(*constant),
+        Kind::Symbol(index) => symbols.get(*index as usize).copied().flatten(),
+        Kind::Add(operands) => pair(operands).and_then(|(a, b)| a.checked_add(b)),
+        Kind::Multiply(operands) => pair(operands).and_then(|(a, b)| a.checked_mul(b)),
+        Kind::FloorDivide(operands) => pair(operands).filter(|(_, b)| *b >= 1).and_then(|(a, b)| a.checked_div_euclid(b)),
+        Kind::Minimum(operands) => pair(operands).map(|(a, b)| a.min(b)),
+        Kind::Maximum(operands) => pair(operands).map(|(a, b)| a.max(b)),
+    }
+}
+
+/// The value of an expression, or why it has none.
+pub(crate) fn value(plan: &Plan, values: &[Option<i64>], symbols: &[Option<i64>], id: u32) -> Result<i64, String> {
+    if let Some(value) = values.get(id as usize).copied().flatten() {
+        return Ok(value);
+    }
+    let text = describe(plan, id);
+    match missing_symbol(plan, symbols, id) {
+        Some(name) => Err(format!(
+            "`{text}` depends on `{name}`, which no input determines; give it a value in the bindings of the options"
+        )),
+        None => Err(format!("`{text}` is out of range")),
+    }
+}
+
+/// A symbol without value that the expression depends on.
+fn missing_symbol<'a>(plan: &'a Plan, symbols: &[Option<i64>], id: u32) -> Option<&'a str> {
+    let mut is_needed = vec![false; plan.exprs.len()];
+    *is_needed.get_mut(id as usize)? = true;
+    for position in (0..=id as usize).rev() {
+        if !is_needed.get(position).copied().unwrap_or(false) {
+            continue;
+        }
+        match plan.exprs.get(position).and_then(|expr| expr.kind.as_ref())? {
+            Kind::Constant(_) => {}
+            Kind::Symbol(index) if symbols.get(*index as usize).copied().flatten().is_none() => {
+                return plan.symbols.get(*index as usize).map(|symbol| symbol.name.as_str());
+            }
+            Kind::Symbol(_) => {}
+            Kind::Add(pair) | Kind::Multiply(pair) | Kind::FloorDivide(pair) | Kind::Minimum(pair) | Kind::Maximum(pair) => {
+                for operand in [pair.left, pair.right] {
+                    if let Some(needed) = is_needed.get_mut(operand as usize) {
+                        *needed = true;
+                    }
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The expression as text, such as `32*h + 4`; long ones are cut.
+pub(crate) fn describe(plan: &Plan, id: u32) -> String {
+    let mut text = String::new();
+    describe_into(plan, id, (0, MAX_DEPTH), &mut text);
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push_str("...");
+    }
+    text
+}
+
+/// Writes an expression that stands in an operator which binds as strongly as `binding`, at most `depth` levels deep.
+fn describe_into(plan: &Plan, id: u32, (binding, depth): (u8, u8), text: &mut String) {
+    if text.len() > MAX_TEXT {
+        return;
+    }
+    if depth == 0 {
+        return text.push_str("...");
+    }
+    let depth = depth - 1;
+    let Some(kind) = plan.exprs.get(id as usize).and_then(|expr| expr.kind.as_ref()) else { return text.push('?') };
+    match kind {
+        Kind::Constant(value) => drop(write!(text, "{value}")),
+        Kind::Symbol(index) => text.push_str(plan.symbols.get(*index as usize).map_or("?", |symbol| &symbol.name)),
+        Kind::Add(pair) => describe_infix(plan, pair, (" + ", 1), (binding, depth), text),
+        Kind::Multiply(pair) => describe_infix(plan, pair, ("*", 2), (binding, depth), text),
+        Kind::FloorDivide(pair) => describe_call(plan, pair, ("floordiv", depth), text),
+        Kind::Minimum(pair) => describe_call(plan, pair, ("min", depth), text),
+        Kind::Maximum(pair) => describe_call(plan, pair, ("max", depth), text),
+    }
+}
+
+fn describe_infix(plan: &Plan, pair: &Operands, (operator, binding): (&str, u8), (outer, depth): (u8, u8), text: &mut String) {
+    let parentheses = if outer > binding { ("(", ")") } else { ("", "") };
+    text.push_str(parentheses.0);
+    describe_into(plan, pair.left, (binding, depth), text);
+    text.push_str(operator);
+    describe_into(plan, pair.right, (binding, depth), text);
+    text.push_str(parentheses.1);
+}
+
+fn describe_call(plan: &Plan, pair: &Operands, (function, depth): (&str, u8), text: &mut String) {
+    text.push_str(function);
+    text.push('(');
+    describe_into(plan, pair.left, (0, depth), text);
+    text.push_str(", ");
+    describe_into(plan, pair.right, (0, depth), text);
+    text.push(')');
+}

@@ -1,0 +1,76 @@
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+//! Loads lostwax artifacts and runs them.
+//!
+//! ```no_run
+//! use lostwax_runtime::{Device, Model, TensorView};
+//!
+//! # fn main() -> Result<(), lostwax_runtime::RuntimeError> {
+//! let model = Model::open("model.lwx")?;
+//! # let device: Device = unimplemented!();
+//! let mut session = model.session(device)?;
+//! let outputs = session.run([("x", TensorView::new(&[1.0f32, 2.0, 3.0], &[1, 3])?)])?;
+//! let y: &[f32] = outputs["y"].view::<f32>()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Model`]: a checked artifact. Cheap to clone; all clones and sessions share the weights.
+//! - [`Session`]: working memory, threads and state of one user of a model. Cheap to make, [`Send`].
+//! - [`Device`]: what runs the code. No device is special to this crate; they differ in who makes them.
+//! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
+//! - [`Requirements`]: what a run with given shapes will take, known before anything is allocated.
+//!
+//! A call goes through three files: `bind.rs` finds the values of the symbols from the shapes of the inputs, `prepare.rs` turns
+//! the plan into a table of dispatches with these values, and `session.rs` hands the table and the tensors to the device. The
+//! table is kept while shapes stay the same.
+//!
+//! Artifacts hold machine code. All positions and sizes in a file are checked before use, and damage is found by hashes, but code
+//! that was made to do harm can do harm: open files from sources whose programs you would run.
+
+#[cfg(target_endian = "big")]
+compile_error!("artifacts hold little-endian numbers");
+
+mod bind;
+mod bytes;
+mod certificate;
+mod device;
+mod error;
+mod expr;
+mod info;
+mod model;
+mod options;
+mod outputs;
+mod prepare;
+mod session;
+mod state;
+mod tensor;
+
+pub use certificate::{CheckedOutput, reference_input};
+pub use device::Device;
+pub use error::RuntimeError;
+pub use info::{EntryPointInfo, SymbolInfo, TensorInfo};
+pub use lostwax_format as format;
+pub use lostwax_target_api as api;
+pub use model::Model;
+pub use options::Options;
+pub use outputs::Outputs;
+pub use prepare::Requirements;
+pub use session::{Session, StepProfile};
+pub use tensor::{DType, Element, Tensor, TensorView};
+
+/// Values of symbols, by name.
+pub type Bindings = std::collections::BTreeMap<String, i64>;
+
+/// Embeds an artifact in the program, aligned so that [`Model::from_static`] need not copy it. Takes the path that
+/// [`include_bytes!`] takes and gives a `&'static [u8]`.
+#[macro_export]
+macro_rules! include_artifact {
+    ($path:expr $(,)?) => {{
+        #[repr(C, align(4096))]
+        struct Aligned<T: ?Sized>(T);
+        static ALIGNED: &Aligned<[u8]> = &Aligned(*include_bytes!($path));
+        let bytes: &'static [u8] = &ALIGNED.0;
+        bytes
+    }};
+}

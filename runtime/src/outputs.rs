@@ -1,0 +1,81 @@
+use crate::{RuntimeError, Tensor};
+use lostwax_format::TensorSpec;
+use std::ops::Index;
+
+/// The tensors that a run gives, in the order of the entry point. Handed to the next run, their memory is used again.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    names: Vec<String>,
+    tensors: Vec<Tensor>,
+}
+
+impl Outputs {
+    /// No tensors; [`crate::Session::run_into`] makes them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The output of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.iter().find(|(candidate, _)| *candidate == name).map(|(_, tensor)| tensor)
+    }
+
+    /// Takes the output of that name out.
+    pub fn take(&mut self, name: &str) -> Option<Tensor> {
+        let position = self.names.iter().position(|candidate| candidate == name)?;
+        self.names.remove(position);
+        Some(self.tensors.remove(position))
+    }
+
+    /// Names and tensors.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.names.iter().map(String::as_str).zip(&self.tensors)
+    }
+
+    /// The number of outputs.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there are no outputs.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    pub(crate) fn tensors_mut(&mut self) -> &mut [Tensor] {
+        &mut self.tensors
+    }
+
+    /// Makes the tensors those of `specs` and `shapes`, and allocates nothing when they are so already.
+    pub(crate) fn fit(&mut self, specs: &[TensorSpec], shapes: &[Vec<usize>]) -> Result<(), RuntimeError> {
+        if self.is_fit(specs, shapes) {
+            return Ok(());
+        }
+        self.names.clear();
+        self.tensors.clear();
+        for (spec, shape) in specs.iter().zip(shapes) {
+            self.tensors.push(Tensor::zeros(crate::prepare::dtype(spec)?, shape)?);
+            self.names.push(spec.name.clone());
+        }
+        Ok(())
+    }
+
+    fn is_fit(&self, specs: &[TensorSpec], shapes: &[Vec<usize>]) -> bool {
+        let same = |((name, tensor), (spec, shape)): ((&str, &Tensor), (&TensorSpec, &Vec<usize>))| {
+            name == spec.name && tensor.dtype().name() == spec.dtype && tensor.shape() == shape
+        };
+        self.len() == specs.len() && self.iter().zip(specs.iter().zip(shapes)).all(same)
+    }
+}
+
+/// The output of that name. Panics if there is none, as maps do; [`Outputs::get`] does not.
+impl Index<&str> for Outputs {
+    type Output = Tensor;
+
+    fn index(&self, name: &str) -> &Tensor {
+        match self.get(name) {
+            Some(tensor) => tensor,
+            None => panic!("there is no output `{name}`; there are {:?}", self.names),
+        }
+    }
+}
