@@ -5,6 +5,7 @@
 
 use crate::dim::{Dim, Symbol};
 use crate::kernel::Cond;
+use crate::number::Number;
 use crate::scalar::{BinaryOp, ReduceOp, UnaryOp};
 use crate::types::{DType, TensorType};
 
@@ -70,6 +71,19 @@ impl Body {
     /// Appends a floating-point constant.
     pub fn float(&mut self, dtype: DType, value: f64) -> StepId {
         self.push(Step::Float(dtype, value.to_bits()))
+    }
+
+    /// Appends a constant.
+    pub fn constant(&mut self, value: Number) -> StepId {
+        self.push(match value {
+            Number::Float(dtype, value) => Step::Float(dtype, value.to_bits()),
+            Number::Int(dtype, value) => Step::Int(dtype, value),
+        })
+    }
+
+    /// Appends a constant of any type.
+    pub fn number(&mut self, dtype: DType, value: f64) -> StepId {
+        self.constant(Number::float(dtype, value))
     }
 
     /// Appends an operation on one value.

@@ -9,7 +9,8 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: true,
     tolerance: Tolerance::Rounding,
-    infer: |operands, _| families::infer_elementwise(Op::Add, operands),
-    eval: |operands, _, output| families::eval_f64(operands, output, |v| v[0] + v[1]),
+    infer: |operands, _| families::infer_elementwise(Op::Add, operands, families::NUMERIC),
+    eval: |operands, _, output| families::eval_binary(operands, output, |x, y| x + y, |x, y| x + y),
     lower: |operands, _, output| families::lower_binary(BinaryOp::Add, operands, output),
+    sample: |random| families::sample_elementwise(random, 2, families::NUMERIC),
 };

@@ -9,7 +9,8 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
-    infer: |operands, _| families::infer_elementwise(Op::Exp, operands),
-    eval: |operands, _, output| families::eval_f64(operands, output, |v| v[0].exp()),
+    infer: |operands, _| families::infer_elementwise(Op::Exp, operands, families::FLOATS),
+    eval: |operands, _, output| families::eval_unary_f64(operands, output, f64::exp),
     lower: |operands, _, output| families::lower_unary(UnaryOp::Exp, operands, output),
+    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
 };

@@ -1,11 +1,12 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
 use crate::attrs::Attrs;
-use crate::compute::{Axis, Body, Compute, Reduction, Step, axes, broadcast_coords};
+use crate::compute::{Axis, Body, Compute, Reduction, axes, broadcast_coords};
 use crate::dim::Dim;
 use crate::graph::TypeError;
+use crate::random::Random;
 use crate::scalar::{BinaryOp, ReduceOp};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::tensor::{Tensor, element_count};
+use crate::types::{DType, TensorType};
 
 pub(super) const DEF: OpDef = OpDef {
     name: "matmul",
@@ -16,14 +17,21 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Accumulation,
     infer,
-    eval,
+    eval: |operands, _, output| {
+        if output.dtype.is_float() { products::<f64>(operands, output) } else { products::<i64>(operands, output) }
+    },
     lower,
+    sample,
 };
 
 fn infer(operands: &[&TensorType], _: &Attrs) -> Result<TensorType, TypeError> {
     let (a, b) = (operands[0], operands[1]);
+    families::check_dtype(Op::MatMul, a.dtype, families::NUMERIC)?;
     if a.rank() < 2 || a.rank() != b.rank() || a.dtype != b.dtype {
-        return Err(invalid(Op::MatMul, format!("operands {a} and {b} must have the same rank, at least 2, and element type")));
+        return Err(invalid(
+            Op::MatMul,
+            format!("operands {a} and {b} must have the same rank, at least 2, and element type"),
+        ));
     }
     let batch = a.rank() - 2;
     if a.dims[batch + 1] != b.dims[batch] {
@@ -35,21 +43,27 @@ fn infer(operands: &[&TensorType], _: &Attrs) -> Result<TensorType, TypeError> {
     Ok(TensorType { dtype: a.dtype, dims })
 }
 
-fn eval(operands: &[&Tensor], _: &Attrs, output: &TensorType) -> Option<Tensor> {
-    let (a, b) = (operands[0], operands[1]);
-    let (x, y) = (a.to_f64(), b.to_f64());
-    let shape = output.static_shape()?;
-    let rank = shape.len();
-    let depth = a.shape()[rank - 1];
-    let mut result = Vec::with_capacity(crate::tensor::element_count(&shape)?);
-    families::for_each_index(&shape, |index| {
-        let (mut left, mut right) = (index.to_vec(), index.to_vec());
-        (left[rank - 1], right[rank - 2]) = (0, 0);
-        let (left, right) = (families::offset(a.shape(), &left), families::offset(b.shape(), &right));
-        let columns = b.shape()[rank - 1];
-        result.push((0..depth).map(|k| x[left + k] * y[right + k * columns]).sum());
+fn products<T: families::Element>(operands: &[&Tensor], output: &TensorType) -> Option<Tensor> {
+    let (a, b, shape) = (operands[0], operands[1], output.static_shape()?);
+    let (x, y) = (T::read(a), T::read(b));
+    let batch = shape.len() - 2;
+    let (rows, columns, depth) = (shape[batch], shape[batch + 1], a.shape()[batch + 1]);
+    let mut result = vec![T::default(); element_count(&shape)?];
+    let mut position = 0;
+    families::for_each_index(&shape[..batch], |index| {
+        let left = families::offset(&a.shape()[..batch], index) * rows * depth;
+        let right = families::offset(&b.shape()[..batch], index) * depth * columns;
+        for row in 0..rows {
+            let sums = &mut result[position..position + columns];
+            for k in 0..depth {
+                let factor = x[left + row * depth + k];
+                let line = &y[right + k * columns..][..columns];
+                sums.iter_mut().zip(line).for_each(|(sum, y)| *sum = sum.plus_product(factor, *y));
+            }
+            position += columns;
+        }
     });
-    Tensor::from_f64(output.dtype, &shape, &result)
+    T::write(output.dtype, &shape, &result)
 }
 
 fn lower(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Option<Compute> {
@@ -61,18 +75,29 @@ fn lower(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Option<Com
     let (mut left, mut right) = (coords.clone(), coords.clone());
     left[rank - 1] = k.dim();
     right[rank - 2] = k.dim();
+    let dtype = families::accumulator(output.dtype);
     let mut value = Body::default();
     let x = value.load(0, broadcast_coords(a, &left));
+    let x = families::cast(&mut value, a.dtype, dtype, x);
     let y = value.load(1, broadcast_coords(b, &right));
+    let y = families::cast(&mut value, b.dtype, dtype, y);
     value.binary(BinaryOp::Mul, x, y);
-    let mut result = Body::default();
-    result.push(Step::Reduced);
     Some(Compute {
         inputs: vec![a.clone(), b.clone()],
         output: output.clone(),
         axes: outer,
         coords,
-        reduction: Some(Reduction { op: ReduceOp::Sum, dtype: output.dtype, axes: vec![k], value }),
-        result,
+        reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: vec![k], value }),
+        result: families::epilogue(output.dtype, |_, sum| sum),
     })
+}
+
+fn sample(random: &mut Random) -> Sample {
+    let dtype = random.pick(families::NUMERIC, DType::F32);
+    let mut sample = families::sample_elementwise(random, 2, &[dtype]);
+    sample.operands.iter_mut().for_each(|ty| ty.dims.truncate(2));
+    let sizes = families::sample_dims(random, 3);
+    sample.operands[0].dims.extend([sizes[0].clone(), sizes[1].clone()]);
+    sample.operands[1].dims.extend([sizes[1].clone(), sizes[2].clone()]);
+    sample
 }

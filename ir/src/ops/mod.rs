@@ -1,8 +1,9 @@
 //! The tensor operations: one file each, which holds all that is known of the op, and one line in the list below.
 
-use crate::attrs::{AttrKind, Attrs};
+use crate::attrs::{Attr, AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::graph::TypeError;
+use crate::random::Random;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 use std::fmt;
@@ -37,10 +38,70 @@ macro_rules! ops {
 ops! {
     input Input,
     constant Constant,
-    add Add,
+    full Full,
+    iota Iota,
+    dim_value DimValue,
+    neg Neg,
+    abs Abs,
     exp Exp,
+    log Log,
+    sqrt Sqrt,
+    recip Recip,
+    tanh Tanh,
+    erf Erf,
+    sin Sin,
+    cos Cos,
+    tan Tan,
+    sigmoid Sigmoid,
+    floor Floor,
+    ceil Ceil,
+    round Round,
+    sign Sign,
+    not Not,
+    is_nan IsNan,
+    cast Cast,
+    clip Clip,
+    relu Relu,
+    leaky_relu LeakyRelu,
+    elu Elu,
+    silu Silu,
+    gelu Gelu,
+    gelu_tanh GeluTanh,
+    hard_sigmoid HardSigmoid,
+    hard_swish HardSwish,
+    softplus Softplus,
+    softsign Softsign,
+    add Add,
+    sub Sub,
+    mul Mul,
+    div Div,
+    pow Pow,
+    minimum Minimum,
+    maximum Maximum,
+    modulo Modulo,
+    remainder Remainder,
+    equal Equal,
+    less Less,
+    less_equal LessEqual,
+    and And,
+    or Or,
+    xor Xor,
+    select Where,
     reduce_sum ReduceSum,
+    reduce_prod ReduceProd,
+    reduce_max ReduceMax,
+    reduce_min ReduceMin,
+    reduce_mean ReduceMean,
+    arg_max ArgMax,
+    arg_min ArgMin,
+    cumsum Cumsum,
     transpose Transpose,
+    reshape Reshape,
+    broadcast Broadcast,
+    slice Slice,
+    pad Pad,
+    concat Concat,
+    gather Gather,
     matmul MatMul,
 }
 
@@ -49,8 +110,8 @@ ops! {
 pub enum Class {
     /// No operands: inputs and constants, given from outside.
     Leaf,
-    /// Each output element is a scalar function of the operands' elements at the same coordinates; operands have the
-    /// output's rank, and dims of size 1 are broadcast.
+    /// Each output element is a scalar function of its coordinates and of the operands' elements there; operands have the
+    /// output's rank, and dims of size 1 are broadcast. There may be no operands.
     Elementwise,
     /// Each output element is one element of the first operand, or a constant.
     Movement,
@@ -118,8 +179,27 @@ pub struct OpDef {
     /// The reference implementation: slow and obvious. Sums accumulate in f64. Called with the operands, the attributes with
     /// all symbols bound and the result's type, all as `infer` accepts them; `None` when the result does not fit memory.
     pub eval: fn(&[&Tensor], &Attrs, &TensorType) -> Option<Tensor>,
-    /// The definition that kernels are made from; `None` for leaves. Called with types as `infer` accepts them.
+    /// The definition that kernels are made from; `None` for leaves and for ops that one [`Compute`] cannot express. Called
+    /// with types as `infer` accepts them.
     pub lower: fn(&[&TensorType], &Attrs, &TensorType) -> Option<Compute>,
+    /// Random operands and attributes that `infer` accepts, for tests.
+    pub sample: fn(&mut Random) -> Sample,
+}
+
+/// Operand types and attributes for one test of an op.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    /// The types of the operands; all sizes are constants.
+    pub operands: Vec<TensorType>,
+    /// The attributes.
+    pub attrs: Attrs,
+}
+
+impl Sample {
+    /// The same operands with one more attribute.
+    pub fn with(self, name: &'static str, value: impl Into<Attr>) -> Self {
+        Self { attrs: self.attrs.with(name, value), ..self }
+    }
 }
 
 impl Op {

@@ -1,4 +1,4 @@
-use super::{AttrSpec, Class, Op, OpDef, Operands, Tolerance, families, invalid};
+use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::dim::Dim;
@@ -17,10 +17,20 @@ pub(super) const DEF: OpDef = OpDef {
     infer,
     eval,
     lower,
+    sample: |random| {
+        let x = families::sample_type(random, (0, 4), families::ANY);
+        let mut perm: Vec<i64> = (0..x.rank() as i64).collect();
+        for i in 0..perm.len() {
+            let other = random.size(0, i);
+            perm.swap(i, other);
+        }
+        Sample { operands: vec![x], attrs: Attrs::new().with("perm", perm) }
+    },
 };
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, perm) = (operands[0], attrs.ints("perm"));
+    families::check_dtype(Op::Transpose, x.dtype, families::ANY)?;
     let mut sorted = perm.to_vec();
     sorted.sort_unstable();
     if sorted.len() != x.rank() || sorted.iter().enumerate().any(|(i, axis)| *axis != i as i64) {

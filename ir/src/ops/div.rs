@@ -1,0 +1,16 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::BinaryOp;
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "div",
+    doc: "`x / y`; integers truncate toward zero and give 0 for a zero divisor.",
+    operands: Operands::Fixed(&["x", "y"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: false,
+    tolerance: Tolerance::Rounding,
+    infer: |operands, _| families::infer_elementwise(Op::Div, operands, families::NUMERIC),
+    eval: |operands, _, output| families::eval_binary(operands, output, |x, y| x / y, |x, y| x.checked_div(y).unwrap_or(0)),
+    lower: |operands, _, output| families::lower_binary(BinaryOp::Div, operands, output),
+    sample: |random| families::sample_elementwise(random, 2, families::NUMERIC),
+};

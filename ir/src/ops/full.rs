@@ -1,0 +1,38 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::attrs::{AttrKind, Attrs};
+use crate::compute::Compute;
+use crate::graph::TypeError;
+use crate::number::Number;
+use crate::types::{DType, TensorType};
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "full",
+    doc: "A tensor whose elements are all `value`.",
+    operands: Operands::Fixed(&[]),
+    attrs: &[families::attr("value", AttrKind::Float, "the value of each element"), families::DTYPE, families::DIMS],
+    class: Class::Elementwise,
+    commutative: false,
+    tolerance: Tolerance::Exact,
+    infer,
+    eval: |_, attrs, output| {
+        let value = Number::float(output.dtype, attrs.float("value"));
+        families::eval_positions(output, |_| value)
+    },
+    lower: |operands, attrs, output| {
+        let value = Number::float(output.dtype, attrs.float("value"));
+        Some(Compute::map(operands, output, |body, _| {
+            body.constant(value);
+        }))
+    },
+    sample: |random| {
+        let value = random.int(-3, 3) as f64;
+        families::sample_leaf(random, families::ANY, 0).with("value", value)
+    },
+};
+
+fn infer(_: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
+    let dtype: DType = attrs.dtype("dtype");
+    families::check_dtype(Op::Full, dtype, families::ANY)?;
+    families::check_sizes(Op::Full, attrs.dims("dims"))?;
+    Ok(TensorType { dtype, dims: attrs.dims("dims").to_vec() })
+}

@@ -1,0 +1,21 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::{BinaryOp, UnaryOp};
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "is_nan",
+    doc: "Whether `x` is not a number.",
+    operands: Operands::Fixed(&["x"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: false,
+    tolerance: Tolerance::Exact,
+    infer: |operands, _| families::infer_test(Op::IsNan, operands, families::FLOATS),
+    eval: |operands, _, output| families::eval_unary(operands, output, |x| f64::from(x.is_nan()), |_| 0),
+    lower: |operands, _, output| {
+        families::lower_elementwise(operands, output, |body, loads| {
+            let number = body.binary(BinaryOp::Eq, loads[0], loads[0]);
+            body.unary(UnaryOp::Not, number)
+        })
+    },
+    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+};

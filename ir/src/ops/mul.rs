@@ -1,0 +1,16 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::BinaryOp;
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "mul",
+    doc: "`x * y`; integers wrap.",
+    operands: Operands::Fixed(&["x", "y"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: true,
+    tolerance: Tolerance::Rounding,
+    infer: |operands, _| families::infer_elementwise(Op::Mul, operands, families::NUMERIC),
+    eval: |operands, _, output| families::eval_binary(operands, output, |x, y| x * y, i128::wrapping_mul),
+    lower: |operands, _, output| families::lower_binary(BinaryOp::Mul, operands, output),
+    sample: |random| families::sample_elementwise(random, 2, families::NUMERIC),
+};

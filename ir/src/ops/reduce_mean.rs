@@ -1,0 +1,36 @@
+use super::families::{self, Fold};
+use super::{Class, Op, OpDef, Operands, Tolerance};
+use crate::attrs::Attrs;
+use crate::compute::Compute;
+use crate::scalar::ReduceOp;
+use crate::tensor::Tensor;
+use crate::types::{DType, TensorType};
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "reduce_mean",
+    doc: "The mean along `axes`, which stay with size 1.",
+    operands: Operands::Fixed(&["x"]),
+    attrs: &[families::AXES],
+    class: Class::Reduce,
+    commutative: false,
+    tolerance: Tolerance::Accumulation,
+    infer: |operands, attrs| families::infer_reduce(Op::ReduceMean, operands[0], attrs, families::FLOATS),
+    eval: eval,
+    lower: lower,
+    sample: |random| families::sample_reduce(random, families::FLOATS),
+};
+
+fn eval(operands: &[&Tensor], _: &Attrs, output: &TensorType) -> Option<Tensor> {
+    let fold = Fold { float_start: 0.0, float: |x, y| x + y, int_start: 0, int: |x, _| x };
+    let wide = TensorType { dtype: DType::F64, dims: output.dims.clone() };
+    let sums = families::eval_reduce(operands[0], &wide, &fold)?;
+    let count = operands[0].len() as f64 / sums.len() as f64;
+    families::eval_unary_f64(&[&sums], output, |sum| sum / count)
+}
+
+fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option<Compute> {
+    let count = families::reduced_count(operands[0], attrs);
+    families::lower_reduce(ReduceOp::Sum, operands[0], attrs, output, |body, sum| {
+        families::divide(body, families::accumulator(output.dtype), sum, &count)
+    })
+}

@@ -1,0 +1,20 @@
+use super::families::Fold;
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::ReduceOp;
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "reduce_prod",
+    doc: "The product along `axes`, which stay with size 1; integers wrap.",
+    operands: Operands::Fixed(&["x"]),
+    attrs: &[families::AXES],
+    class: Class::Reduce,
+    commutative: false,
+    tolerance: Tolerance::Accumulation,
+    infer: |operands, attrs| families::infer_reduce(Op::ReduceProd, operands[0], attrs, families::NUMERIC),
+    eval: |operands, _, output| {
+        let fold = Fold { float_start: 1.0, float: |x, y| x * y, int_start: 1, int: i128::wrapping_mul };
+        families::eval_reduce(operands[0], output, &fold)
+    },
+    lower: |operands, attrs, output| families::lower_reduce(ReduceOp::Prod, operands[0], attrs, output, |_, x| x),
+    sample: |random| families::sample_reduce(random, families::NUMERIC),
+};

@@ -1,0 +1,16 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::UnaryOp;
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "sin",
+    doc: "The sine.",
+    operands: Operands::Fixed(&["x"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: false,
+    tolerance: Tolerance::Rounding,
+    infer: |operands, _| families::infer_elementwise(Op::Sin, operands, families::FLOATS),
+    eval: |operands, _, output| families::eval_unary_f64(operands, output, f64::sin),
+    lower: |operands, _, output| families::lower_unary(UnaryOp::Sin, operands, output),
+    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+};

@@ -1,0 +1,22 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::{BinaryOp, UnaryOp};
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "softsign",
+    doc: "`x / (1 + |x|)`.",
+    operands: Operands::Fixed(&["x"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: false,
+    tolerance: Tolerance::Rounding,
+    infer: |operands, _| families::infer_elementwise(Op::Softsign, operands, families::FLOATS),
+    eval: |operands, _, output| families::eval_unary_f64(operands, output, |x| x / (1.0 + x.abs())),
+    lower: |operands, _, output| {
+        families::lower_composite(operands, output, |f, x| {
+            let abs = f.unary(UnaryOp::Abs, x);
+            let sum = f.with(BinaryOp::Add, abs, 1.0);
+            f.binary(BinaryOp::Div, x, sum)
+        })
+    },
+    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+};

@@ -1,0 +1,16 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::BinaryOp;
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "sub",
+    doc: "`x - y`; integers wrap.",
+    operands: Operands::Fixed(&["x", "y"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: false,
+    tolerance: Tolerance::Rounding,
+    infer: |operands, _| families::infer_elementwise(Op::Sub, operands, families::NUMERIC),
+    eval: |operands, _, output| families::eval_binary(operands, output, |x, y| x - y, |x, y| x - y),
+    lower: |operands, _, output| families::lower_binary(BinaryOp::Sub, operands, output),
+    sample: |random| families::sample_elementwise(random, 2, families::NUMERIC),
+};

@@ -1,0 +1,22 @@
+use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use crate::scalar::{BinaryOp, UnaryOp};
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "tan",
+    doc: "The tangent.",
+    operands: Operands::Fixed(&["x"]),
+    attrs: &[],
+    class: Class::Elementwise,
+    commutative: false,
+    tolerance: Tolerance::Rounding,
+    infer: |operands, _| families::infer_elementwise(Op::Tan, operands, families::FLOATS),
+    eval: |operands, _, output| families::eval_unary_f64(operands, output, f64::tan),
+    lower: |operands, _, output| {
+        families::lower_composite(operands, output, |f, x| {
+            let sin = f.unary(UnaryOp::Sin, x);
+            let cos = f.unary(UnaryOp::Cos, x);
+            f.binary(BinaryOp::Div, sin, cos)
+        })
+    },
+    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+};
