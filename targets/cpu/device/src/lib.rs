@@ -1,0 +1,61 @@
+#![deny(missing_docs)]
+//! The CPU device of lostwax: runs the code that `lostwax-target-cpu` writes.
+//!
+//! - [`mod@format`]: the code bytes, shared with the target.
+//! - `select`: which variant this machine can run.
+//! - `mapping`: code in executable memory that is never writable at the same time.
+//! - `memory`: aligned working memory.
+//! - `executor`: working memory, checked buffer references, the run itself.
+//! - `pool`: threads that share the work items of a dispatch.
+//!
+//! Bytes from outside are checked before anything is mapped or run: [`format::Image::parse`] for code, `prepare` for plans.
+
+mod executor;
+pub mod format;
+mod mapping;
+mod memory;
+mod pool;
+mod select;
+
+use lostwax_target_api::{Device, DeviceError, Executor, Program, VariantInfo, WeightBytes};
+use mapping::Mapping;
+use std::sync::Arc;
+
+const NAME: &str = "cpu";
+
+/// The processor that this program runs on.
+pub fn device() -> Arc<dyn Device> {
+    Arc::new(Cpu)
+}
+
+struct Cpu;
+
+impl Device for Cpu {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
+        select::fastest(variants)
+    }
+
+    fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
+        Ok(Arc::new(CpuProgram { code: Mapping::new(code)?, weights }))
+    }
+}
+
+/// Mapped code and the weights it runs on.
+struct CpuProgram {
+    code: Mapping,
+    weights: WeightBytes,
+}
+
+impl Program for CpuProgram {
+    fn kernel_count(&self) -> usize {
+        self.code.kernel_count()
+    }
+
+    fn executor(self: Arc<Self>, threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
+        Ok(Box::new(executor::CpuExecutor::new(self, threads)?))
+    }
+}

@@ -1,0 +1,56 @@
+//! Working memory with the alignment that vectors like.
+
+use lostwax_target_api::DeviceError;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+
+const ALIGNMENT: usize = 64;
+
+/// Zeroed bytes, aligned to a cache line.
+pub(crate) struct Memory {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the memory is owned; access goes through the owner.
+unsafe impl Send for Memory {}
+
+impl Memory {
+    pub(crate) fn new(bytes: u64) -> Result<Self, DeviceError> {
+        let layout = layout(bytes).ok_or_else(|| out_of_memory(bytes))?;
+        // SAFETY: the layout has at least one byte.
+        let start = unsafe { alloc_zeroed(layout) };
+        let start = NonNull::new(start).ok_or_else(|| out_of_memory(bytes))?;
+        Ok(Self { start, bytes: bytes as usize })
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.bytes as u64
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the range is allocated, initialized and borrowed as long as `self` is.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(layout) = layout(self.bytes as u64) {
+            // SAFETY: this is the layout that the memory was allocated with.
+            unsafe { dealloc(self.start.as_ptr(), layout) };
+        }
+    }
+}
+
+fn layout(bytes: u64) -> Option<Layout> {
+    Layout::from_size_align(usize::try_from(bytes).ok()?.max(1), ALIGNMENT).ok()
+}
+
+fn out_of_memory(bytes: u64) -> DeviceError {
+    DeviceError::LimitExceeded { resource: "memory", problem: format!("{bytes} bytes of working memory cannot be had") }
+}

@@ -1,0 +1,106 @@
+#![deny(missing_docs)]
+//! The CPU target of lostwax: kernels in, native code for several instruction-set levels out.
+//!
+//! - `machine`, `variants`: the levels, as data, and how a specification selects them.
+//! - `kernel`: one kernel as one function. Its statements are written by `stmt`, index arithmetic by `index`, memory access by
+//!   `place`, operations by `ops`, conversions by `convert`, elementary functions by `math`, all through `ir`, a thin layer
+//!   over the LLVM builder.
+//! - `module`: a group of kernels, optimized and compiled to an ELF object.
+//! - `image`: our linker; it turns the objects into the code bytes of [`lostwax_device_cpu::format`].
+//!
+//! The schedule decides how loops are vectorized and unrolled and what registers hold; LLVM selects instructions, allocates
+//! registers and removes redundancy, but never vectorizes and never introduces calls.
+
+mod convert;
+mod fault;
+mod image;
+mod index;
+mod ir;
+mod kernel;
+mod machine;
+mod math;
+mod module;
+mod ops;
+mod place;
+mod stmt;
+mod variants;
+
+use image::Unit;
+use lostwax_ir::kernel::Kernel;
+use lostwax_target_api::{EmitError, EmitOptions, Emitted, Target, Variant};
+use machine::Machine;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Kernels that are compiled together. Fixed, so that the code does not depend on the number of threads.
+const GROUP: usize = 8;
+
+/// Bytes of zeros that guarded accesses of any kernel may read: the most lanes of the widest type.
+const MIN_ZERO_BYTES: u64 = 64 * 8;
+
+/// The CPU target.
+pub fn target() -> Box<dyn Target> {
+    Box::new(Cpu)
+}
+
+struct Cpu;
+
+impl Target for Cpu {
+    fn name(&self) -> &'static str {
+        fault::TARGET
+    }
+
+    fn doc(&self) -> &'static str {
+        "native code for x86-64 (v2, v3, v4), aarch64 and riscv64, through LLVM"
+    }
+
+    /// An architecture (`x86_64`, `aarch64`, `riscv64`; empty is the host's) stands for all of its levels, best first. Levels
+    /// may be picked with plus signs: `x86_64+x86-64-v3`, `x86_64+x86-64-v3+x86-64-v2`, or `+x86-64-v3` on an x86-64 host.
+    fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError> {
+        variants::variants(specification)
+    }
+
+    fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
+        let machine = variants::machine(variant)?;
+        let groups: Vec<&[Kernel]> = kernels.chunks(GROUP).collect();
+        let compiled = compile_groups(machine, &groups, options)?;
+        let (units, listings): (Vec<Unit>, Vec<Option<String>>) = compiled.into_iter().unzip();
+        let code = image::link(machine.arch, &units)?;
+        let listing = options.listing.then(|| listings.into_iter().flatten().collect());
+        Ok(Emitted { code, listing })
+    }
+}
+
+type GroupResult = Result<(Unit, Option<String>), EmitError>;
+
+/// Compiles all groups on all cores; results come in the order of the groups.
+fn compile_groups(machine: &Machine, groups: &[&[Kernel]], options: &EmitOptions) -> Result<Vec<(Unit, Option<String>)>, EmitError> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some((position, group)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, groups.get(at)?))) {
+            let result = compile_group(machine, group, options);
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((position, result));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len());
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut results: Vec<(usize, GroupResult)> = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(position, _)| *position);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn compile_group(machine: &Machine, group: &[Kernel], options: &EmitOptions) -> GroupResult {
+    let compiled = module::compile(machine, group, options.listing)?;
+    let kernels = group.iter().map(|kernel| (kernel.buffers.len() as u32, kernel.symbols.len() as u32)).collect();
+    let zero_bytes = group.iter().map(zero_bytes).max().unwrap_or(0).max(MIN_ZERO_BYTES);
+    Ok((Unit { object: compiled.object, kernels, zero_bytes }, compiled.listing))
+}
+
+/// Bytes that can be read through the address of a row that does not exist.
+fn zero_bytes(kernel: &Kernel) -> u64 {
+    let element = |row: &lostwax_ir::kernel::RowDecl| kernel.buffers.get(row.buffer.0 as usize).map_or(8, |buffer| buffer.dtype.size());
+    kernel.rows.iter().map(|row| u64::from(row.extent) * element(row) as u64).max().unwrap_or(0)
+}

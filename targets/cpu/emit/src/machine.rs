@@ -1,0 +1,113 @@
+//! What emission must know of the machine it writes code for.
+
+use lostwax_device_cpu::format::Arch;
+
+/// One instruction-set level.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    /// The instruction set.
+    pub(crate) arch: Arch,
+    /// The name of the level; unique.
+    pub(crate) name: &'static str,
+    /// The LLVM target triple.
+    pub(crate) triple: &'static str,
+    /// The LLVM processor.
+    pub(crate) cpu: &'static str,
+    /// LLVM features on top of the processor's.
+    pub(crate) features: &'static str,
+    /// The name of the calling convention, where a triple has several.
+    pub(crate) abi: Option<&'static str>,
+    /// What a device must report, as Rust names it.
+    pub(crate) required: &'static [&'static str],
+    /// Bytes of one vector register.
+    pub(crate) vector_bytes: u32,
+    /// Vector registers.
+    pub(crate) registers: u32,
+    /// Whether a multiply-add is one instruction.
+    pub(crate) fused: bool,
+    /// Whether a multiply-add can broadcast a memory operand.
+    pub(crate) broadcast_operand: bool,
+    /// Whether conversions between `f16` and `f32` are instructions.
+    pub(crate) converts_half: bool,
+    /// Peak f32 multiply-add operations per nanosecond.
+    pub(crate) flops_per_ns: f64,
+}
+
+const V2: &[&str] = &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"];
+const V3: &[&str] =
+    &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe"];
+const V4: &[&str] = &[
+    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avx512f",
+    "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+];
+
+const X86_64_V3: Machine = Machine {
+    arch: Arch::X86_64,
+    name: "x86-64-v3",
+    triple: "x86_64-unknown-linux-gnu",
+    cpu: "x86-64-v3",
+    features: "",
+    abi: None,
+    required: V3,
+    vector_bytes: 32,
+    registers: 16,
+    fused: true,
+    broadcast_operand: false,
+    converts_half: true,
+    flops_per_ns: 97.0,
+};
+
+/// All levels, best first within each instruction set.
+pub(crate) const MACHINES: &[Machine] = &[
+    Machine {
+        name: "x86-64-v4",
+        cpu: "x86-64-v4",
+        required: V4,
+        vector_bytes: 64,
+        registers: 32,
+        broadcast_operand: true,
+        flops_per_ns: 180.0,
+        ..X86_64_V3
+    },
+    X86_64_V3,
+    Machine {
+        name: "x86-64-v2",
+        cpu: "x86-64-v2",
+        required: V2,
+        vector_bytes: 16,
+        fused: false,
+        converts_half: false,
+        flops_per_ns: 24.0,
+        ..X86_64_V3
+    },
+    Machine {
+        arch: Arch::Aarch64,
+        name: "armv8-a",
+        triple: "aarch64-unknown-linux-gnu",
+        cpu: "generic",
+        features: "+neon",
+        abi: None,
+        required: &["neon"],
+        vector_bytes: 16,
+        registers: 32,
+        fused: true,
+        broadcast_operand: false,
+        converts_half: true,
+        flops_per_ns: 48.0,
+    },
+    Machine {
+        arch: Arch::Riscv64,
+        name: "rv64gc",
+        triple: "riscv64-unknown-linux-gnu",
+        cpu: "generic-rv64",
+        features: "+m,+a,+f,+d,+c,-relax",
+        abi: Some("lp64d"),
+        required: &[],
+        vector_bytes: 16,
+        registers: 32,
+        fused: true,
+        broadcast_operand: false,
+        converts_half: false,
+        flops_per_ns: 4.0,
+    },
+];
