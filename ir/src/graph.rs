@@ -162,6 +162,13 @@ impl Graph {
         self.outputs.push(Output { name: name.to_string(), value });
     }
 
+    /// Makes the output at `position` name another tensor of the same type.
+    pub fn set_output(&mut self, position: usize, value: Value) {
+        if let Some(output) = self.outputs.get_mut(position) {
+            output.value = value;
+        }
+    }
+
     /// Requires two dims to be equal at run time. Dims that are equal by construction need no constraint.
     ///
     /// # Errors

@@ -6,7 +6,9 @@
 //! recognition of activations and the choice of layouts happen together in an e-graph ([`egraph`]), driven by rules that
 //! are named data ([`rules`]).
 
+pub mod fuse;
 pub mod pass;
+pub mod plan_memory;
 pub mod schedule;
 
 pub use pass::{Changed, Context, CostTable, Limits, Pass, PassError, Tier, run_passes};

@@ -69,6 +69,14 @@ pub enum PassError {
         /// What is wrong.
         problem: String,
     },
+    /// A pass cannot do what the graph needs.
+    #[error("pass `{pass}` does not support {what}")]
+    Unsupported {
+        /// The pass.
+        pass: &'static str,
+        /// What is not supported.
+        what: String,
+    },
     /// No pass has that name.
     #[error("there is no pass `{name}`; passes: {}", known.join(", "))]
     UnknownPass {

@@ -42,6 +42,14 @@ pub fn is_contraction(nest: &Nest) -> bool {
     roles(nest).is_some()
 }
 
+/// Whether the contraction reads its first factor along the depth, and its second along the columns, as neighbours.
+pub fn reads_contiguously(nest: &Nest) -> bool {
+    roles(nest).is_some_and(|roles| {
+        let depth = roles.left.1.affine_in(&roles.depth.symbol).is_some_and(|(stride, _)| stride.is(1));
+        depth && roles.right_stride().is(1)
+    })
+}
+
 /// Whether the nest is a contraction whose first factor is guarded and whose innermost loop is so short that explicit padding,
 /// after which loops merge, costs less than the guards.
 pub fn wants_unpadded(nest: &Nest) -> bool {

@@ -15,7 +15,7 @@ mod rows;
 mod symbols;
 mod window;
 
-pub use contraction::{is_contraction, wants_unpadded};
+pub use contraction::{is_contraction, reads_contiguously, wants_unpadded};
 pub use nest::{Nest, View, map_dims};
 pub use representative::representative;
 

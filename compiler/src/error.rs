@@ -1,0 +1,55 @@
+//! What can go wrong while compiling.
+
+use crate::import::ImportError;
+use lostwax_format::FormatError;
+use lostwax_passes::PassError;
+use lostwax_target_api::EmitError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a model cannot be compiled.
+#[derive(Debug, Error)]
+pub enum CompileError {
+    /// The model cannot be read.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A pass refused the graph.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// A target cannot write the code.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// The artifact cannot be written.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// No target has that name.
+    #[error("there is no target `{name}`; targets: {}", known.join(", "))]
+    UnknownTarget {
+        /// The name that was asked for.
+        name: String,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// The model needs more memory than allowed.
+    #[error("the model needs {needed} bytes of working memory at typical sizes, {allowed} are allowed (--max-memory)")]
+    MemoryLimit {
+        /// Bytes of the smallest plan that was found.
+        needed: u64,
+        /// The limit.
+        allowed: u64,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// An invariant of the compiler does not hold; a defect of lostwax.
+    #[error("internal error, please report it: {problem}")]
+    Internal {
+        /// The broken invariant.
+        problem: String,
+    },
+}

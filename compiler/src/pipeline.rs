@@ -1,0 +1,127 @@
+//! The way of a model through the compiler, as one function.
+
+use crate::assemble::{Assembled, assemble};
+use crate::error::CompileError;
+use crate::targets::Selection;
+use lostwax_format::{Writer, Written};
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::kernel::Kernel;
+use lostwax_ir::ops::Op;
+use lostwax_passes::fuse::fuse;
+use lostwax_target_api::{EmitOptions, Variant};
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// The stages of a compilation, for progress reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Algebra, layouts and constants.
+    Optimize,
+    /// Grouping into kernels, schedules and memory.
+    Schedule,
+    /// Code generation.
+    Emit,
+    /// Writing the file.
+    Write,
+}
+
+/// What is compiled and how.
+pub struct Settings<'a> {
+    /// The targets with their variants.
+    pub targets: &'a [Selection],
+    /// Whether to keep the code as text.
+    pub listing: bool,
+    /// Called when a stage begins.
+    pub progress: &'a mut dyn FnMut(Stage),
+}
+
+/// What came out of a compilation.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The plan, and the kernels of each variant.
+    pub assembled: Assembled,
+    /// Sizes and hash of the file.
+    pub written: Written,
+    /// How long each stage took.
+    pub times: Vec<(Stage, Duration)>,
+    /// The code of each variant as text, if asked for.
+    pub listings: Vec<String>,
+    /// Bytes of code of each variant.
+    pub code_bytes: Vec<usize>,
+}
+
+/// Compiles an optimized graph and writes the artifact to `out`.
+///
+/// # Errors
+/// [`CompileError`] of the stage that failed.
+pub fn compile(graph: &Graph, settings: &mut Settings<'_>, out: impl Write) -> Result<Compiled, CompileError> {
+    let mut clock = Clock::default();
+    (settings.progress)(Stage::Schedule);
+    let mut graph = graph.clone();
+    separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
+    let fused = fuse(&graph)?;
+    let variants: Vec<Variant> = settings.targets.iter().flat_map(|selection| selection.variants.clone()).collect();
+    let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
+    let mut assembled = assemble(&graph, &fused, &variants, &mut writer)?;
+    clock.lap(Stage::Schedule);
+    (settings.progress)(Stage::Emit);
+    let (listings, code_bytes) = emit(&mut assembled, settings, &mut writer)?;
+    clock.lap(Stage::Emit);
+    (settings.progress)(Stage::Write);
+    let written = writer.write(&assembled.plan, out)?;
+    clock.lap(Stage::Write);
+    Ok(Compiled { assembled, written, times: clock.laps, listings, code_bytes })
+}
+
+struct Clock {
+    start: Instant,
+    laps: Vec<(Stage, Duration)>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { start: Instant::now(), laps: Vec::new() }
+    }
+}
+
+impl Clock {
+    fn lap(&mut self, stage: Stage) {
+        self.laps.push((stage, self.start.elapsed()));
+        self.start = Instant::now();
+    }
+}
+
+fn emit(assembled: &mut Assembled, settings: &Settings<'_>, writer: &mut Writer<'_>) -> Result<(Vec<String>, Vec<usize>), CompileError> {
+    let options = EmitOptions { listing: settings.listing };
+    let (mut listings, mut sizes) = (Vec::new(), Vec::new());
+    let forms = settings.targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
+    for (position, (selection, variant)) in forms.enumerate() {
+        let kernels: &[Kernel] = assembled.kernels.get(position).map_or(&[], Vec::as_slice);
+        let emitted = selection.target.emit(variant, kernels, &options)?;
+        sizes.push(emitted.code.len());
+        listings.extend(emitted.listing);
+        let info = &variant.info;
+        let section = writer.code(&info.device, &info.arch, &info.name, emitted.code)?;
+        if let Some(entry) = assembled.plan.variants.get_mut(position) {
+            entry.code_section = section;
+        }
+    }
+    Ok((listings, sizes))
+}
+
+/// Gives each output a node of its own: outputs that are inputs, constants or other outputs become copies.
+fn separate_outputs(graph: &mut Graph) -> Result<(), lostwax_ir::graph::TypeError> {
+    let mut taken: BTreeSet<Value> = BTreeSet::new();
+    for position in 0..graph.outputs().len() {
+        let value = graph.outputs()[position].value;
+        let given = matches!(graph.op(value), Op::Input | Op::Constant);
+        if given || !taken.insert(value) {
+            let copy = graph.add(Op::Reshape, Attrs::new().with("dims", graph.ty(value).dims.clone()), &[value])?;
+            graph.set_output(position, copy);
+            taken.insert(copy);
+        }
+    }
+    Ok(())
+}

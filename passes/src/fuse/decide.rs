@@ -1,0 +1,255 @@
+//! Which values are stored, inlined or shared.
+
+use super::Placement;
+use super::expand;
+use crate::schedule::{Nest, View, is_contraction};
+use lostwax_ir::compute::{Body, Compute, Step};
+use lostwax_ir::dim::{Dim, product};
+use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::ops::Op;
+use lostwax_ir::types::TensorType;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a value comes to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// An input or a constant.
+    Given,
+    /// Stored by a group of its own.
+    Stored,
+    /// Computed inside the groups that use it.
+    Inlined,
+    /// The memory of another value.
+    Alias,
+    /// A concatenation, whose parts are stored one by one.
+    Assembled,
+}
+
+/// All decisions about one graph.
+pub(super) struct Decisions<'a> {
+    graph: &'a Graph,
+    computes: &'a BTreeMap<Value, Compute>,
+    fates: BTreeMap<Value, Fate>,
+    /// The groups, by stored value, into which an inlined value goes.
+    roots: BTreeMap<Value, BTreeSet<Value>>,
+    /// The reduction at the heart of a group, where it is not the stored value itself.
+    pub(super) anchors: BTreeMap<Value, Value>,
+    pub(super) placements: BTreeMap<Value, Placement>,
+    /// For each value stored in a concatenation, the operand position that it fills.
+    slots: BTreeMap<Value, usize>,
+}
+
+/// Inputs and constants: values that no group computes.
+pub(super) fn is_given(graph: &Graph, value: Value) -> bool {
+    matches!(graph.op(value), Op::Input | Op::Constant)
+}
+
+/// The operands of a concatenation with the coordinates at which they start in it.
+pub(super) fn parts(graph: &Graph, value: Value) -> Vec<(Value, Vec<Dim>)> {
+    let node = graph.node(value);
+    let axis = usize::try_from(node.attrs.int("axis")).unwrap_or(0);
+    let mut offset = Dim::default();
+    let place = |operand: Value| {
+        let start = (0..node.ty.rank()).map(|i| if i == axis { offset.clone() } else { Dim::default() }).collect();
+        offset = offset.clone() + graph.ty(operand).dims.get(axis).cloned().unwrap_or_default();
+        (operand, start)
+    };
+    graph.operands(value).into_iter().map(place).collect()
+}
+
+/// Whether the compute only moves elements: its result is one load.
+fn is_movement(compute: &Compute) -> bool {
+    compute.reduction.is_none() && matches!(compute.result.steps.as_slice(), [Step::Load { .. }])
+}
+
+/// Whether the compute reads nothing.
+fn is_free(compute: &Compute) -> bool {
+    compute.reduction.is_none() && compute.inputs.is_empty()
+}
+
+fn dense(ty: &TensorType) -> View {
+    View { base: Dim::default(), strides: ty.strides() }
+}
+
+/// Whether the compute keeps all elements in their order, so that its result can share the operand's memory.
+fn is_relayout(compute: &Compute) -> bool {
+    let [Step::Load { input: 0, coords, valid, .. }] = compute.result.steps.as_slice() else { return false };
+    let Some(input) = compute.inputs.first() else { return false };
+    compute.reduction.is_none()
+        && valid.always()
+        && input.element_count() == compute.output.element_count()
+        && dense(input).index(coords) == dense(&compute.output).index(&compute.coords)
+}
+
+/// Points of the iteration space, reduced loops included.
+fn iterations(compute: &Compute) -> Dim {
+    let reduced = compute.reduction.iter().flat_map(|reduction| &reduction.axes);
+    product(compute.axes.iter().chain(reduced).map(|axis| &axis.extent))
+}
+
+fn reads(body: &Body, input: u32) -> bool {
+    body.steps.iter().any(|step| matches!(step, Step::Load { input: candidate, .. } if *candidate == input))
+}
+
+impl<'a> Decisions<'a> {
+    pub(super) fn new(graph: &'a Graph, order: &[Value], computes: &'a BTreeMap<Value, Compute>) -> Self {
+        let mut decisions = Self {
+            graph,
+            computes,
+            fates: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            anchors: BTreeMap::new(),
+            placements: BTreeMap::new(),
+            slots: BTreeMap::new(),
+        };
+        let mut pinned: BTreeSet<Value> = graph.outputs().iter().map(|output| output.value).collect();
+        for value in order.iter().rev() {
+            decisions.decide(*value, &mut pinned);
+        }
+        for value in order.iter().rev() {
+            decisions.anchor(*value, &pinned);
+        }
+        for value in order.iter().rev() {
+            decisions.place_parts(*value);
+        }
+        decisions
+    }
+
+    pub(super) fn fate(&self, value: Value) -> Fate {
+        self.fates.get(&value).copied().unwrap_or(Fate::Given)
+    }
+
+    /// Whether `value` is computed inside the group that stores `root`.
+    pub(super) fn is_inside(&self, value: Value, root: Value) -> bool {
+        self.fate(value) == Fate::Inlined && self.roots.get(&value).is_some_and(|roots| roots.contains(&root))
+    }
+
+    /// Whether operand `position` of concatenation `whole` is stored there by its own group.
+    pub(super) fn stored_in_place(&self, operand: Value, whole: Value, position: usize) -> bool {
+        matches!(self.placements.get(&operand), Some(Placement::Part(parent, _)) if *parent == whole)
+            && self.slots.get(&operand) == Some(&position)
+    }
+
+    fn set(&mut self, value: Value, fate: Fate) {
+        self.fates.insert(value, fate);
+        if fate == Fate::Stored {
+            self.roots.insert(value, BTreeSet::from([value]));
+        }
+    }
+
+    fn decide(&mut self, value: Value, pinned: &mut BTreeSet<Value>) {
+        if is_given(self.graph, value) {
+            return self.set(value, Fate::Given);
+        }
+        let Some(compute) = self.computes.get(&value) else {
+            return self.set(value, Fate::Assembled);
+        };
+        if is_relayout(compute) && self.can_alias(value, pinned) {
+            let operand = self.graph.operands(value)[0];
+            pinned.insert(operand);
+            self.placements.insert(value, Placement::Alias(operand));
+            return self.set(value, Fate::Alias);
+        }
+        if pinned.contains(&value) || !self.inline(value, compute) {
+            self.set(value, Fate::Stored);
+        }
+    }
+
+    /// Outputs may share memory only with values that are computed and are no outputs themselves.
+    fn can_alias(&self, value: Value, pinned: &BTreeSet<Value>) -> bool {
+        let operand = self.graph.operands(value)[0];
+        let is_output = |value: Value| self.graph.outputs().iter().any(|output| output.value == value);
+        !is_output(value) || !(is_given(self.graph, operand) || pinned.contains(&operand) || self.computes.get(&operand).is_none_or(is_relayout))
+    }
+
+    /// Inlines `value` into all groups that use it, if that pays; tells whether it did.
+    fn inline(&mut self, value: Value, compute: &Compute) -> bool {
+        if compute.reduction.is_some() {
+            return false;
+        }
+        let cheap = is_movement(compute) || is_free(compute);
+        let mut roots = BTreeSet::new();
+        for (user, slot) in self.graph.uses(value) {
+            if !self.accepts(user, slot, value, compute) {
+                return false;
+            }
+            roots.extend(self.roots.get(&user).into_iter().flatten().copied());
+        }
+        let pays = roots.len() == 1 || (cheap && !roots.is_empty());
+        if pays {
+            self.roots.insert(value, roots);
+            self.fates.insert(value, Fate::Inlined);
+        }
+        pays
+    }
+
+    /// Whether `user` may compute its operand `value` itself.
+    fn accepts(&self, user: Value, slot: u32, value: Value, compute: &Compute) -> bool {
+        let Some(consumer) = self.computes.get(&user).filter(|_| self.fate(user) != Fate::Alias) else { return false };
+        let count = self.graph.ty(value).element_count();
+        let once = iterations(consumer).prove_le(&count) == Some(true);
+        let cheap = is_free(compute) || is_movement(compute);
+        match &consumer.reduction {
+            Some(reduction) if reads(&reduction.value, slot) => {
+                if is_contraction(&addressed(consumer)) {
+                    is_movement(compute) && self.contracts_well(consumer, slot, compute)
+                } else {
+                    once || is_free(compute)
+                }
+            }
+            _ => once || cheap,
+        }
+    }
+
+    /// Whether the contraction still reads contiguous memory with the movement inlined.
+    fn contracts_well(&self, consumer: &Compute, slot: u32, movement: &Compute) -> bool {
+        let inlined = expand::inline_movement(consumer, slot, movement);
+        let nest = addressed(&inlined);
+        is_contraction(&nest) && crate::schedule::reads_contiguously(&nest)
+    }
+
+    /// Makes a reduction the heart of the group that uses it, if that is the only group and reads it as it is written.
+    fn anchor(&mut self, value: Value, pinned: &BTreeSet<Value>) {
+        let reduces = self.computes.get(&value).is_some_and(|compute| compute.reduction.is_some());
+        if !reduces || self.fate(value) != Fate::Stored || pinned.contains(&value) {
+            return;
+        }
+        let users = self.graph.uses(value);
+        let mut roots = BTreeSet::new();
+        for (user, _) in &users {
+            if !matches!(self.fate(*user), Fate::Stored | Fate::Inlined) {
+                return;
+            }
+            roots.extend(self.roots.get(user).into_iter().flatten().copied());
+        }
+        let Some(root) = roots.first().copied().filter(|_| roots.len() == 1) else { return };
+        let free = self.computes.get(&root).is_some_and(|compute| compute.reduction.is_none()) && !self.anchors.contains_key(&root);
+        if free && expand::reads_in_place(self.graph, self.computes, self, root, value) {
+            self.anchors.insert(root, value);
+            self.roots.insert(value, BTreeSet::from([root]));
+            self.fates.insert(value, Fate::Inlined);
+        }
+    }
+
+    /// Lets the groups of a concatenation's operands write straight into it.
+    fn place_parts(&mut self, value: Value) {
+        if self.fate(value) != Fate::Assembled {
+            return;
+        }
+        for (position, (operand, start)) in parts(self.graph, value).into_iter().enumerate() {
+            let is_output = self.graph.outputs().iter().any(|output| output.value == operand);
+            let aliased = self.placements.values().any(|placement| *placement == Placement::Alias(operand));
+            let free = !self.placements.contains_key(&operand) && !aliased && !is_output;
+            if free && matches!(self.fate(operand), Fate::Stored | Fate::Assembled) {
+                self.placements.insert(operand, Placement::Part(value, start));
+                self.slots.insert(operand, position);
+            }
+        }
+    }
+}
+
+/// The nest of a compute whose inputs and output are dense.
+fn addressed(compute: &Compute) -> Nest {
+    let inputs: Vec<View> = compute.inputs.iter().map(dense).collect();
+    Nest::new(compute, &inputs, &dense(&compute.output))
+}

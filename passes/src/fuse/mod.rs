@@ -1,0 +1,107 @@
+//! Fusion: from tensor operations to the kernels that are worth having.
+//!
+//! Every value ends in one of four ways ([`Fate`]): it is stored by a group of its own, computed anew inside the groups that
+//! use it, the same memory as another value under another shape, or made of parts that others store in place. A group is one
+//! [`Compute`]: what its stored value needs is inlined into it, and at most one reduction is at its heart. No decision looks
+//! at the name of an op; all follow from classes and computes.
+
+mod decide;
+mod expand;
+
+pub use decide::Fate;
+
+use crate::PassError;
+use decide::Decisions;
+use lostwax_ir::compute::Compute;
+use lostwax_ir::dim::Dim;
+use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::ops::Class;
+use std::collections::BTreeMap;
+
+/// One kernel to be made: what it computes, from which stored values, and where the result goes.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What is computed; input `i` is the stored value `inputs[i]`.
+    pub compute: Compute,
+    /// The stored values that are read.
+    pub inputs: Vec<Value>,
+    /// The value that is stored; for a part of a concatenation the concatenation.
+    pub output: Value,
+    /// The coordinates of the output at which the result starts; zero but for copies into concatenations.
+    pub start: Vec<Dim>,
+    /// The nodes of the graph that the group computes.
+    pub members: Vec<Value>,
+}
+
+/// Where a stored value lies, if not in memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// The same elements in the same order as another stored value.
+    Alias(Value),
+    /// The part of another stored value that starts at these coordinates.
+    Part(Value, Vec<Dim>),
+}
+
+/// The result of fusion.
+#[derive(Clone, Debug, Default)]
+pub struct Fused {
+    /// The groups in an order in which they can run.
+    pub groups: Vec<Group>,
+    /// The stored values that share memory with others.
+    pub placements: BTreeMap<Value, Placement>,
+}
+
+/// Groups the nodes of `graph` into kernels.
+///
+/// # Errors
+/// [`PassError`] naming an op that has no lowering.
+pub fn fuse(graph: &Graph) -> Result<Fused, PassError> {
+    let order = graph.topological();
+    let computes = lower(graph, &order)?;
+    let decisions = Decisions::new(graph, &order, &computes);
+    let mut fused = Fused { groups: Vec::new(), placements: decisions.placements.clone() };
+    for value in &order {
+        match decisions.fate(*value) {
+            Fate::Stored => fused.groups.push(expand::group(graph, &computes, &decisions, *value)),
+            Fate::Assembled => fused.groups.extend(copies(graph, &decisions, *value)),
+            Fate::Given | Fate::Inlined | Fate::Alias => {}
+        }
+    }
+    Ok(fused)
+}
+
+/// The computes of all nodes that have operands or make their elements themselves.
+fn lower(graph: &Graph, order: &[Value]) -> Result<BTreeMap<Value, Compute>, PassError> {
+    let mut computes = BTreeMap::new();
+    for value in order {
+        let node = graph.node(*value);
+        if decide::is_given(graph, *value) || node.op.def().class == Class::Concatenation {
+            continue;
+        }
+        let operands = graph.operands(*value);
+        let types: Vec<_> = operands.iter().map(|operand| graph.ty(*operand)).collect();
+        let compute = (node.op.def().lower)(&types, &node.attrs, &node.ty);
+        let compute = compute.ok_or_else(|| PassError::Unsupported {
+            pass: "fuse",
+            what: format!("`{}` (nodes {:?}): it has no kernel form", node.op, node.origin),
+        })?;
+        computes.insert(*value, compute);
+    }
+    Ok(computes)
+}
+
+/// Copies of those operands of a concatenation that are not stored in place.
+fn copies(graph: &Graph, decisions: &Decisions<'_>, value: Value) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for (position, (operand, start)) in decide::parts(graph, value).into_iter().enumerate() {
+        if decisions.stored_in_place(operand, value, position) {
+            continue;
+        }
+        let ty = graph.ty(operand);
+        let compute = Compute::map(&[ty], ty, |body, coords| {
+            body.load(0, coords.to_vec());
+        });
+        groups.push(Group { compute, inputs: vec![operand], output: value, start, members: vec![value] });
+    }
+    groups
+}
