@@ -45,15 +45,11 @@ impl<'c> Emitter<'_, 'c, '_> {
         self.scopes.pop();
     }
 
-    /// The level of the innermost scope.
-    pub(crate) fn depth(&self) -> usize {
-        self.scopes.len().saturating_sub(1)
-    }
-
-    /// Replaces the variables of expanded loops by their values.
+    /// Replaces the variables of expanded loops by what they stand for.
     pub(crate) fn resolve(&self, dim: &Dim) -> Dim {
         dim.substitute(&|symbol| match self.symbols.get(symbol) {
             Some(Binding::Constant(value)) => Some(Dim::constant(*value)),
+            Some(Binding::Shifted(base, distance)) => Some(Dim::symbol(base) + Dim::constant(*distance)),
             _ => None,
         })
     }

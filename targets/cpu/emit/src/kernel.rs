@@ -4,6 +4,7 @@ use crate::fault::{Emit, Fault};
 use crate::index::Scope;
 use crate::ir::{Ir, V, array_of};
 use crate::machine::Machine;
+use crate::stmt::Range;
 use inkwell::basic_block::BasicBlock;
 use inkwell::types::BasicTypeEnum;
 use inkwell::values::{FunctionValue, IntValue, PointerValue};
@@ -24,6 +25,8 @@ pub(crate) struct Typed<'c> {
 pub(crate) enum Binding<'c> {
     /// The variable of an expanded loop.
     Constant(i64),
+    /// Another symbol plus a constant: the variable of one copy of a loop body.
+    Shifted(Symbol, i64),
     /// A run-time integer, defined in the scope of that level.
     Value(usize, IntValue<'c>),
     /// The variable of the vector loop around.
@@ -134,7 +137,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         let kernel = self.kernel;
         let after = self.new_block();
         self.skip_unless(inkwell::IntPredicate::SLT, begin, end, after)?;
-        self.counted_loop(&kernel.item, begin, end, after, &kernel.body)?;
+        self.counted_loop(&kernel.item, Range { first: begin, last: end, copies: 1 }, after, &kernel.body)?;
         Ok(self.ir.builder.build_return(None).map(|_| ())?)
     }
 

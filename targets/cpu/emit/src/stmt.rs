@@ -16,6 +16,19 @@ const MAX_LANES: i64 = 64;
 /// The most iterations that an expanded loop may have.
 const MAX_UNROLLED: i64 = 4096;
 
+/// Definitions and stores that all copies of a loop body may come to.
+const COPIES_BUDGET: usize = 192;
+
+/// The most iterations that are taken at a time.
+const MAX_COPIES: i64 = 4;
+
+/// The values of a loop variable: from the first up to before the last, several at a time.
+pub(crate) struct Range<'c> {
+    pub(crate) first: IntValue<'c>,
+    pub(crate) last: IntValue<'c>,
+    pub(crate) copies: i64,
+}
+
 impl<'c> Emitter<'_, 'c, '_> {
     /// Writes statements; what they define goes out of scope after them.
     pub(crate) fn block(&mut self, body: &[Stmt]) -> Emit<()> {
@@ -79,17 +92,30 @@ impl<'c> Emitter<'_, 'c, '_> {
             return Fault::invalid("a loop inside a vector loop");
         }
         let extent = self.resolve(extent);
+        let copies = copies(body);
         match extent.as_constant() {
             Some(count) if count <= 0 => return Ok(()),
             Some(1) => return self.with_symbol(var, Binding::Constant(0), |this| this.block(body)),
+            Some(count) if count <= copies => return self.unrolled(var, &extent, body),
             _ => {}
         }
-        let (zero, count) = (self.ir.i64(0), self.integer(&extent)?);
-        let after = self.new_block();
-        if extent.bounds().0 < 1 {
-            self.skip_unless(IntPredicate::SLT, zero, count, after)?;
+        let whole = extent.floor_div(copies) * copies.into();
+        self.steps(var, &0.into(), &whole, copies, body)?;
+        self.steps(var, &whole, &extent, 1, body)
+    }
+
+    /// A loop from `begin` to `end` that takes `copies` iterations at a time.
+    fn steps(&mut self, var: &Symbol, begin: &Dim, end: &Dim, copies: i64, body: &[Stmt]) -> Emit<()> {
+        let (least, most) = (end.clone() - begin.clone()).bounds();
+        if most <= 0 {
+            return Ok(());
         }
-        self.counted_loop(var, zero, count, after, body)
+        let (first, last) = (self.integer(begin)?, self.integer(end)?);
+        let after = self.new_block();
+        if least < 1 {
+            self.skip_unless(IntPredicate::SLT, first, last, after)?;
+        }
+        self.counted_loop(var, Range { first, last, copies }, after, body)
     }
 
     /// Goes to `after` unless `a` compares with `b` as stated.
@@ -108,14 +134,7 @@ impl<'c> Emitter<'_, 'c, '_> {
     }
 
     /// A loop that runs at least once and goes on in `after`.
-    pub(crate) fn counted_loop(
-        &mut self,
-        var: &Symbol,
-        begin: IntValue<'c>,
-        end: IntValue<'c>,
-        after: BasicBlock<'c>,
-        body: &[Stmt],
-    ) -> Emit<()> {
+    pub(crate) fn counted_loop(&mut self, var: &Symbol, range: Range<'c>, after: BasicBlock<'c>, body: &[Stmt]) -> Emit<()> {
         let (before, header) = (self.current_block()?, self.new_block());
         self.jump_to(header)?;
         self.continue_in(header);
@@ -123,14 +142,26 @@ impl<'c> Emitter<'_, 'c, '_> {
         let counter = phi.as_basic_value().into_int_value();
         let binding = Binding::Value(self.scopes.len(), counter);
         self.open_scope()?;
-        self.with_symbol(var, binding, |this| this.block(body))?;
+        match range.copies {
+            1 => self.with_symbol(var, binding, |this| this.block(body))?,
+            copies => self.copies(var, binding, copies, body)?,
+        }
         self.close_scope();
-        let next = self.ir.builder.build_int_nsw_add(counter, self.ir.i64(1), "")?;
-        let goes_on = self.ir.builder.build_int_compare(IntPredicate::SLT, next, end, "")?;
-        phi.add_incoming(&[(&begin, before), (&next, self.current_block()?)]);
+        let next = self.ir.builder.build_int_nsw_add(counter, self.ir.i64(range.copies), "")?;
+        let goes_on = self.ir.builder.build_int_compare(IntPredicate::SLT, next, range.last, "")?;
+        phi.add_incoming(&[(&range.first, before), (&next, self.current_block()?)]);
         self.branch(goes_on, header, after)?;
         self.continue_in(after);
         Ok(())
+    }
+
+    /// Several iterations, the first of which is the one that `binding` stands for.
+    fn copies(&mut self, var: &Symbol, binding: Binding<'c>, copies: i64, body: &[Stmt]) -> Emit<()> {
+        let base = Symbol::new(format!("{}.base", var.name()), var.min(), var.max());
+        self.with_symbol(&base.clone(), binding, |this| {
+            let copy = |step| Binding::Shifted(base.clone(), step);
+            (0..copies).try_for_each(|step| this.with_symbol(var, copy(step), |this| this.block(body)))
+        })
     }
 
     fn current_block(&self) -> Emit<BasicBlock<'c>> {
@@ -302,5 +333,30 @@ impl<'c> Emitter<'_, 'c, '_> {
             Place::Local(local, index) => self.store_local(*local, index, value),
             Place::Row(..) => Fault::invalid("a store through a row address"),
         }
+    }
+}
+
+/// How many iterations of a loop to take at a time: several where the body is small and has no loops that stay loops.
+fn copies(body: &[Stmt]) -> i64 {
+    match weight(body) {
+        Some(weight) if weight * 4 <= COPIES_BUDGET => MAX_COPIES,
+        Some(weight) if weight * 2 <= COPIES_BUDGET => 2,
+        _ => 1,
+    }
+}
+
+/// The number of definitions and stores that statements expand to; `None` when there are loops or branches among them.
+fn weight(body: &[Stmt]) -> Option<usize> {
+    body.iter().map(stmt_weight).sum()
+}
+
+fn stmt_weight(stmt: &Stmt) -> Option<usize> {
+    match stmt {
+        Stmt::For { kind: LoopKind::Serial, .. } | Stmt::If { .. } => None,
+        Stmt::For { kind: LoopKind::Vector { .. }, body, .. } => weight(body),
+        Stmt::For { kind: LoopKind::Unrolled, extent, body, .. } => {
+            Some(weight(body)?.saturating_mul(usize::try_from(extent.as_constant()?).ok()?))
+        }
+        Stmt::Let { .. } | Stmt::LetIndex { .. } | Stmt::SetRow { .. } | Stmt::Store { .. } => Some(1),
     }
 }
