@@ -103,6 +103,11 @@ ops! {
     concat Concat,
     gather Gather,
     matmul MatMul,
+    conv Conv,
+    conv_transpose ConvTranspose,
+    max_pool MaxPool,
+    avg_pool AvgPool,
+    resize Resize,
 }
 
 /// What kind of op this is; passes decide by class, not by name.

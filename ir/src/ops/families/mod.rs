@@ -1,14 +1,20 @@
 //! Definitions shared by families of ops: what all elementwise, reducing, moving or sliding ops have in common.
 
+mod convolution;
 mod elementwise;
+mod pool;
 mod reduce;
+mod resample;
 mod sample;
 mod traverse;
 mod values;
 mod window;
 
+pub(super) use convolution::*;
 pub(super) use elementwise::*;
+pub(super) use pool::*;
 pub(super) use reduce::*;
+pub(super) use resample::*;
 pub(super) use sample::*;
 pub(super) use traverse::*;
 pub(super) use values::*;
@@ -22,9 +28,6 @@ use crate::types::{DType, TensorType};
 
 /// The floating-point types.
 pub(super) const FLOATS: &[DType] = &[DType::F32, DType::F16, DType::BF16, DType::F64];
-/// The integer types.
-pub(super) const INTEGERS: &[DType] =
-    &[DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::U16, DType::U32, DType::U64];
 /// Bool alone.
 pub(super) const BOOL: &[DType] = &[DType::Bool];
 /// All types that can be calculated with.

@@ -96,3 +96,14 @@ pub(in crate::ops) fn eval_positions(output: &TensorType, value: impl Fn(&[usize
     });
     Some(result)
 }
+
+/// The elements of a tensor of sizes `shape` in the order of its transpose by `perm`.
+pub(in crate::ops) fn permute<T: Copy>(values: &[T], shape: &[usize], perm: &[usize]) -> Vec<T> {
+    let strides = strides(shape);
+    let to: Vec<usize> = perm.iter().map(|axis| shape[*axis]).collect();
+    let mut result = Vec::with_capacity(values.len());
+    for_each_index(&to, |index| {
+        result.push(values[index.iter().zip(perm).map(|(i, axis)| i * strides[*axis]).sum::<usize>()]);
+    });
+    result
+}

@@ -99,16 +99,12 @@ impl Window {
         out.clone() * self.strides[i].into() + tap.clone() * self.dilations[i].into() - self.before[i].into()
     }
 
-    /// When `position` lies in an image of size `size`.
-    pub(in crate::ops) fn inside(&self, i: usize, position: &Dim, size: &Dim) -> Cond {
-        let mut parts = Vec::new();
-        if self.before[i] > 0 {
-            parts.push(position.clone());
-        }
-        if self.after[i] > 0 {
-            parts.push(size.clone() - position.clone() - 1.into());
-        }
-        Cond(parts).simplify()
+    /// When `position` lies in an image of size `size`; sides without padding need no test.
+    pub(in crate::ops) fn inside(&self, i: usize, position: &Dim, size: &Dim, axes: &[Axis]) -> Cond {
+        let mut valid = guard(position, size, axes);
+        let (low, high) = (position.clone(), size.clone() - position.clone() - 1.into());
+        valid.0.retain(|part| !(self.before[i] == 0 && *part == low) && !(self.after[i] == 0 && *part == high));
+        valid
     }
 
     /// Calls `visit` with tap and input position, as indices into spatial sizes, for each tap of the window at `out` that
@@ -129,10 +125,25 @@ impl Window {
     }
 }
 
-/// An axis over the taps of a window, and the tap as a dim: an axis is left out where there is one tap.
-pub(in crate::ops) fn tap_axes(prefix: &str, extents: &[i64]) -> (Vec<Axis>, Vec<Dim>) {
-    let all: Vec<Dim> = extents.iter().map(|extent| Dim::constant(*extent)).collect();
-    let axes = crate::compute::axes(prefix, &all);
+/// When `position` lies in `0..size`, without the parts that hold for all values of `axes`.
+pub(in crate::ops) fn guard(position: &Dim, size: &Dim, axes: &[Axis]) -> Cond {
+    let mut valid = Cond::within(position, &0.into(), size).simplify();
+    valid.0.retain(|part| least(part, axes).bounds().0 < 0);
+    valid
+}
+
+/// The smallest value over those of `axes` that occur linearly, all extents being at least 1.
+fn least(value: &Dim, axes: &[Axis]) -> Dim {
+    axes.iter().fold(value.clone(), |value, axis| match value.affine_in(&axis.symbol) {
+        Some((factor, rest)) if factor.bounds().1 <= 0 => rest + factor * (axis.extent.clone() - 1.into()),
+        Some((factor, rest)) if factor.bounds().0 >= 0 => rest,
+        _ => value,
+    })
+}
+
+/// Axes named with `prefix`, and their values: an axis is left out where there is one iteration.
+pub(in crate::ops) fn inner_axes(prefix: &str, extents: &[Dim]) -> (Vec<Axis>, Vec<Dim>) {
+    let axes = crate::compute::axes(prefix, extents);
     let dims = axes.iter().map(Axis::dim).collect();
     (axes.into_iter().filter(|axis| !axis.extent.is(1)).collect(), dims)
 }
