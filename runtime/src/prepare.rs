@@ -169,7 +169,8 @@ pub(crate) fn step_range(entry: &EntryPoint) -> std::ops::Range<usize> {
     first..first.saturating_add(entry.step_count as usize)
 }
 
-fn total(bytes: &[u64]) -> u64 {
+/// The sum, or the largest integer.
+pub(crate) fn total(bytes: &[u64]) -> u64 {
     bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
 }
 

@@ -1,5 +1,5 @@
 use crate::bind::{bind_given, bind_shapes};
-use crate::prepare::{Evaluator, Shapes, dtype, step_range};
+use crate::prepare::{Evaluator, Shapes, dtype, step_range, total};
 use crate::state::States;
 use crate::{Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
 use lostwax_format::{EntryPoint, TensorSpec};
@@ -178,6 +178,7 @@ impl Session {
         let bound = bind_given(plan, &unbound, &self.options.bindings)?;
         let evaluator = Evaluator { plan, entry: &unbound, bound: &bound, weight_bytes: self.model.weight_bytes() };
         let (shapes, bytes) = evaluator.states()?;
+        self.check_memory(&Requirements { state_bytes: total(&bytes), ..Requirements::default() })?;
         self.executor.prepare(Prepared { state_bytes: bytes.clone(), ..Prepared::default() })?;
         self.is_prepared = false;
         self.states.fit(&mut *self.executor, &self.model, &shapes, &bytes)

@@ -34,13 +34,13 @@ impl States {
         shapes: &[Vec<usize>],
         bytes: &[u64],
     ) -> Result<(), RuntimeError> {
-        let old = std::mem::replace(&mut self.bytes, bytes.to_vec());
-        self.shapes = shapes.to_vec();
+        let old = std::mem::take(self);
         for (position, bytes) in bytes.iter().enumerate() {
-            if old.get(position) != Some(bytes) {
+            if old.bytes.get(position) != Some(bytes) {
                 start(executor, model, position)?;
             }
         }
+        *self = Self { shapes: shapes.to_vec(), bytes: bytes.to_vec() };
         Ok(())
     }
 

@@ -1,0 +1,77 @@
+//! Models from files, from memory and from the program itself.
+
+mod common;
+
+use common::{artifact, device};
+use lostwax_runtime::{Model, RuntimeError};
+use std::path::PathBuf;
+
+fn file(name: &str, contents: &[u8]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.lwx"));
+    std::fs::write(&path, contents).expect("the test directory can be written");
+    path
+}
+
+#[test]
+fn files_are_opened_and_verified() {
+    let path = file("fine", &artifact());
+    let model = Model::open_verified(&path).unwrap();
+    assert_eq!(model.file_bytes(), artifact());
+    assert!(model.session(device()).is_ok());
+}
+
+#[test]
+fn damaged_weights_are_found_on_request() {
+    let mut bytes = artifact();
+    let start = Model::from_bytes(bytes.clone()).unwrap().artifact().weights().start;
+    bytes[start] ^= 1;
+    let path = file("damaged", &bytes);
+    assert!(Model::open(&path).is_ok());
+    assert!(matches!(Model::open_verified(&path), Err(RuntimeError::Artifact(_))));
+}
+
+#[test]
+fn bad_files_are_errors() {
+    assert!(matches!(Model::open("/nowhere/at/all"), Err(RuntimeError::Artifact(_))));
+    assert!(matches!(Model::open(file("empty", &[])), Err(RuntimeError::Artifact(_))));
+    assert!(matches!(Model::open(file("text", b"hello, world")), Err(RuntimeError::Artifact(_))));
+    assert!(matches!(Model::open(env!("CARGO_TARGET_TMPDIR")), Err(RuntimeError::Artifact(_))));
+}
+
+#[test]
+fn included_artifacts_are_aligned() {
+    let bytes = lostwax_runtime::include_artifact!("files.rs");
+    assert_eq!(bytes.as_ptr().addr() % 4096, 0);
+    assert_eq!(bytes, include_bytes!("files.rs"));
+}
+
+#[test]
+fn aligned_bytes_are_not_copied() {
+    let mut bytes = artifact();
+    while bytes.as_ptr().addr() % 64 != 0 {
+        bytes = bytes.clone().leak().to_vec();
+    }
+    let place = bytes.as_ptr();
+    assert_eq!(Model::from_bytes(bytes).unwrap().file_bytes().as_ptr(), place);
+}
+
+#[test]
+fn devices_without_code_are_refused() {
+    use lostwax_runtime::api::{Device, DeviceError, Program, VariantInfo, WeightBytes};
+    use std::sync::Arc;
+    struct Nothing;
+    impl Device for Nothing {
+        fn name(&self) -> &str {
+            "nothing"
+        }
+        fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
+            (!variants.is_empty()).then_some(variants.len())
+        }
+        fn load(&self, _: &[u8], _: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
+            Err(DeviceError::Unsupported { device: "nothing".into(), what: "code".into() })
+        }
+    }
+    let session = Model::from_bytes(artifact()).unwrap().session(Arc::new(Nothing) as Arc<dyn Device>);
+    let text = session.err().map(|error| error.to_string()).unwrap();
+    assert!(text.contains("the nothing device") && text.contains("fake any plain"), "{text}");
+}
