@@ -75,7 +75,10 @@ impl<'c> Emitter<'_, 'c, '_> {
 
     /// Runs `compute` with instructions going to the start of the scope of that level.
     fn hoisted<T>(&mut self, level: usize, compute: impl FnOnce(&mut Self) -> Emit<T>) -> Emit<T> {
-        let position = self.position;
+        let position = match (self.position, self.ir.builder.get_insert_block()) {
+            (Position::End(_), Some(block)) => Position::End(block),
+            (position, _) => position,
+        };
         self.move_to(Position::Hoisted(level));
         let result = compute(self);
         self.move_to(position);

@@ -122,7 +122,7 @@ impl<'m, 'c> Ir<'m, 'c> {
         splat_constant(element.const_float(value).into(), of)
     }
 
-    /// The constant of that `f32` or `f64` bit pattern in every lane of a type of floats.
+    /// The width of a type of floats.
     pub(crate) fn float_bits(&self, of: BasicTypeEnum<'c>) -> u32 {
         if element_type(of) == self.context.f64_type().into() { 64 } else { 32 }
     }

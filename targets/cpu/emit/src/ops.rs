@@ -1,10 +1,9 @@
 //! Scalar operations on registers.
 
 use crate::fault::{Emit, Fault};
-use crate::ir::{V, lanes_of};
+use crate::ir::V;
 use crate::kernel::{Emitter, Typed};
 use crate::math;
-use inkwell::types::BasicType;
 use inkwell::values::InstructionOpcode;
 use inkwell::{FloatPredicate, IntPredicate};
 use lostwax_ir::kernel::{Operand, Scalar};
@@ -312,11 +311,6 @@ impl<'c> Emitter<'_, 'c, '_> {
             _ => Ok(Typed { dtype, value }),
         }
     }
-}
-
-/// The float type of `bits` bits with the lanes of `value`.
-pub(crate) fn float_like<'c>(ir: &crate::ir::Ir<'_, 'c>, value: V<'c>, bits: u32) -> inkwell::types::BasicTypeEnum<'c> {
-    crate::ir::widen_type(ir.float_type(bits).as_basic_type_enum(), lanes_of(value))
 }
 
 /// The opcode that turns integers into floats.

@@ -1,6 +1,7 @@
 //! Runs hand-written kernels on every variant that this machine can run, in memory that ends at a page no one may touch.
 #![allow(dead_code)]
 
+pub mod elementwise;
 pub mod gemm;
 
 use lostwax_ir::dim::{Dim, Symbol};
