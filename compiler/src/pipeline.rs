@@ -9,6 +9,7 @@ use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
 use lostwax_passes::fuse::fuse;
+use lostwax_passes::{Context, run_passes};
 use lostwax_target_api::{EmitOptions, Variant};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -50,6 +51,47 @@ pub struct Compiled {
     pub listings: Vec<String>,
     /// Bytes of code of each variant.
     pub code_bytes: Vec<usize>,
+    /// Bytes of working memory at typical sizes.
+    pub arena_bytes: u64,
+}
+
+/// The passes from an imported to an optimized graph, in order.
+const PASSES: &[&str] = &["fold_constants", "remove_dead", "share_common"];
+
+/// Weights of materialized bytes that are tried one after another until the working memory fits.
+const MEMORY_WEIGHTS: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
+
+/// Optimizes and compiles a graph and writes the artifact to `out`. When `max_memory` is given, the optimizer weighs memory
+/// more until the working memory at typical sizes fits.
+///
+/// # Errors
+/// [`CompileError`] of the stage that failed; [`CompileError::MemoryLimit`] when no plan is small enough.
+pub fn run(
+    graph: &Graph,
+    passes: &Context,
+    max_memory: Option<u64>,
+    settings: &mut Settings<'_>,
+    out: &mut dyn Write,
+) -> Result<Compiled, CompileError> {
+    let mut smallest = u64::MAX;
+    for weight in MEMORY_WEIGHTS {
+        let started = Instant::now();
+        (settings.progress)(Stage::Optimize);
+        let mut optimized = graph.clone();
+        let context = Context { memory_weight: passes.memory_weight * weight, ..passes.clone() };
+        run_passes(PASSES, &mut optimized, &context)?;
+        let took = started.elapsed();
+        let mut bytes = Vec::new();
+        let mut compiled = compile(&optimized, settings, &mut bytes)?;
+        compiled.times.insert(0, (Stage::Optimize, took));
+        smallest = smallest.min(compiled.arena_bytes);
+        if max_memory.is_none_or(|limit| compiled.arena_bytes <= limit) {
+            let io = |source| CompileError::Io { path: "the artifact".into(), source };
+            out.write_all(&bytes).map_err(io)?;
+            return Ok(compiled);
+        }
+    }
+    Err(CompileError::MemoryLimit { needed: smallest, allowed: max_memory.unwrap_or(0) })
 }
 
 /// Compiles an optimized graph and writes the artifact to `out`.
@@ -72,7 +114,8 @@ pub fn compile(graph: &Graph, settings: &mut Settings<'_>, out: impl Write) -> R
     (settings.progress)(Stage::Write);
     let written = writer.write(&assembled.plan, out)?;
     clock.lap(Stage::Write);
-    Ok(Compiled { assembled, written, times: clock.laps, listings, code_bytes })
+    let arena_bytes = assembled.arena_bytes;
+    Ok(Compiled { assembled, written, times: clock.laps, listings, code_bytes, arena_bytes })
 }
 
 struct Clock {

@@ -1,8 +1,7 @@
 //! Dims as expressions of a plan.
 
 use crate::error::CompileError;
-use lostwax_format::{ExprError, Exprs};
-use lostwax_format::schema::Expr;
+use lostwax_format::{Expr, ExprError, Exprs};
 use lostwax_ir::dim::{Atom, Dim, Symbol};
 use std::collections::HashMap;
 

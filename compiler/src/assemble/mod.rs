@@ -6,7 +6,7 @@ mod weights;
 
 use crate::error::CompileError;
 use expressions::Expressions;
-use lostwax_format::schema::{Buffer, Constraint, Dispatch, EntryPoint, Plan, Region, Step, Symbol, TensorSpec};
+use lostwax_format::{Buffer, Constraint, Dispatch, EntryPoint, Plan, Region, Step, Symbol, TensorSpec};
 use lostwax_format::{Variant as PlanVariant, Writer};
 use lostwax_ir::compute::{Compute, Step as ComputeStep};
 use lostwax_ir::dim::{Dim, product};
@@ -15,7 +15,7 @@ use lostwax_ir::kernel::Kernel;
 use lostwax_ir::types::TensorType;
 use lostwax_passes::fuse::{Fused, Group};
 use lostwax_passes::plan_memory::{Lifetime, MemoryPlan, plan_memory};
-use lostwax_passes::schedule::{Argument, Scheduled, View, schedule};
+use lostwax_passes::schedule::{Argument, Scheduled, View, representative, schedule};
 use lostwax_target_api::Variant;
 use std::collections::{BTreeMap, HashMap};
 use storage::Storage;
@@ -28,6 +28,8 @@ pub struct Assembled {
     pub plan: Plan,
     /// The kernels of each variant.
     pub kernels: Vec<Vec<Kernel>>,
+    /// Bytes of working memory at typical sizes.
+    pub arena_bytes: u64,
 }
 
 /// Makes the plan of one graph for all `variants`. Packed weights go to `writer`.
@@ -45,6 +47,7 @@ pub fn assemble(graph: &Graph, fused: &Fused, variants: &[Variant], writer: &mut
         offsets: BTreeMap::new(),
         plan: Plan { model_name: graph.name.clone(), ..Plan::default() },
         kernels: vec![KernelTable::default(); variants.len()],
+        arena_bytes: 0,
     };
     assembler.entry_point()?;
     for variant in variants {
@@ -96,6 +99,7 @@ struct Assembler<'a> {
     offsets: BTreeMap<Value, (u32, u32)>,
     plan: Plan,
     kernels: Vec<KernelTable>,
+    arena_bytes: u64,
 }
 
 impl Assembler<'_> {
@@ -148,6 +152,7 @@ impl Assembler<'_> {
         let owners = self.storage.lifetimes();
         let lifetimes: Vec<Lifetime> = owners.iter().map(|(_, lifetime)| lifetime.clone()).collect();
         let plan = plan_memory(&lifetimes);
+        self.arena_bytes = typical_bytes(&lifetimes, &plan);
         let ends = self.place(&owners, &lifetimes, &plan)?;
         let bound: Vec<u32> = plan.live.iter().map(|live| self.expressions.dim(live)).collect::<Result<_, _>>()?;
         Ok((self.expressions.largest(&ends)?, self.expressions.largest(&bound)?))
@@ -248,8 +253,18 @@ impl Assembler<'_> {
         for (variant, kernels) in self.plan.variants.iter_mut().zip(&kernels) {
             variant.kernels = kernels.iter().map(|kernel| kernel.name.clone()).collect();
         }
-        Assembled { plan: self.plan, kernels }
+        Assembled { plan: self.plan, kernels, arena_bytes: self.arena_bytes }
     }
+}
+
+/// The bytes that a placement takes at typical sizes.
+fn typical_bytes(lifetimes: &[Lifetime], plan: &MemoryPlan) -> u64 {
+    let mut ends = vec![0; lifetimes.len()];
+    for index in &plan.order {
+        let start = plan.below[*index].iter().map(|other| ends[*other]).max().unwrap_or(0);
+        ends[*index] = start + representative(&lifetimes[*index].aligned_size());
+    }
+    u64::try_from(ends.into_iter().max().unwrap_or(0)).unwrap_or(0)
 }
 
 /// The ops of a group in order, as a name.

@@ -1,0 +1,60 @@
+//! Models by path: reading and compiling in one call.
+
+use crate::error::CompileError;
+use crate::import::{ImportOptions, onnx};
+use crate::pipeline::{self, Compiled, Settings, Stage};
+use crate::targets::{Selection, select};
+use lostwax_ir::graph::Graph;
+use lostwax_passes::Context;
+use std::io::Write;
+use std::path::Path;
+
+/// How a model is compiled.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// How the file is read.
+    pub import: ImportOptions,
+    /// How the graph is rewritten.
+    pub passes: Context,
+    /// Targets as `NAME` or `NAME:SPECIFICATION`.
+    pub targets: Vec<String>,
+    /// Bytes of working memory that the model may need at typical sizes.
+    pub max_memory: Option<u64>,
+    /// Whether to keep the code as text.
+    pub listing: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self {
+            import: ImportOptions::default(),
+            passes: Context::default(),
+            targets: vec!["cpu".to_string()],
+            max_memory: None,
+            listing: false,
+        }
+    }
+}
+
+/// Reads a model as it stands in its file.
+///
+/// # Errors
+/// [`CompileError::Import`].
+pub fn load(path: &Path, options: &ImportOptions) -> Result<Graph, CompileError> {
+    Ok(onnx::import(path, options)?)
+}
+
+/// Optimizes a graph and compiles it; the artifact goes to `out`.
+///
+/// # Errors
+/// [`CompileError`] of the stage that failed; [`CompileError::MemoryLimit`] when no plan is small enough.
+pub fn compile(
+    graph: &Graph,
+    options: &CompileOptions,
+    progress: &mut dyn FnMut(Stage),
+    out: &mut dyn Write,
+) -> Result<Compiled, CompileError> {
+    let targets: Vec<Selection> = options.targets.iter().map(|text| select(text)).collect::<Result<_, _>>()?;
+    let mut settings = Settings { targets: &targets, listing: options.listing, progress };
+    pipeline::run(graph, &options.passes, options.max_memory, &mut settings, out)
+}
