@@ -2,6 +2,7 @@
 
 use crate::RuntimeError;
 use bytemuck::{Pod, Zeroable};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +46,42 @@ impl AsMut<[u8]> for AlignedBytes {
     fn as_mut(&mut self) -> &mut [u8] {
         let (all, bytes): (&mut [u8], usize) = (bytemuck::cast_slice_mut(&mut self.lines), self.bytes);
         all.split_at_mut(bytes).0
+    }
+}
+
+/// Bytes that are written one after another and start at a multiple of 64, so that [`crate::Model::from_bytes`] need not copy them.
+#[derive(Clone, Default)]
+pub struct AlignedBuffer(AlignedBytes);
+
+impl AlignedBuffer {
+    /// No bytes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl AsRef<[u8]> for AlignedBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
+impl Write for AlignedBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let AlignedBytes { lines, bytes: end } = &mut self.0;
+        let total = *end + bytes.len();
+        let missing = total.div_ceil(ALIGNMENT).saturating_sub(lines.len());
+        lines.try_reserve(missing).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        lines.resize(lines.len() + missing, Line::zeroed());
+        let all: &mut [u8] = bytemuck::cast_slice_mut(lines);
+        let free = all.get_mut(*end..total).ok_or(io::ErrorKind::OutOfMemory)?;
+        free.copy_from_slice(bytes);
+        *end = total;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

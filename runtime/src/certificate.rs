@@ -18,8 +18,8 @@ pub struct CheckedOutput {
     pub ok: bool,
 }
 
-/// An input of a certificate case: values uniformly distributed in `low..=high`, rounded down for integers, `value >= 0.5` for bool.
-/// They depend on seed, name, type and shape only.
+/// An input of a certificate case: values uniformly distributed in `low..=high`, rounded down for integers, `value >= 0.5` for
+/// bool. They depend on seed, name, type and shape only.
 ///
 /// # Errors
 /// [`RuntimeError::InvalidInput`] if the shape is impossible or the type is a block format.
@@ -92,7 +92,8 @@ impl Model {
     }
 
     fn check_case(&self, device: &Device, case: &CertificateCase, checked: &mut Vec<CheckedOutput>) -> Result<(), RuntimeError> {
-        let options = Options::new().with_entry_point(&case.entry_point);
+        let bindings = case.bindings.iter().map(|binding| (binding.name.clone(), binding.value)).collect();
+        let options = Options { bindings, ..Options::new().with_entry_point(&case.entry_point) };
         let mut session = self.session_with(device.clone(), options)?;
         let inputs = case.inputs.iter().map(|input| Ok((input.name.as_str(), self.case_input(case, input)?)));
         let inputs = inputs.collect::<Result<Vec<(&str, Tensor)>, RuntimeError>>()?;

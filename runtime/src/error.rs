@@ -10,7 +10,7 @@ pub enum RuntimeError {
     Artifact(#[from] FormatError),
     /// The artifact has no code that the device can run.
     #[error(
-        "the {device} device of this {arch} machine can run none of the variants in the artifact: {variants}. `lostwax compile --target` adds others"
+        "the {device} device of this {arch} machine runs none of the variants in the file: {variants}. Use `lostwax compile --target`"
     )]
     UnsupportedDevice {
         /// The device.

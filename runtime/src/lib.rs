@@ -5,10 +5,10 @@
 //! ```no_run
 //! use lostwax_runtime::{Device, Model, TensorView};
 //!
-//! # fn main() -> Result<(), lostwax_runtime::RuntimeError> {
+//! # #[cfg(feature = "cpu")]
+//! # fn example() -> Result<(), lostwax_runtime::RuntimeError> {
 //! let model = Model::open("model.lwx")?;
-//! # let device: Device = unimplemented!();
-//! let mut session = model.session(device)?;
+//! let mut session = model.session(Device::cpu())?;
 //! let outputs = session.run([("x", TensorView::new(&[1.0f32, 2.0, 3.0], &[1, 3])?)])?;
 //! let y: &[f32] = outputs["y"].view::<f32>()?;
 //! # Ok(())
@@ -19,6 +19,7 @@
 //! - [`Session`]: working memory, threads and state of one user of a model. Cheap to make, [`Send`].
 //! - [`Device`]: what runs the code. No device is special to this crate; they differ in who makes them.
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
+//! - [`AlignedBuffer`]: where to write an artifact that is run at once.
 //! - [`Requirements`]: what a run with given shapes will take, known before anything is allocated.
 //!
 //! A call goes through three files: `bind.rs` finds the values of the symbols from the shapes of the inputs, `prepare.rs` turns
@@ -46,6 +47,7 @@ mod session;
 mod state;
 mod tensor;
 
+pub use bytes::AlignedBuffer;
 pub use certificate::{CheckedOutput, reference_input};
 pub use device::Device;
 pub use error::RuntimeError;

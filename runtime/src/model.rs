@@ -48,7 +48,7 @@ impl Model {
     }
 
     /// A model from bytes in memory: `Vec<u8>`, `Arc<[u8]>` and the like. They are copied once if they do not start at a multiple
-    /// of 64.
+    /// of 64, which [`crate::AlignedBuffer`] ensures.
     ///
     /// # Errors
     /// [`RuntimeError::Artifact`], and [`RuntimeError::LimitExceeded`] if there is no memory for the copy.
@@ -107,13 +107,18 @@ impl Model {
         Ok(Evaluator { plan, entry, bound: &bound, weight_bytes: self.weight_bytes() }.shapes()?.requirements)
     }
 
-    /// What a run takes when the inputs, in the order of the entry point, have these shapes.
+    /// What a run takes when the inputs, in the order of the entry point, have these shapes, and other symbols these values.
     ///
     /// # Errors
     /// As [`Model::requirements`].
-    pub fn requirements_for(&self, entry_point: Option<&str>, shapes: &[&[usize]]) -> Result<Requirements, RuntimeError> {
+    pub fn requirements_for(
+        &self,
+        entry_point: Option<&str>,
+        shapes: &[&[usize]],
+        bindings: &Bindings,
+    ) -> Result<Requirements, RuntimeError> {
         let (plan, entry) = (self.artifact().plan(), self.entry_point(entry_point)?.1);
-        let bound = bind_shapes(plan, entry, &Bindings::new(), shapes)?;
+        let bound = bind_shapes(plan, entry, bindings, shapes)?;
         Ok(Evaluator { plan, entry, bound: &bound, weight_bytes: self.weight_bytes() }.shapes()?.requirements)
     }
 

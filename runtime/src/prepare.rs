@@ -144,9 +144,10 @@ impl Evaluator<'_> {
     }
 
     fn dispatch(&self, step: &Step, dispatch: &Dispatch, sizes: &Sizes) -> Result<api::Dispatch, RuntimeError> {
+        let buffers = if dispatch.buffers.is_empty() { &step.buffers } else { &dispatch.buffers };
         Ok(api::Dispatch {
             kernel: dispatch.kernel,
-            buffers: step.buffers.iter().map(|buffer| self.buffer(step, buffer, sizes)).collect::<Result<_, _>>()?,
+            buffers: buffers.iter().map(|buffer| self.buffer(step, buffer, sizes)).collect::<Result<_, _>>()?,
             symbols: dispatch.symbols.iter().map(|id| self.signed(*id)).collect::<Result<_, _>>()?,
             grid: self.unsigned(dispatch.grid, &format!("the grid of step `{}`", step.label))?,
         })

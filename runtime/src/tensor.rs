@@ -201,8 +201,8 @@ impl Tensor {
     /// A copy of a slice.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if the slice does not have as many elements as the shape, [`RuntimeError::LimitExceeded`] if there
-    /// is no memory.
+    /// [`RuntimeError::InvalidInput`] if the slice does not have as many elements as the shape, [`RuntimeError::LimitExceeded`] if
+    /// there is no memory.
     pub fn from_slice<T: Element>(values: &[T], shape: &[usize]) -> Result<Self, RuntimeError> {
         Self::from_bytes(element_of::<T>()?, shape, bytemuck::cast_slice(values))
     }

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{artifact, device};
-use lostwax_runtime::{Model, RuntimeError};
+use lostwax_runtime::{AlignedBuffer, Model, RuntimeError};
+use std::io::Write;
 use std::path::PathBuf;
 
 fn file(name: &str, contents: &[u8]) -> PathBuf {
@@ -47,12 +48,12 @@ fn included_artifacts_are_aligned() {
 
 #[test]
 fn aligned_bytes_are_not_copied() {
-    let mut bytes = artifact();
-    while bytes.as_ptr().addr() % 64 != 0 {
-        bytes = bytes.clone().leak().to_vec();
-    }
-    let place = bytes.as_ptr();
-    assert_eq!(Model::from_bytes(bytes).unwrap().file_bytes().as_ptr(), place);
+    let mut buffer = AlignedBuffer::new();
+    artifact().chunks(100).for_each(|chunk| buffer.write_all(chunk).unwrap());
+    let place = buffer.as_ref().as_ptr();
+    let model = Model::from_bytes(buffer).unwrap();
+    assert_eq!(model.file_bytes().as_ptr(), place);
+    assert_eq!(model.file_bytes(), artifact());
 }
 
 #[test]

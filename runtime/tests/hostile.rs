@@ -63,7 +63,7 @@ fn exercise(plan: &[u8]) -> Result<(), RuntimeError> {
     let checks = [
         model.requirements(None, &Bindings::new()).err(),
         model.requirements(None, &Bindings::from([("n".into(), 3)])).err(),
-        model.requirements_for(None, &[&[5], &[5]]).err(),
+        model.requirements_for(None, &[&[5], &[5]], &Bindings::new()).err(),
         model.check(&Idle.into()).err(),
     ];
     let mut session = model.session_with(Idle, Options::new().with_max_memory(1 << 20))?;

@@ -109,7 +109,7 @@ fn memory_is_known_and_limited() {
     let bindings = Bindings::from([("b".into(), 2), ("h".into(), 3)]);
     let needs = model().requirements(None, &bindings).unwrap();
     assert_eq!((needs.arena_bytes, needs.output_bytes, needs.state_bytes), (768, 772, 4));
-    assert_eq!(model().requirements_for(None, &[&[2, 96], &[]]).unwrap(), needs);
+    assert_eq!(model().requirements_for(None, &[&[2, 96], &[]], &Bindings::new()).unwrap(), needs);
     assert!(message(model().requirements(None, &Bindings::new())).contains("`b`, which no input determines"));
     assert!(message(model().requirements(None, &Bindings::from([("h".into(), 101)]))).contains("`h` must be in 0..=100"));
     assert!(message(model().requirements(None, &Bindings::from([("k".into(), 1)]))).contains("no such symbol"));

@@ -2,8 +2,8 @@
 
 use crate::header::Entry;
 use crate::{
-    Constraint, ElementType, EntryPoint, Expr, FormatError, Operands, PLAN, Plan, Region, State, Step, Symbol, TensorSpec,
-    Variant, WEIGHT_ALIGNMENT, Weight, expr::Kind,
+    Buffer, Constraint, ElementType, EntryPoint, Expr, FormatError, Operands, PLAN, Plan, Region, State, Step, Symbol,
+    TensorSpec, Variant, WEIGHT_ALIGNMENT, Weight, expr::Kind,
 };
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -122,7 +122,12 @@ fn check_entry_point(plan: &Plan, entry: &EntryPoint) -> Result<(), FormatError>
 }
 
 fn check_step(plan: &Plan, entry: &EntryPoint, step: &Step) -> Result<(), FormatError> {
-    for buffer in &step.buffers {
+    check_buffers(plan, entry, &step.label, &step.buffers)?;
+    check_expr_ids(plan, &step.label, [&step.flops, &step.bytes])
+}
+
+fn check_buffers(plan: &Plan, entry: &EntryPoint, label: &str, buffers: &[Buffer]) -> Result<(), FormatError> {
+    for buffer in buffers {
         let count = match Region::try_from(buffer.region) {
             Ok(Region::Weights | Region::Arena) => 1,
             Ok(Region::Input) => entry.inputs.len(),
@@ -130,12 +135,11 @@ fn check_step(plan: &Plan, entry: &EntryPoint, step: &Step) -> Result<(), Format
             Ok(Region::State) => plan.states.len(),
             Ok(Region::Unspecified) | Err(_) => 0,
         };
-        require((buffer.index as usize) < count, || {
-            format!("step `{}` of `{}` uses memory that does not exist", step.label, entry.name)
-        })?;
-        check_expr_ids(plan, &step.label, [&buffer.offset, &buffer.bytes])?;
+        let exists = (buffer.index as usize) < count;
+        require(exists, || format!("step `{label}` of `{}` uses memory that does not exist", entry.name))?;
+        check_expr_ids(plan, label, [&buffer.offset, &buffer.bytes])?;
     }
-    check_expr_ids(plan, &step.label, [&step.flops, &step.bytes])
+    Ok(())
 }
 
 fn check_variant(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {
@@ -146,7 +150,13 @@ fn check_variant(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {
         require(exists, || format!("variant `{}` runs kernel {} of {}", variant.name, dispatch.kernel, variant.kernels.len()))?;
         check_expr_ids(plan, &variant.name, dispatch.symbols.iter().chain([&dispatch.grid]))?;
     }
-    Ok(())
+    plan.entry_points.iter().try_for_each(|entry| check_own_buffers(plan, variant, entry))
+}
+
+fn check_own_buffers(plan: &Plan, variant: &Variant, entry: &EntryPoint) -> Result<(), FormatError> {
+    let dispatches = variant.dispatches.iter().skip(entry.first_step as usize).take(entry.step_count as usize);
+    let mut buffers = dispatches.map(|dispatch| &dispatch.buffers);
+    buffers.try_for_each(|buffers| check_buffers(plan, entry, &variant.name, buffers))
 }
 
 /// Checks that the weights of the plan are what the file holds, and returns their region.

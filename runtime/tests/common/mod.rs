@@ -191,13 +191,18 @@ fn entry_points(sizes: &Sizes) -> Vec<EntryPoint> {
     vec![main, square]
 }
 
-fn steps(s: &Sizes, weight: u32) -> Vec<Step> {
+fn add_weight(s: &Sizes, weight: u32) -> Vec<Buffer> {
+    let all = |region| buffer(region, 0, s.zero, s.bytes);
+    vec![all(PlanRegion::Input), buffer(PlanRegion::Weights, 0, weight, s.four), all(PlanRegion::Arena)]
+}
+
+/// The first step names a weight that the variant replaces by its own.
+fn steps(s: &Sizes) -> Vec<Step> {
     let (input, arena, output, state) = (PlanRegion::Input, PlanRegion::Arena, PlanRegion::Output, PlanRegion::State);
-    let weight = buffer(PlanRegion::Weights, 0, weight, s.four);
     let all = |region, index| buffer(region, index, s.zero, s.bytes);
     let one = |region, index| buffer(region, index, s.zero, s.four);
     vec![
-        step("add-weight", vec![all(input, 0), weight, all(arena, 0)], s.count, s.bytes),
+        step("add-weight", add_weight(s, s.zero), s.count, s.bytes),
         step("add-bias", vec![all(arena, 0), one(input, 1), all(output, 0)], s.count, s.bytes),
         step("count", vec![one(state, 0)], s.one, s.four),
         step("copy", vec![one(state, 0), one(output, 1)], s.one, s.four),
@@ -205,10 +210,10 @@ fn steps(s: &Sizes, weight: u32) -> Vec<Step> {
     ]
 }
 
-fn dispatches(s: &Sizes) -> Vec<Dispatch> {
-    let dispatch = |kernel, grid, symbols: &[u32]| Dispatch { kernel, grid, symbols: symbols.to_vec() };
+fn dispatches(s: &Sizes, weight: u32) -> Vec<Dispatch> {
+    let dispatch = |kernel, grid, symbols: &[u32]| Dispatch { kernel, grid, symbols: symbols.to_vec(), buffers: Vec::new() };
     vec![
-        dispatch(0, s.count, &[]),
+        Dispatch { buffers: add_weight(s, weight), ..dispatch(0, s.count, &[]) },
         dispatch(0, s.count, &[]),
         dispatch(2, s.one, &[]),
         dispatch(1, s.one, &[s.one]),
@@ -216,15 +221,15 @@ fn dispatches(s: &Sizes) -> Vec<Dispatch> {
     ]
 }
 
-fn variant(device: &str, name: &str, code_section: String, sizes: &Sizes) -> Variant {
+fn variant(code_section: String, sizes: &Sizes, weight: u32) -> Variant {
     Variant {
-        device: device.into(),
+        device: "fake".into(),
         arch: "any".into(),
-        name: name.into(),
+        name: "plain".into(),
         features: Vec::new(),
         code_section,
         kernels: ["add", "scale", "count"].map(String::from).to_vec(),
-        dispatches: dispatches(sizes),
+        dispatches: dispatches(sizes, weight),
     }
 }
 
@@ -249,8 +254,8 @@ pub fn plan(writer: &mut Writer<'_>) -> Plan {
         symbols: vec![symbol("b", 0, 64), symbol("h", 0, 100)],
         states: vec![State { tensor: Some(tensor("runs", &[])), initial_weight: Some(3) }],
         entry_points: entry_points(&sizes),
-        steps: steps(&sizes, second),
-        variants: vec![variant("fake", "plain", code, &sizes)],
+        steps: steps(&sizes),
+        variants: vec![variant(code, &sizes, second)],
         exprs: exprs.finish(),
         ..Plan::default()
     }
@@ -275,6 +280,7 @@ pub fn certificate(tolerance: f64) -> Certificate {
         seed: 1,
         inputs: vec![input],
         outputs: vec![output],
+        bindings: Vec::new(),
     };
     Certificate { cases: vec![case] }
 }

@@ -43,7 +43,7 @@ pub fn plan(code: String) -> Plan {
         device: "fake".into(),
         code_section: code,
         kernels: vec!["copy".into()],
-        dispatches: vec![Dispatch { kernel: 0, grid: size, symbols: vec![size] }],
+        dispatches: vec![Dispatch { kernel: 0, grid: size, symbols: vec![size], buffers: Vec::new() }],
         ..Variant::default()
     };
     Plan {
@@ -111,7 +111,7 @@ fn header(tensors: &[(String, Vec<u8>)], last: usize) -> Vec<u8> {
     });
     let metadata = Metadata::new(None, infos.collect()).expect("the layout has no holes");
     let mut text = serde_json::to_string(&metadata).expect("the header is JSON");
-    while (text.len() + 8) % 64 != 0 {
+    while !(text.len() + 8).is_multiple_of(64) {
         text.push(' ');
     }
     [(text.len() as u64).to_le_bytes().as_slice(), text.as_bytes()].concat()
