@@ -9,6 +9,7 @@
 pub mod attrs;
 pub mod compute;
 pub mod dim;
+pub mod eval;
 pub mod graph;
 pub mod kernel;
 pub mod number;

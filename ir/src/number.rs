@@ -176,6 +176,18 @@ impl Number {
         }
     }
 
+    /// `self * x + y` of values of one type, rounded once; `None` for other types.
+    pub fn mul_add(self, x: Self, y: Self) -> Option<Self> {
+        let dtype = self.dtype();
+        if x.dtype() != dtype || y.dtype() != dtype {
+            return None;
+        }
+        match (self, x, y) {
+            (Self::Float(_, a), Self::Float(_, b), Self::Float(_, c)) => Some(Self::float(dtype, a.mul_add(b, c))),
+            _ => Some(Self::int(dtype, self.as_i128().wrapping_mul(x.as_i128()).wrapping_add(y.as_i128()))),
+        }
+    }
+
     fn compare(self, op: BinaryOp, other: Self) -> bool {
         let order = match (self, other) {
             (Self::Float(_, x), Self::Float(_, y)) => x.partial_cmp(&y),

@@ -87,7 +87,7 @@ fn sample(random: &mut Random) -> Sample {
         let (step, start) = (random.int(1, 3), random.int(0, dim - 1));
         let (step, room) = if random.one_in(3) { (-step, start) } else { (step, dim - 1 - start) };
         starts.push(Dim::constant(start));
-        sizes.push(Dim::constant(random.int(0, room.div_euclid(step.abs()) + 1)));
+        sizes.push(Dim::constant(if dim == 0 { 0 } else { random.int(0, room.div_euclid(step.abs()) + 1) }));
         steps.push(step);
     }
     Sample { operands: vec![x], attrs: Attrs::new() }.with("starts", starts).with("sizes", sizes).with("steps", steps)
