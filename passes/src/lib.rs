@@ -6,10 +6,15 @@
 //! recognition of activations and the choice of layouts happen together in an e-graph ([`egraph`]), driven by rules that
 //! are named data ([`rules`]).
 
+pub mod egraph;
 pub mod fuse;
 pub mod pass;
 pub mod plan_memory;
+pub mod regions;
+pub mod rules;
 pub mod schedule;
+#[cfg(test)]
+mod testing;
 
 pub use pass::{Changed, Context, CostTable, Limits, Pass, PassError, Tier, run_passes};
 
@@ -24,7 +29,9 @@ macro_rules! passes {
 }
 
 passes! {
+    canonicalize,
     fold_constants,
-    remove_dead,
     share_common,
+    optimize,
+    remove_dead,
 }

@@ -61,6 +61,9 @@ pub enum PassError {
         /// The type of the other side.
         right: String,
     },
+    /// No form of an output could be built from the e-graph.
+    #[error("no form of the graph could be taken from the e-graph")]
+    NotExtracted,
     /// The text of a rule cannot be read.
     #[error("rule `{rule}` cannot be read: {problem}")]
     InvalidRule {

@@ -1,0 +1,153 @@
+//! What nodes cost, in picoseconds of the target.
+
+use super::analysis::{Known, TensorGraph, node_parts};
+use super::language::ENode;
+use crate::pass::{Context, CostTable};
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::dim::{Bindings, Dim};
+use lostwax_ir::ops::{Class, Op};
+use lostwax_ir::types::TensorType;
+
+/// Scalar operations per element of elementwise ops that take more than one.
+const SCALAR_WORK: &[(Op, f64)] = &[
+    (Op::Exp, 8.0),
+    (Op::Log, 10.0),
+    (Op::Tanh, 12.0),
+    (Op::Erf, 12.0),
+    (Op::Sin, 12.0),
+    (Op::Cos, 12.0),
+    (Op::Tan, 16.0),
+    (Op::Sigmoid, 10.0),
+    (Op::Silu, 10.5),
+    (Op::Gelu, 13.0),
+    (Op::GeluTanh, 14.0),
+    (Op::HardSigmoid, 2.0),
+    (Op::HardSwish, 3.0),
+    (Op::Softplus, 18.0),
+    (Op::Softsign, 5.0),
+    (Op::Elu, 9.0),
+    (Op::LeakyRelu, 2.0),
+    (Op::Sqrt, 4.0),
+    (Op::Recip, 4.0),
+    (Op::Div, 4.5),
+    (Op::Pow, 20.0),
+    (Op::Modulo, 6.0),
+    (Op::Remainder, 6.0),
+];
+
+/// What is done with the bytes that a node reads and writes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Work {
+    flops: f64,
+    bytes: f64,
+    /// The part that remains after fusion.
+    remains: f64,
+}
+
+/// The size that a dim is taken to have: symbols are clamped to their ranges.
+pub fn representative(dim: &Dim, symbol_size: i64) -> f64 {
+    if let Some(value) = dim.as_constant() {
+        return value as f64;
+    }
+    let mut bindings = Bindings::new();
+    dim.for_each_symbol(&mut |symbol| {
+        bindings.insert(symbol.name().to_string(), symbol_size.clamp(symbol.min(), symbol.max()));
+    });
+    dim.eval(&bindings).unwrap_or(symbol_size) as f64
+}
+
+/// Prices nodes by a target's table.
+#[derive(Clone, Copy)]
+pub struct Prices<'a> {
+    table: &'a CostTable,
+    memory_weight: f64,
+}
+
+impl<'a> Prices<'a> {
+    /// The prices under these options.
+    pub fn new(ctx: &'a Context) -> Self {
+        Self { table: &ctx.costs, memory_weight: ctx.memory_weight }
+    }
+
+    fn elements(&self, ty: &TensorType) -> f64 {
+        ty.dims.iter().map(|dim| representative(dim, self.table.symbol_size).max(0.0)).product()
+    }
+
+    fn bytes(&self, ty: &TensorType) -> f64 {
+        self.elements(ty) / ty.dtype.values_per_unit() as f64 * ty.dtype.size() as f64
+    }
+
+    fn size(&self, dim: Option<&Dim>) -> f64 {
+        dim.map_or(1.0, |dim| representative(dim, self.table.symbol_size))
+    }
+
+    /// What storing a constant is worth, in picoseconds.
+    pub fn constant(&self, ty: &TensorType) -> f64 {
+        1.0 + self.bytes(ty) * self.table.constant_byte_ns * 1000.0
+    }
+
+    /// What a node that is computed at run time costs, in picoseconds; at least 1.
+    pub fn node(&self, egraph: &TensorGraph, node: &ENode, ty: &TensorType) -> u64 {
+        let Some((op, (attrs, operands))) = node.op().and_then(|op| Some((op, node_parts(egraph, op, &node.children)?))) else {
+            return 1;
+        };
+        let work = self.work(op, &attrs, &operands, ty);
+        let moved = work.bytes * self.memory_weight / self.table.bytes_per_ns;
+        let time = (work.flops / self.table.flops_per_ns).max(moved) + self.table.dispatch_ns;
+        (time * work.remains * 1000.0).round().max(1.0) as u64
+    }
+
+    fn work(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType) -> Work {
+        let (read, out) = (operands.iter().map(|known| self.bytes(&known.ty)).sum::<f64>(), self.elements(ty));
+        let moved = Work { flops: out, bytes: read + self.bytes(ty), remains: 1.0 };
+        let fused = Work { bytes: self.bytes(ty) * 2.0, remains: self.table.fused_fraction, ..moved };
+        match op.def().class {
+            Class::Leaf => Work::default(),
+            Class::Elementwise => Work { flops: out * scalar_work(op), ..fused },
+            Class::Movement => self.movement(op, moved, fused),
+            Class::Contraction => self.contraction(op, attrs, operands, ty, moved),
+            Class::Window => self.window(op, attrs, operands, ty, moved),
+            Class::Other if op == Op::Resize => self.window(op, attrs, operands, ty, moved),
+            Class::Reduce | Class::Concatenation | Class::Other => Work { flops: read, ..moved },
+        }
+    }
+
+    fn movement(&self, op: Op, moved: Work, fused: Work) -> Work {
+        match op {
+            Op::Reshape => Work { remains: 0.0, ..moved },
+            Op::Transpose => Work { remains: self.table.transpose_factor, ..moved },
+            Op::Broadcast | Op::Slice => fused,
+            _ => moved,
+        }
+    }
+
+    fn contraction(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
+        let (Some(left), Some(right)) = (operands.first(), operands.get(1)) else { return moved };
+        let (out, weights) = (self.elements(ty), self.elements(&right.ty));
+        let rank = ty.rank();
+        let last = attrs.flag("channels_last");
+        let products = match op {
+            Op::MatMul => out * self.size(left.ty.dims.last()),
+            Op::Conv => out * weights / self.size(right.ty.dims.get(if last { rank - 1 } else { 0 })),
+            _ => self.elements(&left.ty) * weights / self.size(right.ty.dims.get(if last { rank - 2 } else { 0 })),
+        };
+        Work { flops: 2.0 * products, remains: self.order_factor(op, last), ..moved }
+    }
+
+    fn window(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
+        let taps: i64 = attrs.ints("kernel").iter().product();
+        let last = match (op, operands.first()) {
+            (Op::Resize, Some(x)) => x.ty.dims.last() == ty.dims.last(),
+            _ => attrs.flag("channels_last"),
+        };
+        Work { flops: self.elements(ty) * taps.max(1) as f64, remains: self.order_factor(op, last), ..moved }
+    }
+
+    fn order_factor(&self, op: Op, channels_last: bool) -> f64 {
+        if channels_last || op == Op::MatMul { 1.0 } else { self.table.channels_first_factor }
+    }
+}
+
+fn scalar_work(op: Op) -> f64 {
+    SCALAR_WORK.iter().find(|(known, _)| *known == op).map_or(1.0, |(_, work)| *work)
+}

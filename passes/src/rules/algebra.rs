@@ -1,0 +1,48 @@
+//! Identities of elementwise ops.
+
+use super::{Rule, rule};
+use crate::pass::Tier::{Contract, Exact, Reassociate};
+
+/// The rules.
+pub const RULES: &[Rule] = &[
+    rule("neg_neg", Exact, &["(neg (neg ?x))"], &[], "?x"),
+    rule("not_not", Exact, &["(not (not ?x))"], &[], "?x"),
+    rule("abs_abs", Exact, &["(abs (abs ?x))"], &[], "(abs ?x)"),
+    rule("abs_neg", Exact, &["(abs (neg ?x))"], &[], "(abs ?x)"),
+    rule("relu_relu", Exact, &["(relu (relu ?x))"], &[], "(relu ?x)"),
+    rule("clip_clip", Exact, &["(clip ?a (clip ?b ?x))"], &["ordered(?a)", "ordered(?b)"], "(clip (clip_of_clip ?a ?b) ?x)"),
+    rule("relu_clip", Exact, &["(relu (clip ?a ?x))"], &["ordered(?a)"], "(clip (clip_positive ?a) ?x)"),
+    rule("clip_relu", Exact, &["(clip ?a (relu ?x))"], &["ordered(?a)", "float(?x)"], "(clip (clip_of_positive ?a) ?x)"),
+    rule("clip_to_relu", Exact, &["(clip {min=0, max=inf} ?x)"], &["float(?x)"], "(relu ?x)"),
+    rule("cast_same", Exact, &["(cast ?a ?x)"], &["same_type(?x)"], "?x"),
+    rule("cast_cast", Exact, &["(cast ?a (cast ?b ?x))"], &["widening(?b, ?x)"], "(cast ?a ?x)"),
+    rule("mul_one", Exact, &["(mul ?x ?c)"], &["splat(?c, 1)", "same_type(?x)"], "?x"),
+    rule("div_one", Exact, &["(div ?x ?c)"], &["splat(?c, 1)", "same_type(?x)"], "?x"),
+    rule("add_zero", Exact, &["(add ?x ?c)"], &["splat(?c, 0)", "same_type(?x)"], "?x"),
+    rule("sub_zero", Exact, &["(sub ?x ?c)"], &["splat(?c, 0)", "same_type(?x)"], "?x"),
+    rule("zero_sub", Exact, &["(sub ?c ?x)"], &["splat(?c, 0)", "same_type(?x)"], "(neg ?x)"),
+    rule("mul_minus_one", Exact, &["(mul ?x ?c)"], &["splat(?c, -1)", "same_type(?x)"], "(neg ?x)"),
+    rule("add_neg", Exact, &["(add ?x (neg ?y))"], &["dynamic(?y)"], "(sub ?x ?y)"),
+    rule("sub_neg", Exact, &["(sub ?x (neg ?y))"], &[], "(add ?x ?y)"),
+    rule("one_div", Exact, &["(div ?c ?x)"], &["splat(?c, 1)", "same_type(?x)", "float(?x)"], "(recip ?x)"),
+    rule("pow_one", Exact, &["(pow ?x ?c)"], &["splat(?c, 1)", "same_type(?x)"], "?x"),
+    rule("pow_two", Contract, &["(pow ?x ?c)"], &["splat(?c, 2)", "same_type(?x)", "float(?x)"], "(mul ?x ?x)"),
+    rule("pow_three", Contract, &["(pow ?x ?c)"], &["splat(?c, 3)", "same_type(?x)", "float(?x)"], "(mul (mul ?x ?x) ?x)"),
+    rule("pow_half", Reassociate, &["(pow ?x ?c)"], &["splat(?c, 0.5)", "same_type(?x)", "float(?x)"], "(sqrt ?x)"),
+    rule("pow_minus_one", Contract, &["(pow ?x ?c)"], &["splat(?c, -1)", "same_type(?x)", "float(?x)"], "(recip ?x)"),
+    rule("pow_minus_half", Reassociate, &["(pow ?x ?c)"], &["splat(?c, -0.5)", "same_type(?x)", "float(?x)"], "(recip (sqrt ?x))"),
+    rule("maximum_same", Exact, &["(maximum ?x ?x)"], &[], "?x"),
+    rule("minimum_same", Exact, &["(minimum ?x ?x)"], &[], "?x"),
+    rule("and_same", Exact, &["(and ?x ?x)"], &[], "?x"),
+    rule("or_same", Exact, &["(or ?x ?x)"], &[], "?x"),
+    rule("where_same", Exact, &["(where ?c ?x ?x)"], &["same_type(?x)"], "?x"),
+    rule("div_narrow", Reassociate, &["(div ?x ?y)"], &["narrower(?y)", "float(?y)", "dynamic(?y)"], "(mul ?x (recip ?y))"),
+    rule("mul_recip", Reassociate, &["(mul ?x (recip ?y))"], &["same_type(?y)", "same_type(?x)", "dynamic(?y)"], "(div ?x ?y)"),
+    rule("reduce_sum_nothing", Exact, &["(reduce_sum ?a ?x)"], &["reduces_nothing(?a, ?x)"], "?x"),
+    rule("reduce_mean_nothing", Exact, &["(reduce_mean ?a ?x)"], &["reduces_nothing(?a, ?x)"], "?x"),
+    rule("reduce_max_nothing", Exact, &["(reduce_max ?a ?x)"], &["reduces_nothing(?a, ?x)"], "?x"),
+    rule("reduce_min_nothing", Exact, &["(reduce_min ?a ?x)"], &["reduces_nothing(?a, ?x)"], "?x"),
+    rule("reduce_prod_nothing", Exact, &["(reduce_prod ?a ?x)"], &["reduces_nothing(?a, ?x)"], "?x"),
+    rule("sum_of_sums", Reassociate, &["(reduce_sum ?a (reduce_sum ?b ?x))"], &[], "(reduce_sum (axes_union ?a ?b) ?x)"),
+    rule("max_of_max", Exact, &["(reduce_max ?a (reduce_max ?b ?x))"], &[], "(reduce_max (axes_union ?a ?b) ?x)"),
+];
