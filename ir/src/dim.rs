@@ -170,10 +170,10 @@ impl Dim {
                 let position = rest.iter().position(|atom| atom == factor)?;
                 rest.remove(position);
             }
-            if coefficient % scale != 0 {
+            if coefficient.wrapping_rem(*scale) != 0 {
                 return None;
             }
-            quotient.insert(rest, coefficient / scale);
+            quotient.insert(rest, coefficient.wrapping_div(*scale));
         }
         Some(Self::from_map(quotient))
     }

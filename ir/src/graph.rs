@@ -1,6 +1,6 @@
 //! The tensor graph: typed nodes in SSA form, one result each.
 
-use crate::attrs::Attrs;
+use crate::attrs::{Attr, Attrs};
 use crate::dim::{Dim, Symbol};
 use crate::ops::Op;
 use crate::tensor::Tensor;
@@ -322,16 +322,30 @@ impl Graph {
         self.len() == 0
     }
 
-    /// All dimension symbols that types and attributes mention, by name.
+    /// All dimension symbols that types, attributes and constraints mention, by name.
     pub fn symbols(&self) -> BTreeMap<String, Symbol> {
         let mut symbols = BTreeMap::new();
+        self.for_each_dim(&mut |dim| {
+            dim.for_each_symbol(&mut |symbol| {
+                symbols.insert(symbol.name().to_string(), symbol.clone());
+            });
+        });
+        symbols
+    }
+
+    /// Calls `visit` for each dim of types, attributes and constraints.
+    pub fn for_each_dim(&self, visit: &mut dyn FnMut(&Dim)) {
         for node in self.nodes.node_weights() {
-            for dim in &node.ty.dims {
-                dim.for_each_symbol(&mut |symbol| {
-                    symbols.insert(symbol.name().to_string(), symbol.clone());
-                });
+            node.ty.dims.iter().for_each(&mut *visit);
+            for (_, attr) in node.attrs.iter() {
+                if let Attr::Dims(dims) = attr {
+                    dims.iter().for_each(&mut *visit);
+                }
             }
         }
-        symbols
+        for constraint in &self.constraints {
+            visit(&constraint.left);
+            visit(&constraint.right);
+        }
     }
 }

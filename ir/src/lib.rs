@@ -17,4 +17,6 @@ pub mod ops;
 pub mod random;
 pub mod scalar;
 pub mod tensor;
+pub mod text;
 pub mod types;
+pub mod verify;

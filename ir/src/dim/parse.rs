@@ -16,6 +16,8 @@ pub struct DimParseError {
 }
 
 const DEPTH_LIMIT: u32 = 64;
+const FACTOR_LIMIT: usize = 64;
+const TERM_LIMIT: usize = 1 << 12;
 
 /// Reads the text form of a dim; `resolve` gives the symbol for a name.
 pub fn parse_dim(text: &str, resolve: &dyn Fn(&str) -> Option<Symbol>) -> Result<Dim, DimParseError> {
@@ -74,8 +76,14 @@ impl<'a> Parser<'a> {
 
     fn term(&mut self) -> Result<Dim, DimParseError> {
         let mut product = self.factor()?;
+        let mut count = 1;
         while self.accept('*') {
-            product = product * self.factor()?;
+            let factor = self.factor()?;
+            count += 1;
+            if count > FACTOR_LIMIT || product.terms().len() * factor.terms().len() > TERM_LIMIT {
+                return Err(self.error("the product is too large"));
+            }
+            product = product * factor;
         }
         Ok(product)
     }
