@@ -37,6 +37,7 @@ mod cursor;
 mod parse;
 mod print;
 
+pub(crate) use cursor::is_symbol_name;
 pub use parse::{parse_graph, parse_kernel};
 pub use print::{GraphText, print_graph, print_kernel};
 

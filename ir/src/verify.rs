@@ -116,7 +116,9 @@ fn symbol_problems(graph: &Graph) -> Vec<String> {
             }
         });
     });
-    clashing.into_iter().map(|name| format!("symbol `{name}` has two ranges")).collect()
+    let nameless = known.keys().filter(|name| !crate::text::is_symbol_name(name));
+    let nameless = nameless.map(|name| format!("`{name}` cannot be the name of a symbol"));
+    nameless.chain(clashing.iter().map(|name| format!("symbol `{name}` has two ranges"))).collect()
 }
 
 #[cfg(test)]

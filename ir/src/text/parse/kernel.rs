@@ -258,7 +258,8 @@ impl Parser<'_> {
     fn scalar(&mut self) -> Result<Scalar, ParseError> {
         let start = self.cursor.here();
         Ok(match self.cursor.word() {
-            "load" => self.load()?,
+            "load" => Scalar::Load(self.place()?),
+            "load_if" => self.load_if()?,
             "index" => {
                 let dtype = self.cursor.dtype()?;
                 Scalar::Index(self.braced()?, dtype)
@@ -278,14 +279,11 @@ impl Parser<'_> {
         })
     }
 
-    fn load(&mut self) -> Result<Scalar, ParseError> {
-        let place = self.place()?;
-        if !self.cursor.accept_word("if") {
-            return Ok(Scalar::Load(place));
-        }
+    fn load_if(&mut self) -> Result<Scalar, ParseError> {
         let valid = self.cond()?;
-        self.cursor.expect_word("else")?;
-        Ok(Scalar::LoadIf { place, valid, otherwise: self.operand()? })
+        self.cursor.expect(",")?;
+        let place = self.place()?;
+        Ok(Scalar::LoadIf { place, valid, otherwise: self.next_operand()? })
     }
 
     fn shift(&mut self) -> Result<u32, ParseError> {

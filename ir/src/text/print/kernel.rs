@@ -122,7 +122,7 @@ fn scalar(scalar: &Scalar) -> String {
     match scalar {
         Scalar::Load(source) => format!("load {}", place(source)),
         Scalar::LoadIf { place: source, valid, otherwise } => {
-            format!("load {} if {} else {}", place(source), cond(valid), operand(otherwise))
+            format!("load_if {}, {}, {}", cond(valid), place(source), operand(otherwise))
         }
         Scalar::Index(dim, dtype) => format!("index {dtype} ({dim})"),
         Scalar::Unary(op, x) => format!("{} {}", op.name(), operand(x)),
