@@ -56,7 +56,16 @@ pub struct Compiled {
 }
 
 /// The passes from an imported to an optimized graph, in order.
-const PASSES: &[&str] = &["fold_constants", "remove_dead", "share_common"];
+const PASSES: &[&str] = &[
+    "fold_constants",
+    "canonicalize",
+    "share_common",
+    "optimize",
+    "fold_constants",
+    "split_padding",
+    "share_common",
+    "remove_dead",
+];
 
 /// Weights of materialized bytes that are tried one after another until the working memory fits.
 const MEMORY_WEIGHTS: [f64; 4] = [1.0, 4.0, 16.0, 64.0];

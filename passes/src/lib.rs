@@ -34,4 +34,5 @@ passes! {
     share_common,
     optimize,
     remove_dead,
+    split_padding,
 }

@@ -205,7 +205,7 @@ impl Assembler<'_> {
     fn dispatch(&mut self, variant: usize, kernel: Kernel) -> Result<Dispatch, CompileError> {
         let grid = self.expressions.dim(&kernel.grid)?;
         let symbols = kernel.symbols.iter().map(|symbol| self.expressions.dim(&Dim::symbol(symbol))).collect::<Result<_, _>>()?;
-        Ok(Dispatch { kernel: self.kernels[variant].add(kernel), grid, symbols })
+        Ok(Dispatch { kernel: self.kernels[variant].add(kernel), grid, symbols, buffers: Vec::new() })
     }
 
     fn buffers(&mut self, group: &Group, scheduled: &[Scheduled], writer: &mut Writer<'_>) -> Result<Vec<Buffer>, CompileError> {
