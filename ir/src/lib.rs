@@ -5,6 +5,9 @@
 //! A model is a [`graph::Graph`] of tensor operations ([`ops`]): typed nodes in SSA form whose shapes are symbolic
 //! ([`dim::Dim`]). Each op lowers to a [`compute::Compute`], which says what each output element is; fusion combines
 //! computes, and a schedule turns one into a [`kernel::Kernel`], the only thing a target sees.
+//!
+//! Graphs and kernels print and parse ([`text`]), are checked ([`verify`]) and run ([`eval`]): the interpreters are the
+//! oracle for all that rewrites, schedules or compiles.
 
 pub mod attrs;
 pub mod compute;

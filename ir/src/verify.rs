@@ -120,6 +120,3 @@ fn symbol_problems(graph: &Graph) -> Vec<String> {
     let nameless = nameless.map(|name| format!("`{name}` cannot be the name of a symbol"));
     nameless.chain(clashing.iter().map(|name| format!("symbol `{name}` has two ranges"))).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -46,8 +46,22 @@ fn case(op: Op, random: &mut Random) -> Case {
     let sample = (op.def().sample)(random);
     let types: Vec<&TensorType> = sample.operands.iter().collect();
     let ty = op.infer(&types, &sample.attrs).unwrap_or_else(|error| panic!("{error}: {sample:?}"));
-    let tensors = sample.operands.iter().map(|ty| random.tensor(ty).expect("operands are small")).collect();
+    let mut tensors: Vec<Tensor> = sample.operands.iter().map(|ty| random.tensor(ty).expect("operands are small")).collect();
+    if op.def().class == Class::Elementwise {
+        tensors = tensors.iter().map(|tensor| with_special_values(random, tensor)).collect();
+    }
     Case { sample, ty, tensors }
+}
+
+/// The tensor with now and then a zero, an infinity, a NaN or a number of extreme size in place of a float.
+fn with_special_values(random: &mut Random, tensor: &Tensor) -> Tensor {
+    let special = [0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e30, -1e30, 1e-30];
+    let value = |value: f64, random: &mut Random| if random.one_in(6) { random.pick(&special, 0.0) } else { value };
+    if !tensor.dtype().is_float() {
+        return tensor.clone();
+    }
+    let values: Vec<f64> = tensor.to_f64().into_iter().map(|x| value(x, random)).collect();
+    Tensor::from_f64(tensor.dtype(), tensor.shape(), &values).expect("the count fits")
 }
 
 fn evaluate(op: Op, case: &Case) -> Tensor {
