@@ -151,7 +151,8 @@ pub struct Image<'a> {
 impl<'a> Image<'a> {
     /// The code bytes.
     pub fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.entries.len() * ENTRY_BYTES + self.text.len() + self.constants.len());
+        let mut bytes =
+            Vec::with_capacity(HEADER_BYTES + self.entries.len() * ENTRY_BYTES + self.text.len() + self.constants.len());
         bytes.extend(MAGIC);
         for field in [VERSION, self.arch.id(), self.entries.len() as u32, 0] {
             bytes.extend(field.to_le_bytes());
@@ -195,7 +196,8 @@ impl<'a> Image<'a> {
         if !reader.rest.is_empty() {
             return Err(format!("{} bytes follow the constants", reader.rest.len()));
         }
-        let entries = table.chunks_exact(ENTRY_BYTES).map(|bytes| parse_entry(arch, bytes, text_bytes)).collect::<Result<_, _>>()?;
+        let entries =
+            table.chunks_exact(ENTRY_BYTES).map(|bytes| parse_entry(arch, bytes, text_bytes)).collect::<Result<_, _>>()?;
         Ok(Self { arch, entries, text, constants, zero_bytes })
     }
 }
@@ -241,7 +243,8 @@ mod tests {
     fn sample() -> Vec<u8> {
         let (text, constants) = ([0x90; 10], [1; 3]);
         let entry = |offset| Entry { offset, buffers: 2, symbols: 1 };
-        Image { arch: Arch::X86_64, entries: vec![entry(0), entry(4)], text: &text, constants: &constants, zero_bytes: 64 }.write()
+        Image { arch: Arch::X86_64, entries: vec![entry(0), entry(4)], text: &text, constants: &constants, zero_bytes: 64 }
+            .write()
     }
 
     #[test]

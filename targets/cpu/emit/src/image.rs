@@ -10,7 +10,9 @@ use crate::module::{ZEROS, kernel_symbol};
 use lostwax_device_cpu::format::{Arch, Entry, Image, MemoryMap};
 use lostwax_target_api::EmitError;
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind, SymbolIndex, SymbolSection};
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind, SymbolIndex, SymbolSection,
+};
 use relocate::Relocation;
 use std::collections::BTreeMap;
 
@@ -53,7 +55,8 @@ pub(crate) fn link(arch: Arch, units: &[Unit]) -> Result<Vec<u8>, EmitError> {
     let zero_bytes = units.iter().map(|unit| unit.zero_bytes).max().unwrap_or(0);
     let (text_bytes, constant_bytes) = (segments.text.len() as u64, segments.constants.len() as u64);
     let map = MemoryMap::new(arch, text_bytes, constant_bytes, zero_bytes);
-    let map = map.ok_or_else(|| generator(format!("{text_bytes} bytes of code and {constant_bytes} of constants are too many")))?;
+    let map =
+        map.ok_or_else(|| generator(format!("{text_bytes} bytes of code and {constant_bytes} of constants are too many")))?;
     let mut entries = Vec::new();
     for (linked, unit) in objects.iter().zip(units) {
         linked.relocate(arch, &map, &mut segments)?;
@@ -120,7 +123,13 @@ impl Linked<'_> {
     }
 
     /// What a relocation refers to: a place of the image, or for the low half of a pair the distance that its high half is of.
-    fn target(&self, arch: Arch, map: &MemoryMap, symbol: SymbolIndex, kind: object::elf::RelocationType) -> Result<i64, EmitError> {
+    fn target(
+        &self,
+        arch: Arch,
+        map: &MemoryMap,
+        symbol: SymbolIndex,
+        kind: object::elf::RelocationType,
+    ) -> Result<i64, EmitError> {
         let address = self.symbol_address(map, symbol)?;
         if arch == Arch::Riscv64 && relocate::refers_to_high_half(kind) {
             return self.distance_of_high_half(map, symbol);

@@ -180,9 +180,7 @@ impl<'c> Emitter<'_, 'c, '_> {
                 Some(_) => Fault::invalid(format!("`{symbol:?}` depends on the lane where that is not allowed")),
                 None => Fault::invalid(format!("`{symbol:?}` is not in scope")),
             },
-            Atom::FloorDiv(pair) | Atom::Min(pair) | Atom::Max(pair) => {
-                Ok(self.level_of(&pair.0)?.max(self.level_of(&pair.1)?))
-            }
+            Atom::FloorDiv(pair) | Atom::Min(pair) | Atom::Max(pair) => Ok(self.level_of(&pair.0)?.max(self.level_of(&pair.1)?)),
         }
     }
 

@@ -7,7 +7,9 @@ use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
 use inkwell::module::Module;
 use inkwell::types::{BasicType, BasicTypeEnum, FloatType, IntType};
-use inkwell::values::{BasicMetadataValueEnum, BasicValue, BasicValueEnum, InstructionOpcode, IntValue, PointerValue, VectorValue};
+use inkwell::values::{
+    BasicMetadataValueEnum, BasicValue, BasicValueEnum, InstructionOpcode, IntValue, PointerValue, VectorValue,
+};
 use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
 
 /// An LLVM value: a scalar or a vector.
@@ -291,13 +293,7 @@ impl<'m, 'c> Ir<'m, 'c> {
     }
 
     /// Contiguous lanes where `mask` holds, `otherwise` elsewhere.
-    pub(crate) fn masked_load(
-        &self,
-        address: PointerValue<'c>,
-        alignment: u32,
-        mask: V<'c>,
-        otherwise: V<'c>,
-    ) -> Emit<V<'c>> {
+    pub(crate) fn masked_load(&self, address: PointerValue<'c>, alignment: u32, mask: V<'c>, otherwise: V<'c>) -> Emit<V<'c>> {
         let types = [otherwise.get_type(), address.get_type().into()];
         let call = self.intrinsic_call("llvm.masked.load", &types, &[address.into(), mask, otherwise])?;
         call.set_alignment_attribute(AttributeLoc::Param(0), alignment);

@@ -74,10 +74,15 @@ impl Target for Cpu {
 type GroupResult = Result<(Unit, Option<String>), EmitError>;
 
 /// Compiles all groups on all cores; results come in the order of the groups.
-fn compile_groups(machine: &Machine, groups: &[&[Kernel]], options: &EmitOptions) -> Result<Vec<(Unit, Option<String>)>, EmitError> {
+fn compile_groups(
+    machine: &Machine,
+    groups: &[&[Kernel]],
+    options: &EmitOptions,
+) -> Result<Vec<(Unit, Option<String>)>, EmitError> {
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
-        while let Some((position, group)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, groups.get(at)?))) {
+        while let Some((position, group)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, groups.get(at)?)))
+        {
             let result = compile_group(machine, group, options);
             results.lock().unwrap_or_else(PoisonError::into_inner).push((position, result));
         }
@@ -101,6 +106,7 @@ fn compile_group(machine: &Machine, group: &[Kernel], options: &EmitOptions) -> 
 
 /// Bytes that can be read through the address of a row that does not exist.
 fn zero_bytes(kernel: &Kernel) -> u64 {
-    let element = |row: &lostwax_ir::kernel::RowDecl| kernel.buffers.get(row.buffer.0 as usize).map_or(8, |buffer| buffer.dtype.size());
+    let element =
+        |row: &lostwax_ir::kernel::RowDecl| kernel.buffers.get(row.buffer.0 as usize).map_or(8, |buffer| buffer.dtype.size());
     kernel.rows.iter().map(|row| u64::from(row.extent) * element(row) as u64).max().unwrap_or(0)
 }

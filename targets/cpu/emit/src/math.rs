@@ -68,7 +68,7 @@ impl<'a, 'm, 'c> Floats<'a, 'm, 'c> {
         self.ir.bitcast(x, crate::ir::element_type(self.ir.bits_type(self.of)))
     }
 
-    pub(crate) fn from_bits(&self, bits: V<'c>) -> Emit<V<'c>> {
+    pub(crate) fn of_bits(&self, bits: V<'c>) -> Emit<V<'c>> {
         self.ir.bitcast(bits, crate::ir::element_type(self.of))
     }
 
@@ -106,7 +106,7 @@ impl<'a, 'm, 'c> Floats<'a, 'm, 'c> {
     /// 2 to the power of an integer in the range of normal numbers.
     pub(crate) fn power_of_two(&self, exponent: V<'c>) -> Emit<V<'c>> {
         let field = self.ir.add(exponent, self.int(self.bias()))?;
-        self.from_bits(self.ir.shl(field, self.int(self.mantissa_bits()))?)
+        self.of_bits(self.ir.shl(field, self.int(self.mantissa_bits()))?)
     }
 
     /// The nearest integer as a float and as an integer, for magnitudes below 2 to the power of 21.

@@ -4,6 +4,7 @@ use crate::fault::{Fault, generator};
 use crate::ir::Ir;
 use crate::kernel::emit_kernel;
 use crate::machine::Machine;
+use inkwell::GlobalVisibility;
 use inkwell::OptimizationLevel;
 use inkwell::attributes::AttributeLoc;
 use inkwell::context::Context;
@@ -11,16 +12,15 @@ use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{CodeModel, FileType, RelocMode, Target, TargetMachine, TargetMachineOptions, TargetTriple};
 use inkwell::values::{FunctionValue, GlobalValue};
-use inkwell::GlobalVisibility;
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::EmitError;
 
 /// The symbol of memory that holds zeros, which the linker provides.
 pub(crate) const ZEROS: &str = "lostwax_zeros";
 
-/// The passes that clean up after emission. Vector code comes out of emission as it shall be, so nothing here changes loops
-/// or makes calls of loops.
-const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm<allowspeculation>),gvn,instcombine<no-verify-fixpoint>,simplifycfg)";
+/// The passes that clean up after emission: locals become registers, repeated loads disappear. What does not change in a loop is
+/// emitted outside of it in the first place, so nothing here needs to look at loops.
+const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint;max-iterations=1>,simplifycfg)";
 
 /// The compiled form of a group of kernels.
 pub(crate) struct Compiled {

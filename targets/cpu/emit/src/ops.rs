@@ -92,11 +92,7 @@ impl<'c> Emitter<'_, 'c, '_> {
     }
 
     fn expect(&self, value: Typed<'c>, dtype: DType) -> Emit<()> {
-        if value.dtype == dtype {
-            Ok(())
-        } else {
-            Fault::invalid(format!("a {} stands where a {dtype} is needed", value.dtype))
-        }
+        if value.dtype == dtype { Ok(()) } else { Fault::invalid(format!("a {} stands where a {dtype} is needed", value.dtype)) }
     }
 
     /// Both operands with as many lanes as the wider; they must be of one type.
@@ -235,7 +231,8 @@ impl<'c> Emitter<'_, 'c, '_> {
 
     fn int_binary(&mut self, op: BinaryOp, signed: bool, x: V<'c>, y: V<'c>) -> Emit<V<'c>> {
         let ir = &self.ir;
-        let (less, at_most) = if signed { (IntPredicate::SLT, IntPredicate::SLE) } else { (IntPredicate::ULT, IntPredicate::ULE) };
+        let (less, at_most) =
+            if signed { (IntPredicate::SLT, IntPredicate::SLE) } else { (IntPredicate::ULT, IntPredicate::ULE) };
         match op {
             BinaryOp::Add => ir.add(x, y),
             BinaryOp::Sub => ir.sub(x, y),

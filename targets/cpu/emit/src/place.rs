@@ -47,7 +47,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         let running = self.lanes.as_ref().and_then(|lanes| lanes.mask);
         let guard = self.both(running, valid)?;
         let bits = self.load_guarded(&memory, index, guard)?;
-        let value = self.from_memory(memory.dtype, bits)?;
+        let value = self.as_loaded(memory.dtype, bits)?;
         self.replace_unless(memory.dtype, valid, value, otherwise)
     }
 
@@ -94,9 +94,7 @@ impl<'c> Emitter<'_, 'c, '_> {
             LaneIndex::Affine { coefficient: 1, rest } => {
                 let address = self.address(memory, &rest)?;
                 match guard {
-                    Some(mask @ V::VectorValue(_)) => {
-                        self.ir.masked_load(address, alignment, mask, vector.const_zero())
-                    }
+                    Some(mask @ V::VectorValue(_)) => self.ir.masked_load(address, alignment, mask, vector.const_zero()),
                     _ => self.ir.load(vector, self.guarded(address, guard)?, alignment),
                 }
             }
@@ -145,7 +143,7 @@ impl<'c> Emitter<'_, 'c, '_> {
             return Fault::invalid(format!("a {} cannot be stored to `{}`", value.dtype, decl.name));
         }
         let memory = self.buffer_memory(buffer)?;
-        let bits = self.to_memory(value)?;
+        let bits = self.as_stored(value)?;
         let mask = self.lanes.as_ref().and_then(|lanes| lanes.mask);
         match self.lane_index(index) {
             LaneIndex::Uniform(index) => {
@@ -192,16 +190,10 @@ impl<'c> Emitter<'_, 'c, '_> {
         Ok(())
     }
 
-    fn load_local(
-        &mut self,
-        local: LocalId,
-        index: &Dim,
-        valid: Option<V<'c>>,
-        otherwise: Option<V<'c>>,
-    ) -> Emit<Typed<'c>> {
+    fn load_local(&mut self, local: LocalId, index: &Dim, valid: Option<V<'c>>, otherwise: Option<V<'c>>) -> Emit<Typed<'c>> {
         let (memory, lanes) = self.local_memory(local, index)?;
         let bits = self.load_lanes(&memory, lanes)?;
-        let value = self.from_memory(memory.dtype, bits)?;
+        let value = self.as_loaded(memory.dtype, bits)?;
         self.replace_unless(memory.dtype, valid, value, otherwise)
     }
 
@@ -253,7 +245,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         if memory.dtype != value.dtype {
             return Fault::invalid(format!("a {} is stored to a local of type {}", value.dtype, memory.dtype));
         }
-        let mut bits = self.to_memory(value)?;
+        let mut bits = self.as_stored(value)?;
         let mask = self.lanes.as_ref().and_then(|lanes| lanes.mask);
         match lanes {
             LaneIndex::Uniform(index) => {
@@ -274,14 +266,14 @@ impl<'c> Emitter<'_, 'c, '_> {
     }
 
     /// A register's form of what memory holds: they differ for bools.
-    fn from_memory(&self, dtype: DType, bits: V<'c>) -> Emit<V<'c>> {
+    fn as_loaded(&self, dtype: DType, bits: V<'c>) -> Emit<V<'c>> {
         match dtype {
             DType::Bool => self.ir.icmp(IntPredicate::NE, bits, bits.get_type().const_zero()),
             _ => Ok(bits),
         }
     }
 
-    fn to_memory(&self, value: Typed<'c>) -> Emit<V<'c>> {
+    fn as_stored(&self, value: Typed<'c>) -> Emit<V<'c>> {
         match value.dtype {
             DType::Bool => self.ir.cast(InstructionOpcode::ZExt, value.value, self.ir.int_type(8).into()),
             _ => Ok(value.value),

@@ -54,9 +54,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         match stmt {
             Stmt::For { var, extent, kind: LoopKind::Serial, body } => self.serial(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Unrolled, body } => self.unrolled(var, extent, body),
-            Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => {
-                self.vector(var, extent, active.as_ref(), body)
-            }
+            Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => self.vector(var, extent, active.as_ref(), body),
             Stmt::Let { id, value } => {
                 let value = self.scalar(value)?;
                 if self.values.insert(*id, value).is_some() {

@@ -52,7 +52,13 @@ fn gemm_tiles_handle_all_remainders() {
 }
 
 /// Runs a kernel with one output and compares it, for each variant.
-fn check<T: Element + PartialEq + std::fmt::Debug>(kernel: &Kernel, inputs: &[Vec<u8>], symbols: &[i64], grid: u64, expected: &[T]) {
+fn check<T: Element + PartialEq + std::fmt::Debug>(
+    kernel: &Kernel,
+    inputs: &[Vec<u8>],
+    symbols: &[i64],
+    grid: u64,
+    expected: &[T],
+) {
     let mut buffers = inputs.to_vec();
     buffers.push(vec![0xff; expected.len() * T::DTYPE.size()]);
     for (variant, result) in run_all(kernel, &buffers, symbols, grid) {
@@ -132,7 +138,7 @@ fn symbolic_arithmetic_rounds_down() {
         vec![let_(at as u32, Scalar::Index(dim.clone(), DType::I64)), store(0, (at as i64).into(), at as u32)]
     };
     let body = dims.iter().enumerate().flat_map(one).collect();
-    let kernel = kernel(&item, &[a.clone(), b.clone()], vec![buffer("y", DType::I64, true)], body);
+    let kernel = kernel(&item, &[a, b], vec![buffer("y", DType::I64, true)], body);
     for (x, y) in [(0i64, 1i64), (13, 5), (-13, 5), (-14, 7), (999, 50), (-1, 3)] {
         let expected = [x.div_euclid(7), x.rem_euclid(7), x.div_euclid(y), x.min(y) * y, x.max(y) - x * x, (y + 3) / 4];
         check(&kernel, &[], &[x, y], 1, &expected);
@@ -265,7 +271,8 @@ fn masked_stores_to_locals_keep_other_lanes() {
     let (item, lane) = (index("item", 1), index("lane", 8));
     let place = Place::Local(LocalId(0), dim(&lane));
     let fill = vector(&lane, 8, vec![Stmt::Store { place: place.clone(), value: Operand::float(F32, 3.0) }]);
-    let change = masked(&lane, 8, dim(&size), vec![load(0, 0, dim(&lane)), Stmt::Store { place: place.clone(), value: value(0) }]);
+    let change =
+        masked(&lane, 8, dim(&size), vec![load(0, 0, dim(&lane)), Stmt::Store { place: place.clone(), value: value(0) }]);
     let finish = vector(&lane, 8, vec![let_(1, Scalar::Load(place)), store(1, dim(&lane), 1)]);
     let mut kernel = kernel(&item, std::slice::from_ref(&size), in_and_out(F32), vec![fill, change, finish]);
     kernel.locals = vec![LocalDecl { name: "l".into(), dtype: F32, len: 8 }];
@@ -281,7 +288,7 @@ fn branches_on_lanes_store_in_some() {
     let at = times(&item, 8) + dim(&lane);
     let cond = Cond(vec![at.clone() - 5.into(), Dim::constant(20) - at.clone()]);
     let then = vec![load(1, 0, at.clone() - 5.into()), store(1, at.clone(), 1)];
-    let otherwise = vec![Stmt::Store { place: Place::Buffer(BufferId(1), at.clone()), value: Operand::float(F32, -2.0) }];
+    let otherwise = vec![Stmt::Store { place: Place::Buffer(BufferId(1), at), value: Operand::float(F32, -2.0) }];
     let body = vec![vector(&lane, 8, vec![Stmt::If { cond, then, otherwise }])];
     let input = ramp(16);
     let expected: Vec<f32> = (0..32).map(|i| if (5..=20).contains(&i) { input[i - 5] } else { -2.0 }).collect();

@@ -31,7 +31,14 @@ fn check(op: UnaryOp, inputs: &[f32], exact: impl Fn(f64) -> f64, limit: f64) {
         let error = |(x, y): (&f32, &f32)| (ulps(*y, exact(f64::from(*x))), *x, *y);
         let worst = inputs.iter().zip(&results).map(error).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
         println!("{op:?} {variant}: {:.2} ulp at {:e}", worst.0, worst.1);
-        assert!(worst.0 <= limit, "{op:?} {variant}: {} ulp at {:e}, {:e} for {:e}", worst.0, worst.1, worst.2, exact(worst.1.into()));
+        assert!(
+            worst.0 <= limit,
+            "{op:?} {variant}: {} ulp at {:e}, {:e} for {:e}",
+            worst.0,
+            worst.1,
+            worst.2,
+            exact(worst.1.into())
+        );
     }
 }
 

@@ -34,7 +34,7 @@ fn split<'c>(floats: &Floats<'_, '_, 'c>, x: V<'c>) -> Emit<(V<'c>, V<'c>)> {
     let exponent = ir.ashr(from_root, floats.int(mantissa_bits))?;
     let exponent = ir.sub(exponent, ir.select(is_tiny, floats.int(mantissa_bits), floats.int(0))?)?;
     let mantissa = ir.add(ir.and(from_root, floats.int((1 << mantissa_bits) - 1))?, root)?;
-    let fraction = ir.fsub(floats.from_bits(mantissa)?, floats.c(1.0))?;
+    let fraction = ir.fsub(floats.of_bits(mantissa)?, floats.c(1.0))?;
     let exponent = ir.cast(InstructionOpcode::SIToFP, exponent, crate::ir::element_type(x.get_type()))?;
     Ok((exponent, fraction))
 }

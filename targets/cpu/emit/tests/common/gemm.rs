@@ -30,9 +30,11 @@ pub fn gemm(m: i64, n: i64, k: i64) -> Kernel {
         let_(3, Scalar::MulAdd(value(0), value(1), value(2))),
         Stmt::Store { place: local(&lane), value: value(3) },
     ];
-    let finish = vec![let_(4, Scalar::Load(local(&lane))), store(2, absolute.clone() * n.into() + first_column.clone() + dim(&lane), 4)];
+    let finish =
+        vec![let_(4, Scalar::Load(local(&lane))), store(2, absolute.clone() * n.into() + first_column.clone() + dim(&lane), 4)];
     let finish = masked(&lane, COLUMNS, Dim::constant(n) - first_column, finish);
-    let finish = Stmt::If { cond: Cond::within(&absolute, &0.into(), &m.into()).simplify(), then: vec![finish], otherwise: vec![] };
+    let finish =
+        Stmt::If { cond: Cond::within(&absolute, &0.into(), &m.into()).simplify(), then: vec![finish], otherwise: vec![] };
     let rows = |body| for_(&row, ROWS, LoopKind::Unrolled, body);
     let body = vec![
         rows(vec![set_rows, clear]),

@@ -1,7 +1,9 @@
-//! Runs hand-written kernels on every variant that this machine can run, in memory that ends at a page no one may touch.
+//! Runs hand-written kernels on every variant that this machine can run, in memory that ends at a page no one may touch, and
+//! on those of other architectures that an emulator is installed for.
 #![allow(dead_code)]
 
 pub mod elementwise;
+pub mod foreign;
 pub mod gemm;
 
 use lostwax_ir::dim::{Dim, Symbol};
@@ -9,7 +11,7 @@ use lostwax_ir::kernel::*;
 use lostwax_ir::scalar::BinaryOp;
 use lostwax_ir::types::DType;
 use lostwax_target_api::{BufferRef, Dispatch, EmitOptions, Io, Prepared, Region, Variant};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Memory whose last byte is followed by a page that traps.
 struct Guarded {
@@ -71,7 +73,7 @@ macro_rules! elements {
 }
 
 elements! { f32 = F32 f64 = F64 i8 = I8 i16 = I16 i32 = I32 i64 = I64 u8 = U8 u16 = U16 u32 = U32 u64 = U64
-    half::f16 = F16 half::bf16 = BF16 }
+half::f16 = F16 half::bf16 = BF16 }
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
@@ -103,12 +105,36 @@ pub fn runnable() -> Vec<Variant> {
 /// Runs a kernel once per variant. Buffers that the kernel writes start with the content given; the result holds all buffers
 /// for each variant.
 pub fn run_all(kernel: &Kernel, buffers: &[Vec<u8>], symbols: &[i64], grid: u64) -> Vec<(String, Vec<Vec<u8>>)> {
+    let elsewhere = emulated().iter().map(|(variant, emulator)| {
+        let result = foreign::run(emulator, &emit(variant, kernel), buffers, symbols, grid);
+        (variant.info.name.clone(), result)
+    });
+    run_here(kernel, buffers, symbols, grid).into_iter().chain(elsewhere).collect()
+}
+
+/// As [`run_all`], without emulators.
+pub fn run_here(kernel: &Kernel, buffers: &[Vec<u8>], symbols: &[i64], grid: u64) -> Vec<(String, Vec<Vec<u8>>)> {
     let run = |variant: Variant| {
-        let emitted = lostwax_target_cpu::target().emit(&variant, std::slice::from_ref(kernel), &EmitOptions::default());
-        let code = emitted.unwrap_or_else(|error| panic!("{}: {error}", variant.info.name)).code;
-        (variant.info.name, run_code(&code, kernel, buffers, symbols, grid))
+        let result = run_code(&emit(&variant, kernel), kernel, buffers, symbols, grid);
+        (variant.info.name, result)
     };
     runnable().into_iter().map(run).collect()
+}
+
+fn emit(variant: &Variant, kernel: &Kernel) -> Vec<u8> {
+    let emitted = lostwax_target_cpu::target().emit(variant, std::slice::from_ref(kernel), &EmitOptions::default());
+    emitted.unwrap_or_else(|error| panic!("{}: {error}", variant.info.name)).code
+}
+
+/// The variants of other architectures that an emulator can run, with the emulator.
+fn emulated() -> &'static [(Variant, String)] {
+    static EMULATED: OnceLock<Vec<(Variant, String)>> = OnceLock::new();
+    EMULATED.get_or_init(|| {
+        let others = ["aarch64", "riscv64"].into_iter().filter(|arch| *arch != std::env::consts::ARCH);
+        let installed = others.filter_map(|arch| Some((arch, foreign::emulator(arch)?)));
+        let variants = |arch| lostwax_target_cpu::target().variants(arch).unwrap();
+        installed.flat_map(|(arch, name)| variants(arch).into_iter().map(move |variant| (variant, name.clone()))).collect()
+    })
 }
 
 fn run_code(code: &[u8], kernel: &Kernel, buffers: &[Vec<u8>], symbols: &[i64], grid: u64) -> Vec<Vec<u8>> {
