@@ -2,8 +2,8 @@ use super::{Class, Op, OpDef, Operands, Tolerance, families};
 
 pub(super) const DEF: OpDef = OpDef {
     name: "arg_max",
-    doc: "The position along `axis`, which stays with size 1, of the first largest element; a NaN counts as the largest. Two \
-          reductions in one, so that no single compute expresses it.",
+    doc: "The position along `axis`, which stays with size 1, of the first largest element; a NaN counts as the \
+          largest. These are two reductions in one, so that no single compute expresses it.",
     operands: Operands::Fixed(&["x"]),
     attrs: &[families::AXIS],
     class: Class::Reduce,

@@ -186,7 +186,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
     let input = group.clone() * grouping.inputs.clone() + input;
     let batch = outer[0].dim();
     let products = Products {
-        coords: conv.image(batch.clone(), coords, [group * grouping.outputs.clone() + channel.clone()]),
+        coords: conv.image(batch.clone(), coords, [group * grouping.outputs + channel.clone()]),
         image: conv.image(batch, positions, [input.clone()]),
         weights: conv.weight_coords(&at, input, channel),
         image_valid: image_valid.simplify(),

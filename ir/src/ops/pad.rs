@@ -78,20 +78,20 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
     let value = Number::float(output.dtype, attrs.float("value"));
     Some(Compute::map(operands, output, |body, coords| {
         let plain = coords.iter().zip(before).map(|(i, before)| i.clone() - before.clone());
-        let parts = x.dims.iter().zip(plain).enumerate();
+        let parts = x.dims.iter().zip(plain);
         match attrs.text("mode") {
             "edge" => {
-                body.load(0, parts.map(|(_, (dim, at))| at.maximum(0).minimum(dim.clone() - 1.into())).collect());
+                body.load(0, parts.map(|(dim, at)| at.maximum(0).minimum(dim.clone() - 1.into())).collect());
             }
             "reflect" => {
-                body.load(0, parts.map(|(axis, (dim, at))| reflect(attrs, axis, dim, at)).collect());
+                body.load(0, parts.enumerate().map(|(axis, (dim, at))| reflect(attrs, axis, dim, at)).collect());
             }
             _ => {
                 let mut valid = Cond::default();
-                for (axis, (dim, at)) in parts.clone() {
+                for (axis, (dim, at)) in parts.clone().enumerate() {
                     valid = valid.and(inside(attrs, axis, dim, &at));
                 }
-                let coords = parts.map(|(_, (_, at))| at).collect();
+                let coords = parts.map(|(_, at)| at).collect();
                 body.push(Step::Load { input: 0, coords, valid: valid.simplify(), otherwise: value.to_bits() });
             }
         }

@@ -15,8 +15,8 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Accumulation,
     infer: |operands, attrs| families::infer_reduce(Op::ReduceMean, operands[0], attrs, families::FLOATS),
-    eval: eval,
-    lower: lower,
+    eval,
+    lower,
     sample: |random| families::sample_reduce(random, families::FLOATS),
 };
 

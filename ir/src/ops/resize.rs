@@ -290,7 +290,7 @@ impl Lowering<'_> {
         };
         let mut sum = None;
         for (at, weight) in line {
-            let part = self.weigh(rest, [&coords[..], &[at.clone()]].concat());
+            let part = self.weigh(rest, [&coords[..], std::slice::from_ref(at)].concat());
             let part = weight.map_or(part, |weight| self.body.binary(BinaryOp::Mul, part, weight));
             sum = Some(sum.map_or(part, |sum| self.body.binary(BinaryOp::Add, sum, part)));
         }

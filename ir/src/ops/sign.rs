@@ -14,7 +14,7 @@ pub(super) const DEF: OpDef = OpDef {
     tolerance: Tolerance::Exact,
     infer: |operands, _| families::infer_elementwise(Op::Sign, operands, families::NUMERIC),
     eval: |operands, _, output| families::eval_unary(operands, output, sign, i128::signum),
-    lower: lower,
+    lower,
     sample: |random| families::sample_elementwise(random, 1, families::NUMERIC),
 };
 

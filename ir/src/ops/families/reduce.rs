@@ -170,7 +170,7 @@ pub(in crate::ops) fn eval_arg(
 
 fn search<T: Copy>(shape: &[usize], values: &[T], axis: usize, better: impl Fn(T, T) -> bool) -> Vec<i64> {
     let step = super::strides(shape)[axis];
-    let starts = (0..values.len()).filter(|position| position / step % shape[axis] == 0);
+    let starts = (0..values.len()).filter(|position| (position / step).is_multiple_of(shape[axis]));
     let best = |start: usize| {
         (1..shape[axis])
             .fold(0, |best, i| if better(values[start + i * step], values[start + best * step]) { i } else { best })

@@ -103,7 +103,8 @@ impl Window {
     pub(in crate::ops) fn inside(&self, i: usize, position: &Dim, size: &Dim, axes: &[Axis]) -> Cond {
         let mut valid = guard(position, size, axes);
         let (low, high) = (position.clone(), size.clone() - position.clone() - 1.into());
-        valid.0.retain(|part| !(self.before[i] == 0 && *part == low) && !(self.after[i] == 0 && *part == high));
+        let certain = |part: &Dim| (self.before[i] == 0 && *part == low) || (self.after[i] == 0 && *part == high);
+        valid.0.retain(|part| !certain(part));
         valid
     }
 
