@@ -56,7 +56,7 @@ pub struct Compiled {
 }
 
 /// The passes from an imported to an optimized graph, in order.
-const PASSES: &[&str] = &[
+pub const PASSES: &[&str] = &[
     "fold_constants",
     "canonicalize",
     "share_common",

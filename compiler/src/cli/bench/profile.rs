@@ -1,0 +1,74 @@
+//! The steps of a run, measured one by one.
+
+use super::{Args, Measured};
+use crate::cli::error::CliError;
+use crate::cli::machine::{self, Ceilings};
+use crate::cli::table::Table;
+use crate::cli::tensors::views;
+use lostwax_runtime::{Model, Options, StepProfile, Tensor};
+use serde_json::{Value, json};
+
+const RUNS: usize = 10;
+
+/// A table of the steps; they are also added to `measured`.
+pub fn profile(args: &Args, model: &Model, inputs: &[(String, Tensor)], measured: &mut Measured) -> Result<String, CliError> {
+    let threads = match measured.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let ceilings = machine::measure(threads);
+    let mut session = model.session_with(args.device.device()?, Options::new().with_threads(measured.threads))?;
+    let steps = session.profile(&views(inputs), args.iters.unwrap_or(RUNS))?;
+    measured.profile = Some(json!({
+        "ceiling_gflops": ceilings.flops_per_second / 1e9,
+        "ceiling_gbps": ceilings.bytes_per_second / 1e9,
+        "steps": steps.iter().map(|step| step_json(step, &ceilings)).collect::<Vec<_>>(),
+    }));
+    let total: f64 = steps.iter().map(|step| step.seconds).sum();
+    let mut table = Table::new(&["step", "ms", "% time", "GFLOP/s", "GB/s", "% ceiling", "kernel", "nodes"]);
+    for (index, step) in steps.iter().enumerate() {
+        table.row(cells(index, step, total, &ceilings));
+    }
+    let Ceilings { flops_per_second, bytes_per_second } = ceilings;
+    let (flops, bytes) = (flops_per_second / 1e9, bytes_per_second / 1e9);
+    Ok(format!("\n{threads} threads, measured: {flops:.1} GFLOP/s of f32 multiply-add, {bytes:.1} GB/s of memory reads\n{table}"))
+}
+
+/// The part of the ceiling that a step reaches; more than 1 where its data stays in caches.
+fn fraction(step: &StepProfile, ceilings: &Ceilings) -> f64 {
+    ceilings.least_seconds(step.flops, step.bytes) / step.seconds.max(1e-9)
+}
+
+fn cells(index: usize, step: &StepProfile, total: f64, ceilings: &Ceilings) -> Vec<String> {
+    let seconds = step.seconds.max(1e-9);
+    vec![
+        index.to_string(),
+        format!("{:.4}", step.seconds * 1e3),
+        format!("{:.1}", 100.0 * step.seconds / total.max(1e-12)),
+        format!("{:.2}", step.flops as f64 / seconds / 1e9),
+        format!("{:.2}", step.bytes as f64 / seconds / 1e9),
+        format!("{:.0}", 100.0 * fraction(step, ceilings)),
+        step.kernel.clone(),
+        shorten(&step.nodes),
+    ]
+}
+
+fn shorten(nodes: &[String]) -> String {
+    match nodes {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} +{}", rest.len()),
+    }
+}
+
+fn step_json(step: &StepProfile, ceilings: &Ceilings) -> Value {
+    json!({
+        "label": step.label,
+        "kernel": step.kernel,
+        "nodes": step.nodes,
+        "ms": step.seconds * 1e3,
+        "flops": step.flops,
+        "bytes": step.bytes,
+        "ceiling_fraction": fraction(step, ceilings),
+    })
+}

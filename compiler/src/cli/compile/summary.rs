@@ -1,0 +1,86 @@
+//! The report that closes a compilation.
+
+use super::Args;
+use crate::cli::format::{bytes, hex};
+use crate::cli::inspect::{Memory, interface};
+use crate::cli::report::Report;
+use crate::cli::source::stage_name;
+use lostwax::pipeline::Compiled;
+use lostwax_ir::graph::Graph;
+use lostwax_runtime::Model;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// All that the report is made from.
+pub struct Summary<'a> {
+    pub args: &'a Args,
+    pub graph: &'a Graph,
+    pub compiled: &'a Compiled,
+    pub model: &'a Model,
+    pub memory: Memory,
+    pub import: Duration,
+}
+
+impl Summary<'_> {
+    pub fn report(&self, total: Duration) -> Report {
+        let sha256 = hex(&Sha256::digest(self.model.file_bytes()));
+        Report::new(self.text(&sha256, total), self.json(&sha256, total))
+    }
+
+    fn text(&self, sha256: &str, total: Duration) -> String {
+        let plan = self.model.artifact().plan();
+        let (nodes, steps) = (self.graph.len(), plan.steps.len());
+        let mut text = format!("model      {}  {nodes} nodes -> {steps} steps\n", self.args.model.display());
+        text += &interface(self.model);
+        for (variant, size) in plan.variants.iter().zip(&self.compiled.code_bytes) {
+            let (device, arch, name, kernels) = (&variant.device, &variant.arch, &variant.name, variant.kernels.len());
+            let _ = writeln!(text, "code       {device} {arch} {name}: {kernels} kernels, {}", bytes(*size as u64));
+        }
+        text += &self.memory.text();
+        for case in &self.model.artifact().certificate().cases {
+            for output in &case.outputs {
+                let (name, seed) = (&output.name, case.seed);
+                let _ = writeln!(text, "numerics   {name}: max |err| {:.1e} at seed {seed} on {}", output.max_abs, case.variant);
+            }
+        }
+        let times: Vec<String> = self.times().map(|(stage, time)| format!("{stage} {:.2} s", time.as_secs_f64())).collect();
+        let _ = writeln!(text, "time       {}, total {:.2} s", times.join(", "), total.as_secs_f64());
+        let size = bytes(self.model.file_bytes().len() as u64);
+        let _ = writeln!(text, "wrote      {} {size} sha256 {sha256}", self.args.output.display());
+        text
+    }
+
+    fn times(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        let stages = self.compiled.times.iter().map(|(stage, time)| (stage_name(*stage), *time));
+        [("import", self.import)].into_iter().chain(stages)
+    }
+
+    fn json(&self, sha256: &str, total: Duration) -> Value {
+        let plan = self.model.artifact().plan();
+        let variants = plan.variants.iter().zip(&self.compiled.code_bytes).map(|(variant, code_bytes)| {
+            json!({
+                "device": variant.device,
+                "arch": variant.arch,
+                "name": variant.name,
+                "kernels": variant.kernels.len(),
+                "code_bytes": code_bytes,
+            })
+        });
+        let seconds: serde_json::Map<String, Value> =
+            self.times().map(|(stage, time)| (stage.to_string(), json!(time.as_secs_f64()))).collect();
+        json!({
+            "model": self.args.model,
+            "output": self.args.output,
+            "nodes": self.graph.len(),
+            "steps": plan.steps.len(),
+            "variants": variants.collect::<Vec<_>>(),
+            "memory": self.memory.json(),
+            "bytes": self.model.file_bytes().len(),
+            "sha256": sha256,
+            "seconds": seconds,
+            "total_seconds": total.as_secs_f64(),
+        })
+    }
+}

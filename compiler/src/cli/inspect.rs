@@ -1,0 +1,231 @@
+//! `lostwax inspect`.
+
+use super::console::Console;
+use super::error::CliError;
+use super::format::{bytes, hex, tensor_type};
+use super::plan_sizes::PlanSizes;
+use super::report::Report;
+use super::settings::{CompileArgs, ShapeArgs};
+use super::source;
+use super::table::Table;
+use lostwax_runtime::format::Plan;
+use lostwax_runtime::{EntryPointInfo, Model, Requirements, TensorInfo};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  lostwax inspect model.lwx
+  lostwax inspect model.lwx --shape x:1x3x640x640       memory at these sizes
+  lostwax inspect model.lwx --plan --kernels --sections";
+
+/// Shows what an artifact holds: entry points, sections, plan, kernels, memory, hashes
+///
+/// A model that is not an artifact is compiled in memory first.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// An artifact or a model.
+    file: PathBuf,
+    /// Show the steps of the plan.
+    #[arg(long)]
+    plan: bool,
+    /// Show the kernels of each variant.
+    #[arg(long)]
+    kernels: bool,
+    /// Show all sections of the file.
+    #[arg(long)]
+    sections: bool,
+    #[command(flatten)]
+    shapes: ShapeArgs,
+}
+
+impl Args {
+    pub fn run(self, console: &Console) -> Result<Report, CliError> {
+        let model = source::open(&self.file, &CompileArgs::default(), &self.shapes, console)?.model;
+        let memory = Memory::new(&model, &self.shapes)?;
+        Ok(Report::new(self.text(&model, &memory), to_json(&model, &memory)))
+    }
+
+    fn text(&self, model: &Model, memory: &Memory) -> String {
+        let mut text = summary(model) + &memory.text();
+        if self.sections {
+            let _ = write!(text, "\n{}", sections(model));
+        }
+        if self.plan {
+            let _ = write!(text, "\n{}", steps(model.artifact().plan()));
+        }
+        if self.kernels {
+            let _ = write!(text, "\n{}", kernels(model.artifact().plan()));
+        }
+        text
+    }
+}
+
+/// Working memory at one choice of sizes.
+pub struct Memory {
+    formula: String,
+    at: Vec<String>,
+    pub requirements: Requirements,
+}
+
+impl Memory {
+    /// Memory at the sizes given, typical ones where none are.
+    pub fn new(model: &Model, shapes: &ShapeArgs) -> Result<Self, CliError> {
+        let plan = model.artifact().plan();
+        let mut sizes = PlanSizes::new(plan);
+        let formula = model.entry_points().first().map(|entry| entry.arena_bytes.clone()).unwrap_or_default();
+        for entry in plan.entry_points.first() {
+            for spec in &entry.inputs {
+                if let Ok(Some(shape)) = shapes.sizes(&spec.name) {
+                    sizes.learn(spec, &shape);
+                }
+            }
+            sizes.complete(entry);
+        }
+        let bindings = sizes.bindings();
+        let requirements = model.requirements(None, &bindings)?;
+        Ok(Self { formula, at: bindings.iter().map(|(name, value)| format!("{name} = {value}")).collect(), requirements })
+    }
+
+    fn ratio(&self) -> f64 {
+        self.requirements.arena_bytes as f64 / self.requirements.arena_lower_bound_bytes.max(1) as f64
+    }
+
+    pub fn text(&self) -> String {
+        let Requirements { arena_bytes, arena_lower_bound_bytes, weight_bytes, .. } = &self.requirements;
+        let at = if self.at.is_empty() { String::new() } else { format!(" at {}", self.at.join(", ")) };
+        let (arena, bound) = (bytes(*arena_bytes), bytes(*arena_lower_bound_bytes));
+        let mut text = format!("memory     peak {arena}, lower bound {bound}, ratio {:.3}{at}\n", self.ratio());
+        if !self.at.is_empty() {
+            let _ = writeln!(text, "           peak = {}", self.formula);
+        }
+        let _ = writeln!(text, "weights    {}", bytes(*weight_bytes));
+        text
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
+            "arena_bytes": self.requirements.arena_bytes,
+            "arena_lower_bound_bytes": self.requirements.arena_lower_bound_bytes,
+            "arena_ratio": self.ratio(),
+            "arena_formula": self.formula,
+            "at": self.at,
+            "weight_bytes": self.requirements.weight_bytes,
+            "input_bytes": self.requirements.input_bytes,
+            "output_bytes": self.requirements.output_bytes,
+        })
+    }
+}
+
+/// Name, entry points, symbols and variants.
+fn summary(model: &Model) -> String {
+    let artifact = model.artifact();
+    let mut text = format!("model      {}\nproducer   {}\n", model.name(), artifact.index().producer);
+    let _ = writeln!(text, "id         {}\nfile       {}", hex(&artifact.id()), bytes(model.file_bytes().len() as u64));
+    text += &interface(model);
+    let _ = writeln!(text, "plan       {} steps", artifact.plan().steps.len());
+    for (position, variant) in artifact.plan().variants.iter().enumerate() {
+        let size = artifact.code(position).map_or(0, |range| range.len() as u64);
+        let (device, arch, name, kernels) = (&variant.device, &variant.arch, &variant.name, variant.kernels.len());
+        let _ = writeln!(text, "variant    {device} {arch} {name}: {kernels} kernels, {}", bytes(size));
+    }
+    let cases = artifact.certificate().cases.len();
+    if cases > 0 {
+        let _ = writeln!(text, "numerics   certificate with {cases} cases; `lostwax verify` checks it");
+    }
+    text
+}
+
+/// Inputs, outputs and the ranges of named sizes.
+pub fn interface(model: &Model) -> String {
+    let mut text = String::new();
+    for EntryPointInfo { name, inputs, outputs, .. } in model.entry_points() {
+        let _ = writeln!(text, "entry      {name}");
+        for (role, tensors) in [("input", inputs), ("output", outputs)] {
+            for tensor in tensors {
+                let _ = writeln!(text, "  {role:8} {}: {}", tensor.name, tensor_type(&tensor));
+            }
+        }
+    }
+    for symbol in model.symbols() {
+        let max = if symbol.max >= UNLIMITED { String::new() } else { format!("={}", symbol.max) };
+        let _ = writeln!(text, "  size     {} in {}..{max}", symbol.name, symbol.min);
+    }
+    text
+}
+
+/// Larger bounds are none.
+const UNLIMITED: i64 = 1 << 31;
+
+fn sections(model: &Model) -> Table {
+    let mut table = Table::new(&["offset", "bytes", "section"]);
+    for (name, range) in model.artifact().sections() {
+        table.row([range.start.to_string(), range.len().to_string(), name.to_string()]);
+    }
+    table
+}
+
+fn steps(plan: &Plan) -> Table {
+    let mut table = Table::new(&["step", "kernel", "nodes"]);
+    let variant = plan.variants.first();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let kernel = variant.and_then(|variant| variant.kernels.get(variant.dispatches.get(index)?.kernel as usize));
+        table.row([index.to_string(), kernel.unwrap_or(&step.label).clone(), step.nodes.join(" ")]);
+    }
+    table
+}
+
+fn kernels(plan: &Plan) -> Table {
+    let mut table = Table::new(&["variant", "kernel", "runs"]);
+    for variant in &plan.variants {
+        for (index, kernel) in variant.kernels.iter().enumerate() {
+            let runs = variant.dispatches.iter().filter(|dispatch| dispatch.kernel as usize == index).count();
+            table.row([variant.name.clone(), kernel.clone(), runs.to_string()]);
+        }
+    }
+    table
+}
+
+fn to_json(model: &Model, memory: &Memory) -> Value {
+    let artifact = model.artifact();
+    let sections = artifact.sections().map(|(name, range)| json!({ "name": name, "offset": range.start, "bytes": range.len() }));
+    let variants = artifact.plan().variants.iter().enumerate().map(|(position, variant)| {
+        let code_bytes = artifact.code(position).map(|range| range.len());
+        json!({
+            "device": variant.device,
+            "arch": variant.arch,
+            "name": variant.name,
+            "features": variant.features,
+            "kernels": variant.kernels,
+            "code_bytes": code_bytes,
+        })
+    });
+    let steps = artifact.plan().steps.iter().map(|step| json!({ "label": step.label, "nodes": step.nodes }));
+    json!({
+        "model": model.name(),
+        "producer": artifact.index().producer,
+        "format_version": artifact.index().format_version,
+        "id": hex(&artifact.id()),
+        "bytes": model.file_bytes().len(),
+        "entry_points": model.entry_points().iter().map(entry_json).collect::<Vec<_>>(),
+        "sections": sections.collect::<Vec<_>>(),
+        "plan": { "steps": steps.collect::<Vec<_>>(), "variants": variants.collect::<Vec<_>>() },
+        "memory": memory.json(),
+        "certificate_cases": artifact.certificate().cases.len(),
+    })
+}
+
+fn entry_json(entry: &EntryPointInfo) -> Value {
+    let tensors = |tensors: &[TensorInfo]| -> Value {
+        tensors.iter().map(|tensor| json!({ "name": tensor.name, "dtype": tensor.dtype, "dims": tensor.dims })).collect()
+    };
+    json!({
+        "name": entry.name,
+        "inputs": tensors(&entry.inputs),
+        "outputs": tensors(&entry.outputs),
+        "arena_bytes": entry.arena_bytes,
+        "steps": entry.steps,
+    })
+}

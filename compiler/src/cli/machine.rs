@@ -1,0 +1,109 @@
+//! What the machine can do at most, measured.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Independent chains of multiply-adds: enough to hide the latency of one.
+const CHAINS: usize = 12;
+
+/// How long one measurement takes, about.
+const SPAN: Duration = Duration::from_millis(60);
+
+/// Measurements, of which the best counts.
+const ROUNDS: usize = 3;
+
+/// Values that are read to measure memory, per thread; more than caches hold.
+const READ_VALUES: usize = 6 << 20;
+
+/// The ceilings of a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Ceilings {
+    pub flops_per_second: f64,
+    pub bytes_per_second: f64,
+}
+
+impl Ceilings {
+    /// The least time in which the work can be done.
+    pub fn least_seconds(&self, flops: u64, bytes: u64) -> f64 {
+        (flops as f64 / self.flops_per_second).max(bytes as f64 / self.bytes_per_second)
+    }
+}
+
+/// Measures f32 multiply-adds and memory reads on a number of threads.
+pub fn measure(threads: usize) -> Ceilings {
+    let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64; READ_VALUES]).collect();
+    let best = |rate: &mut dyn FnMut() -> f64| (0..ROUNDS).map(|_| rate()).fold(0.0, f64::max);
+    Ceilings {
+        flops_per_second: best(&mut || total(threads, |_| rate(multiply_add))),
+        bytes_per_second: best(&mut || total(threads, |thread| rate(|_| read(data.get(thread).map_or(&[], Vec::as_slice))))),
+    }
+}
+
+/// The sum of what all threads reach at the same time.
+fn total(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        running.into_iter().filter_map(|thread| thread.join().ok()).sum()
+    })
+}
+
+/// Units of work per second; `work` does some and says how much.
+fn rate(work: impl Fn(usize) -> f64) -> f64 {
+    let start = Instant::now();
+    let mut done = 0.0;
+    while start.elapsed() < SPAN {
+        done += work(100_000);
+    }
+    done / start.elapsed().as_secs_f64()
+}
+
+fn read(values: &[u64]) -> f64 {
+    black_box(values.iter().fold(0u64, |sum, value| sum.wrapping_add(*value)));
+    size_of_val(values) as f64
+}
+
+/// Runs `count` multiply-adds on each chain and gives the number of operations.
+fn multiply_add(count: usize) -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has the features.
+            return unsafe { multiply_add_avx512(count) };
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has the features.
+            return unsafe { multiply_add_avx2(count) };
+        }
+        return chains::<4>(count, |a, b, c| a * b + c);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    chains::<4>(count, f32::mul_add)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn multiply_add_avx2(count: usize) -> f64 {
+    chains::<8>(count, f32::mul_add)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn multiply_add_avx512(count: usize) -> f64 {
+    chains::<16>(count, f32::mul_add)
+}
+
+#[inline(always)]
+fn chains<const LANES: usize>(count: usize, step: impl Fn(f32, f32, f32) -> f32) -> f64 {
+    let (factor, offset) = (black_box([0.999f32; LANES]), black_box([0.001f32; LANES]));
+    let mut sums = black_box([[0.5f32; LANES]; CHAINS]);
+    for _ in 0..count {
+        for sum in &mut sums {
+            for lane in 0..LANES {
+                sum[lane] = step(sum[lane], factor[lane], offset[lane]);
+            }
+        }
+    }
+    black_box(sums);
+    (count * CHAINS * LANES * 2) as f64
+}

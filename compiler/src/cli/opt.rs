@@ -1,0 +1,65 @@
+//! `lostwax opt`.
+
+use super::console::Console;
+use super::error::CliError;
+use super::ir_file;
+use super::report::Report;
+use super::settings::{CompileArgs, ShapeArgs};
+use super::source;
+use lostwax::error::CompileError;
+use lostwax_ir::graph::Graph;
+use lostwax_ir::text::print_graph;
+use lostwax_passes::{Changed, run_passes};
+use serde_json::json;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+A text refers to its large constants by number; they lie beside FILE.ir in FILE.npz.
+
+Examples:
+  lostwax opt model.onnx                                  the graph as imported
+  lostwax opt model.onnx --pass canonicalize,optimize
+  lostwax opt model.onnx -o model.ir && lostwax opt model.ir --pass fold_constants";
+
+/// Runs passes on a graph, given as IR text or as a model, and prints it
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// IR text (`.ir`, `-` for stdin) or a model.
+    file: PathBuf,
+    /// The passes to run, in order; see `lostwax passes`.
+    #[arg(long = "pass", value_name = "PASSES", value_delimiter = ',')]
+    passes: Vec<String>,
+    /// Where the text goes instead of stdout.
+    #[arg(short, long, value_name = "FILE.ir")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    shapes: ShapeArgs,
+    #[command(flatten)]
+    compile: CompileArgs,
+}
+
+impl Args {
+    pub fn run(self, console: &Console) -> Result<Report, CliError> {
+        let mut graph = self.graph(console)?;
+        let names: Vec<&str> = self.passes.iter().map(String::as_str).collect();
+        let context = self.compile.options(&self.shapes, false)?.passes;
+        let changed = run_passes(&names, &mut graph, &context).map_err(CompileError::from)?;
+        let json = json!({ "changed": changed == Changed::Yes, "nodes": graph.len(), "text": print_graph(&graph).text });
+        let text = match &self.output {
+            Some(path) => {
+                ir_file::write(path, &graph)?;
+                format!("wrote {}", path.display())
+            }
+            None => print_graph(&graph).text,
+        };
+        Ok(Report::new(text, json))
+    }
+
+    fn graph(&self, console: &Console) -> Result<Graph, CliError> {
+        if self.file.extension().is_some_and(|extension| extension == "onnx") {
+            return source::import(&self.file, &self.shapes, console);
+        }
+        ir_file::read(&self.file)
+    }
+}

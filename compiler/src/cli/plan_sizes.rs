@@ -1,0 +1,99 @@
+//! Sizes for tensors whose shapes are not given.
+
+use lostwax_runtime::Bindings;
+use lostwax_runtime::format::expr::Kind;
+use lostwax_runtime::format::{EntryPoint, Operands, Plan, TensorSpec};
+
+/// What a dynamic size is taken to be, about.
+const TYPICAL: i64 = 64;
+
+/// The values of a plan's symbols, as far as they are known.
+pub struct PlanSizes<'a> {
+    plan: &'a Plan,
+    symbols: Vec<Option<i64>>,
+}
+
+impl<'a> PlanSizes<'a> {
+    pub fn new(plan: &'a Plan) -> Self {
+        Self { plan, symbols: vec![None; plan.symbols.len()] }
+    }
+
+    /// Takes the values of symbols from the shape of an input.
+    pub fn learn(&mut self, spec: &TensorSpec, shape: &[usize]) {
+        for (dim, size) in spec.dims.iter().zip(shape) {
+            self.solve(*dim, *size as i64);
+        }
+    }
+
+    /// Gives the remaining symbols of an entry point values: 1 for outermost sizes, moderate ones otherwise.
+    pub fn complete(&mut self, entry: &EntryPoint) {
+        for spec in &entry.inputs {
+            for (axis, dim) in spec.dims.iter().enumerate() {
+                self.solve(*dim, if axis == 0 { 1 } else { TYPICAL });
+            }
+        }
+        for (value, symbol) in self.symbols.iter_mut().zip(&self.plan.symbols) {
+            value.get_or_insert(TYPICAL.clamp(symbol.min, symbol.max.max(symbol.min)));
+        }
+    }
+
+    /// The shape of a tensor; `None` when symbols are missing or a size is out of range.
+    pub fn shape(&self, spec: &TensorSpec) -> Option<Vec<usize>> {
+        spec.dims.iter().map(|dim| usize::try_from(self.value(*dim)?).ok()).collect()
+    }
+
+    /// The values by name.
+    pub fn bindings(&self) -> Bindings {
+        let known = self.plan.symbols.iter().zip(&self.symbols);
+        known.filter_map(|(symbol, value)| Some((symbol.name.clone(), (*value)?))).collect()
+    }
+
+    fn kind(&self, id: u32) -> Option<&'a Kind> {
+        self.plan.exprs.get(id as usize)?.kind.as_ref()
+    }
+
+    /// Operands come before their users, so the recursion ends.
+    fn value(&self, id: u32) -> Option<i64> {
+        let pair = |operands: &Operands| Some((self.value(operands.left)?, self.value(operands.right)?));
+        match self.kind(id)? {
+            Kind::Constant(value) => Some(*value),
+            Kind::Symbol(index) => *self.symbols.get(*index as usize)?,
+            Kind::Add(operands) => pair(operands).and_then(|(a, b)| a.checked_add(b)),
+            Kind::Multiply(operands) => pair(operands).and_then(|(a, b)| a.checked_mul(b)),
+            Kind::FloorDivide(operands) => pair(operands).filter(|(_, b)| *b >= 1).map(|(a, b)| a.div_euclid(b)),
+            Kind::Minimum(operands) => pair(operands).map(|(a, b)| a.min(b)),
+            Kind::Maximum(operands) => pair(operands).map(|(a, b)| a.max(b)),
+        }
+    }
+
+    /// Gives the one unknown symbol of an expression the value that brings it to `size`, or near to it.
+    fn solve(&mut self, id: u32, size: i64) {
+        match self.kind(id) {
+            Some(Kind::Symbol(index)) => self.set(*index as usize, size),
+            Some(Kind::Multiply(operands)) => self.solve_pair(operands, |known| size.div_euclid(known.max(1))),
+            Some(Kind::Add(operands)) => self.solve_pair(operands, |known| size - known),
+            Some(Kind::FloorDivide(operands)) => {
+                if let Some(divisor) = self.value(operands.right) {
+                    self.solve(operands.left, size.saturating_mul(divisor));
+                }
+            }
+            Some(Kind::Constant(_) | Kind::Minimum(_) | Kind::Maximum(_)) | None => {}
+        }
+    }
+
+    fn solve_pair(&mut self, operands: &Operands, rest: impl Fn(i64) -> i64) {
+        match (self.value(operands.left), self.value(operands.right)) {
+            (Some(left), None) => self.solve(operands.right, rest(left)),
+            (None, Some(right)) => self.solve(operands.left, rest(right)),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+
+    fn set(&mut self, index: usize, value: i64) {
+        let Some(symbol) = self.plan.symbols.get(index) else { return };
+        let value = value.clamp(symbol.min.max(1), symbol.max.max(symbol.min).max(1));
+        if let Some(slot) = self.symbols.get_mut(index) {
+            slot.get_or_insert(value);
+        }
+    }
+}

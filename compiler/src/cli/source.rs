@@ -1,0 +1,118 @@
+//! Files on the command line: artifacts, or models that are compiled first.
+
+use super::console::Console;
+use super::error::CliError;
+use super::settings::{CompileArgs, ShapeArgs};
+use lostwax::error::CompileError;
+use lostwax::model::{self, CompileOptions};
+use lostwax::pipeline::{self, Compiled, Settings, Stage};
+use lostwax::targets::{self, Selection};
+use lostwax_ir::graph::Graph;
+use lostwax_passes::run_passes;
+use lostwax_runtime::{AlignedBuffer, Model};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What `-O0` runs.
+const LEAST_PASSES: &[&str] = &["fold_constants", "remove_dead", "share_common"];
+
+/// A model that is ready to run.
+pub struct Opened {
+    pub model: Model,
+    /// Opening the file and checking it; without compiling.
+    pub load: Duration,
+}
+
+/// Whether the file is an artifact: by its name, or by the start of a safetensors header.
+pub fn is_artifact(path: &Path) -> Result<bool, CliError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("onnx") => return Ok(false),
+        Some("lwx") => return Ok(true),
+        Some(_) | None => {}
+    }
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(CliError::io(path))?;
+    file.take(9).read_to_end(&mut start).map_err(CliError::io(path))?;
+    Ok(start.get(8) == Some(&b'{'))
+}
+
+/// Opens an artifact, or compiles a model in memory and says so.
+pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Console) -> Result<Opened, CliError> {
+    if is_artifact(path)? {
+        let start = Instant::now();
+        let model = open_artifact(path)?;
+        return Ok(Opened { model, load: start.elapsed() });
+    }
+    console.note(&format!("{} is a model: compiling it in memory first", path.display()));
+    let mut buffer = AlignedBuffer::new();
+    let graph = import(path, shapes, console)?;
+    compile_graph(&graph, compile.level, &compile.options(shapes, false)?, console, &mut buffer)?;
+    let start = Instant::now();
+    let model = Model::from_bytes(buffer)?;
+    Ok(Opened { model, load: start.elapsed() })
+}
+
+/// Opens an artifact; that it is not there is the caller's mistake and not the artifact's.
+pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
+    File::open(path).map_err(CliError::io(path))?;
+    Ok(Model::open(path)?)
+}
+
+/// Reads a model.
+pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
+    console.stage("importing");
+    Ok(model::load(path, &shapes.import_options())?)
+}
+
+/// Compiles a graph and shows the stages.
+pub fn compile_graph(
+    graph: &Graph,
+    level: u8,
+    options: &CompileOptions,
+    console: &Console,
+    out: &mut dyn Write,
+) -> Result<Compiled, CliError> {
+    let mut progress = |stage: Stage| console.stage(stage_name(stage));
+    match level {
+        0 => Ok(compile_plainly(graph, options, &mut progress, out)?),
+        _ => Ok(model::compile(graph, options, &mut progress, out)?),
+    }
+}
+
+fn compile_plainly(
+    graph: &Graph,
+    options: &CompileOptions,
+    progress: &mut dyn FnMut(Stage),
+    out: &mut dyn Write,
+) -> Result<Compiled, CompileError> {
+    let selections: Vec<Selection> = options.targets.iter().map(|text| targets::select(text)).collect::<Result<_, _>>()?;
+    let start = Instant::now();
+    progress(Stage::Optimize);
+    let mut graph = graph.clone();
+    run_passes(LEAST_PASSES, &mut graph, &options.passes)?;
+    let took = start.elapsed();
+    let mut settings = Settings { targets: &selections, listing: options.listing, progress };
+    let mut compiled = pipeline::compile(&graph, &mut settings, out)?;
+    compiled.times.insert(0, (Stage::Optimize, took));
+    Ok(compiled)
+}
+
+/// The graph as it is when kernels are made from it.
+pub fn optimize(graph: &Graph, level: u8, options: &CompileOptions) -> Result<Graph, CliError> {
+    let mut graph = graph.clone();
+    let passes = if level == 0 { LEAST_PASSES } else { pipeline::PASSES };
+    run_passes(passes, &mut graph, &options.passes).map_err(CompileError::from)?;
+    Ok(graph)
+}
+
+/// The stage for people.
+pub fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Optimize => "optimize",
+        Stage::Schedule => "schedule",
+        Stage::Emit => "emit",
+        Stage::Write => "write",
+    }
+}

@@ -1,0 +1,103 @@
+//! `lostwax verify`.
+
+use super::compare::{Compared, reference_outputs};
+use super::console::Console;
+use super::error::{self, CliError};
+use super::format::hex;
+use super::report::Report;
+use super::settings::{DeviceArgs, ShapeArgs};
+use super::source;
+use super::table::Table;
+use super::tensors::{InputArgs, make_inputs, views};
+use lostwax_runtime::{CheckedOutput, Model, Options};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  lostwax verify model.lwx                       hashes, and the certificate if the artifact has one
+  lostwax verify model.lwx model.onnx            against the reference interpreter
+  lostwax verify model.lwx model.onnx --shape x:1x3x64x96 --seed 7";
+
+/// Checks an artifact: against its model, or against its own hashes and certificate
+///
+/// With MODEL, artifact and reference interpreter run on the same inputs. A difference counts relative to the range of the
+/// reference output.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The artifact.
+    artifact: PathBuf,
+    /// The model that it was compiled from.
+    model: Option<PathBuf>,
+    /// The largest difference that is fine, relative to the output's range.
+    #[arg(long, default_value_t = 1e-3)]
+    rtol: f64,
+    /// The number of threads; 0 lets the device decide.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    shapes: ShapeArgs,
+}
+
+impl Args {
+    pub fn run(self, console: &Console) -> Result<Report, CliError> {
+        let model = source::open_artifact(&self.artifact)?;
+        model.verify()?;
+        match &self.model {
+            Some(reference) => self.against_model(&model, reference, console),
+            None => self.certificate(&model),
+        }
+    }
+
+    fn certificate(&self, model: &Model) -> Result<Report, CliError> {
+        let checked = model.check(&self.device.device()?)?;
+        let id = hex(&model.artifact().id());
+        let mut text = format!("all hashes are right, id {id}\n");
+        if checked.is_empty() {
+            text += "the artifact has no certificate; give the model too to compare with the reference interpreter\n";
+        }
+        let differences = checked.iter().map(|CheckedOutput { name, max_abs, max_rel, ok, .. }| {
+            (name.as_str(), Compared { max_abs: *max_abs, max_rel: *max_rel, ok: *ok })
+        });
+        Ok(report(text, differences.collect(), json!({ "id": id, "certificate": !checked.is_empty() })))
+    }
+
+    fn against_model(&self, model: &Model, reference: &Path, console: &Console) -> Result<Report, CliError> {
+        let inputs = make_inputs(model, &self.inputs, &self.shapes, console)?;
+        console.stage("running the artifact");
+        let mut session = model.session_with(self.device.device()?, Options::new().with_threads(self.threads))?;
+        let outputs = session.run(views(&inputs))?;
+        console.stage("running the reference interpreter");
+        let expected = reference_outputs(reference, &inputs)?;
+        let mut differences = Vec::new();
+        for (name, tensor) in outputs.iter() {
+            let missing = || CliError::file(reference, format!("the model has no output `{name}`"));
+            let expected = expected.get(name).ok_or_else(missing)?;
+            differences.push((name, Compared::new(tensor, expected, self.rtol)));
+        }
+        let text = format!("{} on {}, seed {}\n", model.name(), session.variant(), self.inputs.seed);
+        Ok(report(text, differences, json!({ "seed": self.inputs.seed, "rtol": self.rtol })))
+    }
+}
+
+fn report(text: String, differences: Vec<(&str, Compared)>, mut json: Value) -> Report {
+    let mut table = Table::new(&["output", "max abs", "max rel", "ok"]);
+    let mut map = Map::new();
+    for (name, Compared { max_abs, max_rel, ok }) in &differences {
+        let verdict = if *ok { "yes" } else { "NO" };
+        table.row([name.to_string(), format!("{max_abs:.3e}"), format!("{max_rel:.3e}"), verdict.to_string()]);
+        map.insert(name.to_string(), json!({ "max_abs": max_abs, "max_rel": max_rel, "ok": ok }));
+    }
+    let ok = differences.iter().all(|(_, compared)| compared.ok);
+    if let Some(object) = json.as_object_mut() {
+        object.insert("ok".to_string(), json!(ok));
+        object.insert("outputs".to_string(), Value::Object(map));
+    }
+    let text = if differences.is_empty() { text } else { format!("{text}{table}") };
+    Report::new(text, json).with_exit_code(if ok { 0 } else { error::MISMATCH })
+}

@@ -1,0 +1,7 @@
+//! The `lostwax` program; see `lostwax --help`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}
