@@ -1,0 +1,79 @@
+//! The operators: one function and one line each, in files by topic.
+
+mod activation;
+mod control;
+mod conv;
+mod einsum;
+mod elementwise;
+mod generate;
+mod index;
+mod logic;
+mod matmul;
+mod movement;
+mod normalization;
+mod pool;
+mod quantize;
+mod reduce;
+mod resize;
+mod shape;
+mod window;
+
+use super::context::Context;
+use super::item::Item;
+use super::node::Node;
+use super::problem::Outcome;
+
+/// The results of a node, in order. Optional ones may be left out at the end.
+type Results = Outcome<Vec<Item>>;
+/// Imports one node.
+type Operator = fn(&mut Context, &Node) -> Results;
+/// Operator, domain (empty for the standard one), import function.
+type Entry = (&'static str, &'static str, Operator);
+
+const TOPICS: &[&[Entry]] = &[
+    activation::OPERATORS,
+    control::OPERATORS,
+    conv::OPERATORS,
+    einsum::OPERATORS,
+    elementwise::OPERATORS,
+    generate::OPERATORS,
+    index::OPERATORS,
+    logic::OPERATORS,
+    matmul::OPERATORS,
+    movement::OPERATORS,
+    normalization::OPERATORS,
+    pool::OPERATORS,
+    quantize::OPERATORS,
+    reduce::OPERATORS,
+    resize::OPERATORS,
+    shape::OPERATORS,
+];
+
+/// All operators that are known.
+pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
+    TOPICS.iter().copied().flatten()
+}
+
+/// The import function of an operator.
+pub(super) fn find(name: &str, domain: &str) -> Option<Operator> {
+    all().find(|entry| entry.0 == name && entry.1 == domain).map(|entry| entry.2)
+}
+
+/// The way out for an operator that is not known.
+pub(super) fn hint(name: &str, domain: &str) -> String {
+    if !domain.is_empty() {
+        return format!("{name} belongs to the domain `{domain}`; export the model with standard operators only");
+    }
+    match name {
+        "Loop" | "Scan" => format!("{name} is not supported; export the model with the loop unrolled"),
+        "NonMaxSuppression" | "NonZero" | "TopK" | "Unique" => {
+            format!("{name} is not supported; export the model without its post-processing, and do that in the program")
+        }
+        _ => format!("{name} is not supported; simplify the model, or express it with other operators"),
+    }
+}
+
+/// A node with one result.
+fn one(item: Item) -> Results {
+    Ok(vec![item])
+}

@@ -1,0 +1,128 @@
+//! Reductions.
+
+use super::{Context, Entry, Node, Results, one};
+use crate::import::onnx::item::Item;
+use crate::import::onnx::known::Known;
+use crate::import::onnx::node::{axes, axis};
+use crate::import::onnx::number::Number;
+use crate::import::onnx::problem::{Outcome, unsupported};
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::dim::Dim;
+use lostwax_ir::ops::Op;
+use lostwax_ir::types::DType;
+
+pub(super) const OPERATORS: &[Entry] = &[
+    ("ArgMax", "", |cx, node| arg(cx, node, Op::ArgMax)),
+    ("ArgMin", "", |cx, node| arg(cx, node, Op::ArgMin)),
+    ("CumSum", "", cumsum),
+    ("ReduceL1", "", |cx, node| mapped(cx, node, Some(Op::Abs), None)),
+    ("ReduceL2", "", |cx, node| squares(cx, node, Some(Op::Sqrt))),
+    ("ReduceLogSum", "", |cx, node| mapped(cx, node, None, Some(Op::Log))),
+    ("ReduceLogSumExp", "", log_sum_exp),
+    ("ReduceMax", "", |cx, node| simple(cx, node, Op::ReduceMax, Number::maximum)),
+    ("ReduceMean", "", |cx, node| plain(cx, node, Op::ReduceMean)),
+    ("ReduceMin", "", |cx, node| simple(cx, node, Op::ReduceMin, Number::minimum)),
+    ("ReduceProd", "", |cx, node| simple(cx, node, Op::ReduceProd, Number::mul)),
+    ("ReduceSum", "", |cx, node| simple(cx, node, Op::ReduceSum, Number::add)),
+    ("ReduceSumSquare", "", |cx, node| squares(cx, node, None)),
+];
+
+fn reduced_axes(cx: &Context, node: &Node) -> Outcome<Vec<usize>> {
+    let rank = cx.rank(node.input(0)?);
+    let list = node.integers_or_attribute(1, "axes")?.unwrap_or_default();
+    if list.is_empty() && !node.flag("noop_with_empty_axes", false) {
+        return Ok((0..rank).collect());
+    }
+    axes(&list, rank)
+}
+
+/// Removes reduced axes unless they are to be kept.
+fn finish(cx: &mut Context, node: &Node, reduced: &Item, axes: &[usize]) -> Results {
+    if node.flag("keepdims", true) {
+        return one(reduced.clone());
+    }
+    let dims = cx.dims(reduced);
+    let kept: Vec<Dim> = dims.into_iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, dim)| dim).collect();
+    one(cx.reshape(reduced, &kept)?)
+}
+
+fn plain(cx: &mut Context, node: &Node, op: Op) -> Results {
+    let axes = reduced_axes(cx, node)?;
+    let reduced = cx.reduce(op, node.input(0)?, &axes)?;
+    finish(cx, node, &reduced, &axes)
+}
+
+fn simple(cx: &mut Context, node: &Node, op: Op, fold: fn(&Number, &Number) -> Option<Number>) -> Results {
+    if let Some(known) = node.input(0)?.known().filter(|known| known.shape.len() == 1 && !known.dtype.is_float())
+        && let Some((first, rest)) = known.values.split_first()
+        && reduced_axes(cx, node)? == [0]
+        && let Some(total) = rest.iter().try_fold(first.clone(), |total, value| fold(&total, value))
+    {
+        let total: Item = Known::scalar(known.dtype, total).into();
+        let dims: &[Dim] = if node.flag("keepdims", true) { &[Dim::constant(1)] } else { &[] };
+        return one(cx.reshape(&total, dims)?);
+    }
+    plain(cx, node, op)
+}
+
+fn mapped(cx: &mut Context, node: &Node, before: Option<Op>, after: Option<Op>) -> Results {
+    let axes = reduced_axes(cx, node)?;
+    let mut x = node.input(0)?.clone();
+    if let Some(op) = before {
+        x = cx.unary(op, &x)?;
+    }
+    x = cx.reduce(Op::ReduceSum, &x, &axes)?;
+    if let Some(op) = after {
+        x = cx.unary(op, &x)?;
+    }
+    finish(cx, node, &x, &axes)
+}
+
+fn squares(cx: &mut Context, node: &Node, after: Option<Op>) -> Results {
+    let axes = reduced_axes(cx, node)?;
+    let x = node.input(0)?;
+    let squares = cx.mul(x, x)?;
+    let mut sum = cx.reduce(Op::ReduceSum, &squares, &axes)?;
+    if let Some(op) = after {
+        sum = cx.unary(op, &sum)?;
+    }
+    finish(cx, node, &sum, &axes)
+}
+
+fn log_sum_exp(cx: &mut Context, node: &Node) -> Results {
+    let axes = reduced_axes(cx, node)?;
+    let x = node.input(0)?;
+    let largest = cx.reduce(Op::ReduceMax, x, &axes)?;
+    let shifted = cx.sub(x, &largest)?;
+    let exponents = cx.unary(Op::Exp, &shifted)?;
+    let sum = cx.reduce(Op::ReduceSum, &exponents, &axes)?;
+    let log = cx.unary(Op::Log, &sum)?;
+    let result = cx.add(&log, &largest)?;
+    finish(cx, node, &result, &axes)
+}
+
+fn arg(cx: &mut Context, node: &Node, op: Op) -> Results {
+    let x = node.input(0)?;
+    let axis = axis(node.int("axis", 0), cx.rank(x))?;
+    let attrs = Attrs::new().with("axis", axis as i64);
+    if !node.flag("select_last_index", false) {
+        let found = cx.node(op, attrs, &[x])?;
+        return finish(cx, node, &found, &[axis]);
+    }
+    let last = cx.dims(x)[axis].clone() - 1.into();
+    let reversed = cx.reverse(x, axis)?;
+    let found = cx.node(op, attrs, &[&reversed])?;
+    let last = Known::scalar(DType::I64, last).into();
+    let found = cx.sub(&last, &found)?;
+    finish(cx, node, &found, &[axis])
+}
+
+fn cumsum(cx: &mut Context, node: &Node) -> Results {
+    let x = node.input(0)?;
+    let given = node.integers(1, "the axis")?.unwrap_or_default();
+    let [given] = given.as_slice() else { return unsupported("the axis must be a single number") };
+    let axis = axis(*given, cx.rank(x))?;
+    let attrs = Attrs::new().with("axis", axis as i64);
+    let attrs = attrs.with("exclusive", node.flag("exclusive", false)).with("reverse", node.flag("reverse", false));
+    one(cx.node(Op::Cumsum, attrs, &[x])?)
+}

@@ -1,0 +1,17 @@
+use super::shape_spec::DimSpec;
+
+/// How a model is imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Shapes given for inputs by name; see [`super::ShapeSpec`]. Inputs that are not named keep the dims of the file.
+    pub shapes: Vec<(String, Vec<DimSpec>)>,
+    /// The largest number of bytes that constants may grow to beyond what the file stores, as a file of a few bytes can
+    /// ask for constants of any size.
+    pub max_expanded_bytes: u64,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self { shapes: Vec::new(), max_expanded_bytes: 4 << 30 }
+    }
+}
