@@ -1,10 +1,14 @@
 use super::shape_spec::DimSpec;
+use lostwax_ir::tensor::Tensor;
+use std::sync::Arc;
 
 /// How a model is imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportOptions {
     /// Shapes given for inputs by name; see [`super::ShapeSpec`]. Inputs that are not named keep the dims of the file.
     pub shapes: Vec<(String, Vec<DimSpec>)>,
+    /// Inputs by name that are to become constants. What a model computes from them may then decide shapes.
+    pub constants: Vec<(String, Arc<Tensor>)>,
     /// The largest number of bytes that constants may grow to beyond what the file stores, as a file of a few bytes can
     /// ask for constants of any size.
     pub max_expanded_bytes: u64,
@@ -12,6 +16,6 @@ pub struct ImportOptions {
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self { shapes: Vec::new(), max_expanded_bytes: 4 << 30 }
+        Self { shapes: Vec::new(), constants: Vec::new(), max_expanded_bytes: 4 << 30 }
     }
 }

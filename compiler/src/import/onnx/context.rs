@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 /// The operator sets that are understood.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=26;
+const OPSETS: std::ops::RangeInclusive<i64> = 1..=26;
 const MAX_NESTING: usize = 16;
 const STANDARD: &str = "ai.onnx";
 
@@ -68,6 +68,7 @@ impl<'a> Context<'a> {
         };
         context.check_opset()?;
         context.add_initializers(&mut graph);
+        context.add_given_constants(&graph)?;
         context.add_inputs(&graph)?;
         context.add_nodes(&graph).map_err(|problem| model_error("graph", &graph.name, problem))?;
         context.add_outputs(&graph)?;
@@ -126,6 +127,16 @@ impl<'a> Context<'a> {
             let name = proto.values.name.clone();
             self.define(&name, Item::absent(format!("constant `{name}` is sparse, which is not supported")));
         }
+    }
+
+    fn add_given_constants(&mut self, graph: &GraphProto) -> Result<(), ImportError> {
+        for (name, tensor) in &self.options.constants {
+            if graph.input.iter().all(|input| input.name != *name) {
+                return Err(model_error("input", name, Problem::Invalid("there is no such input".to_string())));
+            }
+            self.define(name, tensor.clone().into());
+        }
+        Ok(())
     }
 
     fn given_shape(&self, name: &str) -> Option<&'a [DimSpec]> {
@@ -263,12 +274,17 @@ impl<'a> Context<'a> {
             if self.is_blocked(&item) {
                 continue;
             }
-            let invalid = |problem: Problem| model_error("output", &output.name, problem);
             if !names.insert(&output.name) {
-                return Err(invalid(Problem::Invalid("there are two outputs of this name".to_string())));
+                return Err(model_error(
+                    "output",
+                    &output.name,
+                    Problem::Invalid("there are two outputs of this name".to_string()),
+                ));
             }
-            let value = self.value(&item).map_err(invalid)?;
-            self.graph.output(&output.name, value);
+            match self.value(&item) {
+                Ok(value) => self.graph.output(&output.name, value),
+                Err(problem) => self.tally.fail("", Failure { node: output.name.clone(), op: "output".to_string(), problem }),
+            }
         }
         Ok(())
     }

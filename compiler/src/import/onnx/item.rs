@@ -101,6 +101,12 @@ impl From<Tensor> for Item {
     }
 }
 
+impl From<Arc<Tensor>> for Item {
+    fn from(tensor: Arc<Tensor>) -> Self {
+        Self::new(Data::Constant(tensor))
+    }
+}
+
 impl From<Known> for Item {
     fn from(known: Known) -> Self {
         match known.to_tensor() {

@@ -193,7 +193,7 @@ impl Number {
     }
 
     pub(super) fn ceil(&self) -> Option<Self> {
-        self.neg()?.floor()?.neg()
+        bounded(self.numerator.ceil_div(self.denominator.clone())).map(Into::into)
     }
 
     /// Rounded toward zero, as conversion to an integer type does.

@@ -1,1 +1,7 @@
+//! Tests on small models made in memory.
 
+mod fuzz;
+mod model;
+mod numerics;
+mod refusals;
+mod shapes;

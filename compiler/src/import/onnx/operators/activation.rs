@@ -87,8 +87,14 @@ fn mish(cx: &mut Context, node: &Node) -> Results {
 }
 
 fn prelu(cx: &mut Context, node: &Node) -> Results {
-    let (x, slope) = (node.input(0)?, node.input(1)?);
-    let scaled = cx.mul(x, slope)?;
+    const NUMPY_BROADCASTING_SINCE: i64 = 7;
+    let (x, mut slope) = (node.input(0)?, node.input(1)?.clone());
+    if node.opset < NUMPY_BROADCASTING_SINCE && cx.rank(&slope) == 1 {
+        let mut dims = cx.dims(&slope);
+        dims.resize(cx.rank(x).saturating_sub(1).max(1), 1.into());
+        slope = cx.reshape(&slope, &dims)?;
+    }
+    let scaled = cx.mul(x, &slope)?;
     let negative = cx.with_scalar(Op::Less, x, 0.0)?;
     one(cx.select(&negative, &scaled, x)?)
 }

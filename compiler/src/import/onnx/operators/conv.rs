@@ -1,6 +1,6 @@
 //! Convolutions.
 
-use super::window::{Window, explicit_pads, positive_list};
+use super::window::{MAX_EXTENT, Window, explicit_pads, positive_list};
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::problem::{Outcome, Problem, invalid};
@@ -67,7 +67,7 @@ fn conv_transpose(cx: &mut Context, node: &Node) -> Results {
     let kernel = weights.get(2..).unwrap_or(&[]).to_vec();
     let count = kernel.len();
     let mut dims = cx.dims(x);
-    if count == 0 || dims.len() != count + 2 || kernel.contains(&0) {
+    if count == 0 || dims.len() != count + 2 || kernel.iter().any(|size| !(1..MAX_EXTENT).contains(size)) {
         return invalid(format!("weights of shape {weights:?} do not fit an operand of rank {}", dims.len()));
     }
     dims[1] = Dim::constant(weights[0]);
@@ -90,7 +90,7 @@ fn conv_transpose(cx: &mut Context, node: &Node) -> Results {
 fn transposed_padding(node: &Node, sizes: &[Dim], strides: &[i64], spans: &[i64]) -> Outcome<Transposed> {
     let count = sizes.len();
     let mut extra = node.ints("output_padding").filter(|list| !list.is_empty()).unwrap_or(vec![0; count]);
-    if extra.len() != count || extra.iter().any(|value| *value < 0) {
+    if extra.len() != count || extra.iter().any(|value| !(0..MAX_EXTENT).contains(value)) {
         return invalid(format!("`output_padding` is {extra:?}"));
     }
     let mode = node.text("auto_pad", "NOTSET");

@@ -2,6 +2,8 @@
 
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
+use crate::import::onnx::known::Known;
+use crate::import::onnx::node::axis;
 use crate::import::onnx::number::Number;
 use crate::import::onnx::problem::{Outcome, unsupported};
 use lostwax_ir::ops::Op;
@@ -53,7 +55,7 @@ fn folded_unary(cx: &mut Context, node: &Node, op: Op, fold: Fold1) -> Results {
 }
 
 /// The numbers of operands, if arithmetic on them is to be done at import: integers, and whatever comes from shapes.
-pub(super) fn follow(cx: &Context, items: &[&Item]) -> Option<Vec<crate::import::onnx::known::Known>> {
+pub(super) fn follow(cx: &Context, items: &[&Item]) -> Option<Vec<Known>> {
     let integral = items.iter().all(|item| !cx.dtype(item).is_float());
     let wanted = integral || items.iter().any(|item| item.is_computed());
     if wanted { items.iter().map(|item| item.known()).collect() } else { None }
@@ -69,12 +71,27 @@ pub(super) fn combine(cx: &mut Context, op: Op, fold: Fold2, a: &Item, b: &Item)
     cx.binary(op, a, b)
 }
 
+/// Both operands. Before operator set 7 an attribute tells the axis at which the second one meets the first.
+pub(super) fn operands(cx: &mut Context, node: &Node) -> Outcome<(Item, Item)> {
+    const NUMPY_BROADCASTING_SINCE: i64 = 7;
+    let (a, b) = (node.input(0)?.clone(), node.input(1)?.clone());
+    if node.opset >= NUMPY_BROADCASTING_SINCE || !node.has("axis") {
+        return Ok((a, b));
+    }
+    let (rank, mut dims) = (cx.rank(&a), cx.dims(&b));
+    let start = axis(node.int("axis", 0), rank)?;
+    dims.resize(dims.len().max(rank - start), 1.into());
+    let b = cx.reshape(&b, &dims)?;
+    Ok((a, b))
+}
+
 fn folded_binary(cx: &mut Context, node: &Node, op: Op, fold: Fold2) -> Results {
-    one(combine(cx, op, fold, node.input(0)?, node.input(1)?)?)
+    let (a, b) = operands(cx, node)?;
+    one(combine(cx, op, fold, &a, &b)?)
 }
 
 fn divide(cx: &mut Context, node: &Node) -> Results {
-    let (a, b) = (node.input(0)?, node.input(1)?);
+    let (a, b) = &operands(cx, node)?;
     let fold = if cx.dtype(a).is_float() { Number::div } else { Number::div_integer };
     one(combine(cx, Op::Div, fold, a, b)?)
 }
@@ -105,7 +122,7 @@ fn modulo(cx: &mut Context, node: &Node) -> Results {
 
 fn power(cx: &mut Context, node: &Node) -> Results {
     const MAX_PRODUCT: f64 = 16.0;
-    let (x, exponent) = (node.input(0)?, node.input(1)?);
+    let (x, exponent) = &operands(cx, node)?;
     let dtype = cx.dtype(x);
     if dtype.is_float() {
         let exponent = cx.cast(exponent, dtype)?;

@@ -1,6 +1,6 @@
 //! Comparisons, logic and selection.
 
-use super::elementwise::follow;
+use super::elementwise::{follow, operands};
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::number::Number;
@@ -38,11 +38,13 @@ fn compare_items(cx: &mut Context, op: Op, fold: Fold, a: &Item, b: &Item) -> Ou
 }
 
 fn compare(cx: &mut Context, node: &Node, op: Op, fold: Fold) -> Results {
-    one(compare_items(cx, op, fold, node.input(0)?, node.input(1)?)?)
+    let (a, b) = operands(cx, node)?;
+    one(compare_items(cx, op, fold, &a, &b)?)
 }
 
 fn swapped(cx: &mut Context, node: &Node, op: Op, fold: Fold) -> Results {
-    one(compare_items(cx, op, fold, node.input(1)?, node.input(0)?)?)
+    let (a, b) = operands(cx, node)?;
+    one(compare_items(cx, op, fold, &b, &a)?)
 }
 
 fn bitwise(cx: &mut Context, node: &Node, op: Op) -> Results {

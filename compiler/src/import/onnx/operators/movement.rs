@@ -112,7 +112,7 @@ fn slice(cx: &mut Context, node: &Node) -> Results {
 
 /// The part of an axis from `start` to `end`, which count from the end of the axis where they are negative.
 fn range(size: &Dim, start: &Dim, end: &Dim, step: i64) -> Outcome<Range> {
-    if step == 0 || step.abs() > END {
+    if step == 0 || step.unsigned_abs() > END as u64 {
         return invalid(format!("the step {step}"));
     }
     if step > 0 {
@@ -164,7 +164,7 @@ fn undecided(size: &Dim, bound: &Dim, high: &Dim) -> Outcome<Dim> {
 fn pad(cx: &mut Context, node: &Node) -> Results {
     let x = node.input(0)?;
     let rank = cx.rank(x);
-    let pads = match node.ints("pads") {
+    let pads = match node.ints("pads").or(node.ints("paddings")) {
         Some(pads) => pads.into_iter().map(Dim::constant).collect(),
         None => sizes(node.input(1)?, "the padding")?,
     };

@@ -33,7 +33,9 @@ fn per_channel(cx: &mut Context, parameter: &Item, rank: usize) -> Outcome<Item>
 }
 
 fn batch_normalization(cx: &mut Context, node: &Node) -> Results {
-    if node.flag("training_mode", false) {
+    const WITHOUT_TRAINING_FLAG_SINCE: i64 = 7;
+    let trains = node.opset < WITHOUT_TRAINING_FLAG_SINCE && !node.flag("is_test", false);
+    if trains || node.flag("training_mode", false) {
         return unsupported("training mode is not supported; export the model for inference");
     }
     let x = node.input(0)?;

@@ -48,7 +48,10 @@ fn finish(cx: &mut Context, node: &Node, reduced: &Item, axes: &[usize]) -> Resu
 
 fn plain(cx: &mut Context, node: &Node, op: Op) -> Results {
     let axes = reduced_axes(cx, node)?;
-    let reduced = cx.reduce(op, node.input(0)?, &axes)?;
+    let (x, dtype) = (node.input(0)?, cx.dtype(node.input(0)?));
+    let numbers = cx.cast(x, if dtype == DType::Bool { DType::U8 } else { dtype })?;
+    let reduced = cx.reduce(op, &numbers, &axes)?;
+    let reduced = cx.cast(&reduced, dtype)?;
     finish(cx, node, &reduced, &axes)
 }
 

@@ -149,7 +149,7 @@ fn resample(cx: &mut Context, x: &Item, targets: &[Target], style: &Style) -> Re
     if own == dims && targets.iter().all(|target| target.scale.is_none()) {
         return one(x.clone());
     }
-    let factors: Vec<i64> = own.iter().zip(&dims).map(|(from, to)| factor(from, to)).collect();
+    let factors: Vec<i64> = own.iter().zip(targets).map(|(from, target)| factor(from, target)).collect();
     let bits = |target: &Target| match &target.scale {
         None => Ok(0),
         Some(scale) => match scale.as_f64() {
@@ -170,7 +170,8 @@ fn resample(cx: &mut Context, x: &Item, targets: &[Target], style: &Style) -> Re
 }
 
 /// The whole number that the size is multiplied by, or 0.
-fn factor(from: &Dim, to: &Dim) -> i64 {
-    let quotient = to.floor_div(from.clone()).as_constant().filter(|factor| (1..1 << 16).contains(factor));
-    quotient.filter(|factor| from.clone() * Dim::constant(*factor) == *to).unwrap_or(0)
+fn factor(from: &Dim, target: &Target) -> i64 {
+    let quotient = target.size.floor_div(from.clone()).as_constant().filter(|factor| (1..1 << 16).contains(factor));
+    let is_exact = |factor: &i64| target.scale.is_none() && from.clone() * Dim::constant(*factor) == target.size;
+    quotient.filter(is_exact).unwrap_or(0)
 }

@@ -4,7 +4,7 @@ use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::known::Known;
 use crate::import::onnx::node::{axes, axis};
-use crate::import::onnx::problem::{Outcome, Problem, invalid};
+use crate::import::onnx::problem::{Outcome, Problem, invalid, unsupported};
 use crate::import::onnx::tensors;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::types::DType;
@@ -40,6 +40,9 @@ fn cast_like(cx: &mut Context, node: &Node) -> Results {
 
 fn dropout(cx: &mut Context, node: &Node) -> Results {
     let x = node.input(0)?.clone();
+    if node.optional(2)?.is_some_and(|training| training.integers() != Some(vec![0])) {
+        return unsupported("training mode is not supported; export the model for inference");
+    }
     if !node.has_output(1) {
         return one(x);
     }

@@ -2,11 +2,12 @@
 
 use super::{Context, Node};
 use crate::import::onnx::item::Item;
-use crate::import::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use crate::import::onnx::problem::{Outcome, Problem, invalid, limit, unsupported};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 
-const MAX_EXTENT: i64 = 1 << 24;
+/// The largest window, step or padding.
+pub(super) const MAX_EXTENT: i64 = 1 << 24;
 
 /// A window with its movement and the padding around the image.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub(super) fn positive_list(node: &Node, name: &str, count: usize, default: i64)
 /// Padding from the attribute `pads`, before and after each spatial axis.
 pub(super) fn explicit_pads(node: &Node, count: usize) -> Outcome<(Vec<i64>, Vec<i64>)> {
     let pads = node.ints("pads").filter(|pads| !pads.is_empty()).unwrap_or(vec![0; 2 * count]);
-    if pads.len() != 2 * count || pads.iter().any(|pad| pad.abs() > MAX_EXTENT) {
+    if pads.len() != 2 * count || pads.iter().any(|pad| pad.unsigned_abs() > MAX_EXTENT as u64) {
         return invalid(format!("`pads` is {pads:?}; {} numbers are expected", 2 * count));
     }
     if pads.iter().any(|pad| *pad < 0) {
@@ -46,6 +47,9 @@ impl Window {
         let dims = cx.dims(x);
         if dims.len() != count + 2 || count == 0 {
             return invalid(format!("a window of {count} axes does not fit an operand of rank {}", dims.len()));
+        }
+        if kernel.iter().any(|size| *size > MAX_EXTENT) {
+            return limit(format!("a window of size {kernel:?}"));
         }
         let (strides, dilations) = (positive_list(node, "strides", count, 1)?, positive_list(node, "dilations", count, 1)?);
         let mut window = Self { kernel, strides, dilations, before: Vec::new(), after: Vec::new() };
