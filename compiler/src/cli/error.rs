@@ -25,6 +25,9 @@ pub enum CliError {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// There is no such device.
+    #[error("{0}")]
+    Device(String),
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
@@ -73,6 +76,7 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CliError::Usage(_) | CliError::Io { .. } | CliError::File { .. } => USAGE,
+            CliError::Device(_) => DEVICE,
             CliError::Compile(error) => compile_code(error),
             CliError::Runtime(error) => runtime_code(error),
             CliError::Reference(_) => MISMATCH,

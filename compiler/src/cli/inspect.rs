@@ -63,6 +63,9 @@ impl Args {
     }
 }
 
+/// What stands in formulas that are too long.
+const CUT: &str = "...";
+
 /// Working memory at one choice of sizes.
 pub struct Memory {
     formula: String,
@@ -76,7 +79,7 @@ impl Memory {
         let plan = model.artifact().plan();
         let mut sizes = PlanSizes::new(plan);
         let formula = model.entry_points().first().map(|entry| entry.arena_bytes.clone()).unwrap_or_default();
-        for entry in plan.entry_points.first() {
+        if let Some(entry) = plan.entry_points.first() {
             for spec in &entry.inputs {
                 if let Ok(Some(shape)) = shapes.sizes(&spec.name) {
                     sizes.learn(spec, &shape);
@@ -98,7 +101,7 @@ impl Memory {
         let at = if self.at.is_empty() { String::new() } else { format!(" at {}", self.at.join(", ")) };
         let (arena, bound) = (bytes(*arena_bytes), bytes(*arena_lower_bound_bytes));
         let mut text = format!("memory     peak {arena}, lower bound {bound}, ratio {:.3}{at}\n", self.ratio());
-        if !self.at.is_empty() {
+        if !self.at.is_empty() && !self.formula.contains(CUT) {
             let _ = writeln!(text, "           peak = {}", self.formula);
         }
         let _ = writeln!(text, "weights    {}", bytes(*weight_bytes));

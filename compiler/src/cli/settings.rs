@@ -92,14 +92,7 @@ impl DeviceArgs {
     pub fn device(&self) -> Result<lostwax_runtime::Device, CliError> {
         match self.device.as_str() {
             "cpu" => Ok(lostwax_runtime::Device::cpu()),
-            other => {
-                let what = format!("devices such as `{other}`; there is: cpu");
-                Err(lostwax_runtime::RuntimeError::from(unsupported(what)).into())
-            }
+            other => Err(CliError::Device(format!("there is no device `{other}`; devices: cpu"))),
         }
     }
-}
-
-fn unsupported(what: String) -> lostwax_runtime::api::DeviceError {
-    lostwax_runtime::api::DeviceError::Unsupported { device: "this".to_string(), what }
 }
