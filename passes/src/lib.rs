@@ -30,6 +30,7 @@ macro_rules! passes {
 
 passes! {
     canonicalize,
+    merge_affine,
     fold_constants,
     share_common,
     optimize,

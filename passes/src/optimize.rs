@@ -5,6 +5,7 @@ use crate::egraph::convert::Loaded;
 use crate::egraph::cost::Prices;
 use crate::egraph::rewrite::{self, CompiledRule};
 use crate::fold_constants::fold_constants;
+use crate::merge_affine::merge_affine;
 use crate::pass::{Changed, Context, Pass, PassError};
 use crate::regions;
 use crate::rules;
@@ -28,7 +29,8 @@ pub const PASS: Pass = Pass {
 
 /// The rule groups that are applied together, by phase.
 const PHASES: &[(&str, &[&str])] = &[
-    ("simplify", &["algebra", "movement", "weights", "recognize"]),
+    ("recognize", &["algebra", "movement", "recognize"]),
+    ("weights", &["algebra", "movement", "weights", "recognize"]),
     ("layout", &["algebra", "movement", "weights", "recognize", "layout", "sink"]),
 ];
 
@@ -99,6 +101,7 @@ pub fn optimize(graph: &Graph, ctx: &Context) -> Result<(Graph, Report), PassErr
     tidy(&mut graph, ctx, &mut report)?;
     for (name, groups) in PHASES {
         graph = rewrite_phase(&graph, name, &rules::enabled(groups, ctx)?, ctx, &mut report)?;
+        merge_affine(&mut graph, ctx)?;
         tidy(&mut graph, ctx, &mut report)?;
     }
     report.total = start.elapsed();

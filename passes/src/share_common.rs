@@ -6,16 +6,33 @@ use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// See [`share_common`].
 pub const PASS: Pass = Pass { name: "share_common", doc: "Makes nodes with equal op, attributes and operands one node.", run: share_common };
 
 /// What a node is, such that equal keys mean equal values.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq)]
 enum Key {
     Node(Op, Attrs, Vec<Value>),
     Constant(Arc<Tensor>),
+}
+
+/// Bytes of a constant that are hashed.
+const HASHED_BYTES: usize = 1 << 10;
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Key::Node(op, attrs, operands) => (op, attrs, operands).hash(state),
+            Key::Constant(tensor) => {
+                let bytes = tensor.bytes();
+                let (start, end) = (&bytes[..bytes.len().min(HASHED_BYTES)], &bytes[bytes.len().saturating_sub(HASHED_BYTES)..]);
+                (tensor.dtype(), tensor.shape(), start, end).hash(state);
+            }
+        }
+    }
 }
 
 fn key(graph: &Graph, value: Value) -> Key {

@@ -200,15 +200,17 @@ fn literal_value(kind: AttrKind, text: &str) -> Option<Attr> {
 }
 
 impl Term {
-    /// The term in all orders of the operands of commutative ops.
-    pub fn orders(&self) -> Vec<Term> {
+    /// The term in all orders of the operands of commutative ops. Variables for which `constant` holds stay last, as
+    /// constant operands always are.
+    pub fn orders(&self, constant: &dyn Fn(u32) -> bool) -> Vec<Term> {
         let Term::Op(op, attrs, operands) = self else { return vec![self.clone()] };
         let mut lists: Vec<Vec<Term>> = vec![Vec::new()];
         for operand in operands {
-            let orders = operand.orders();
+            let orders = operand.orders(constant);
             lists = lists.iter().flat_map(|list| orders.iter().map(|last| [list.as_slice(), std::slice::from_ref(last)].concat())).collect();
         }
-        if op.def().commutative {
+        let ends_constant = matches!(operands.last(), Some(Term::Var(number)) if constant(*number));
+        if op.def().commutative && !ends_constant {
             let swapped: Vec<Vec<Term>> = lists.iter().map(|list| list.iter().rev().cloned().collect()).collect();
             lists.extend(swapped.into_iter().filter(|list| !lists.contains(list)).collect::<Vec<_>>());
         }

@@ -34,6 +34,9 @@ pub struct Outcome {
     pub saturated: bool,
 }
 
+/// How often one pattern may match, per class.
+const MATCHES_PER_CLASS: usize = 8;
+
 /// A place where a left side fits.
 struct Match {
     root: Id,
@@ -53,8 +56,8 @@ impl CompiledRule {
     /// [`PassError::InvalidRule`] if the text cannot be read.
     pub fn new(rule: &'static Rule) -> Result<Self, PassError> {
         let mut names = Names::default();
+        let bound = bound_variables(rule, &mut names)?;
         let patterns = compile_left(rule, &mut names)?;
-        let bound = names.0.len();
         let guards = rule.guards.iter().map(|text| compile_guard(rule, text, &mut names)).collect::<Result<_, _>>()?;
         let right = match rule.right {
             Right::Text(text) => Some(compile_right(rule, text, &mut names)?),
@@ -78,7 +81,7 @@ impl CompiledRule {
     fn search_patterns(&self, egraph: &TensorGraph) -> Vec<Match> {
         let mut found = Vec::new();
         for (pattern, searcher) in self.patterns.iter().enumerate() {
-            for SearchMatches { eclass, substs, .. } in searcher.search(egraph) {
+            for SearchMatches { eclass, substs, .. } in searcher.search_with_limit(egraph, egraph.number_of_classes() * MATCHES_PER_CLASS) {
                 if is_open(egraph, eclass) {
                     found.extend(substs.into_iter().map(|subst| Match { root: eclass, node: None, pattern, subst }));
                 }
@@ -149,11 +152,21 @@ fn matched(egraph: &TensorGraph, pattern: &Pattern<ENode>, subst: &Subst) -> Opt
     Some((last?, Arc::new(origin)))
 }
 
+/// The number of variables on the left side.
+fn bound_variables(rule: &'static Rule, names: &mut Names) -> Result<usize, PassError> {
+    for text in rule.patterns() {
+        parse_term(text, names).map_err(|problem| invalid(rule, problem))?;
+    }
+    Ok(names.0.len())
+}
+
 fn compile_left(rule: &'static Rule, names: &mut Names) -> Result<Vec<Pattern<ENode>>, PassError> {
     let Left::Text(texts) = rule.left else { return Ok(Vec::new()) };
     let mut orders: Vec<Term> = Vec::new();
     for text in texts {
-        for term in parse_term(text, names).map_err(|problem| invalid(rule, problem))?.orders() {
+        let term = parse_term(text, names).map_err(|problem| invalid(rule, problem))?;
+        let constants = constant_variables(rule, names)?;
+        for term in term.orders(&|number| constants.contains(&number)) {
             if !orders.contains(&term) {
                 orders.push(term);
             }
@@ -161,6 +174,20 @@ fn compile_left(rule: &'static Rule, names: &mut Names) -> Result<Vec<Pattern<EN
     }
     let patterns = orders.iter().map(|term| Some(Pattern::new(term.pattern()?))).collect::<Option<_>>();
     patterns.ok_or_else(|| invalid(rule, "the left side calls a function"))
+}
+
+/// The variables that the guards require to be constants.
+fn constant_variables(rule: &'static Rule, names: &mut Names) -> Result<BTreeSet<u32>, PassError> {
+    let mut constants = BTreeSet::new();
+    for text in rule.guards {
+        let (name, args) = parse_guard(text, names).map_err(|problem| invalid(rule, problem))?;
+        if let Some(Arg::Var(number)) = args.first()
+            && guards::CONSTANT.contains(&name.as_str())
+        {
+            constants.insert(*number);
+        }
+    }
+    Ok(constants)
 }
 
 fn compile_guard(rule: &'static Rule, text: &str, names: &mut Names) -> Result<(Guard, Vec<Arg>), PassError> {

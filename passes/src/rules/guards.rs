@@ -9,11 +9,15 @@ use lostwax_ir::types::DType;
 /// Whether a condition holds at a site.
 pub type Guard = fn(&Site<'_>, &[Arg]) -> bool;
 
+/// The guards whose first argument must be a constant.
+pub const CONSTANT: &[&str] = &["const", "splat", "uniform", "slope", "count_of"];
+
 const GUARDS: &[(&str, Guard)] = &[
     ("const", |site, args| first(site, args).is_some_and(|id| site.is_constant(id))),
     ("dynamic", |site, args| first(site, args).is_some_and(|id| !site.is_constant(id))),
     ("float", |site, args| first(site, args).and_then(|id| site.ty(id)).is_some_and(|ty| ty.dtype.is_float())),
     ("splat", is_splat_of),
+    ("not_splat", |site, args| first(site, args).is_some_and(|id| site.splat(id).is_none()) || !is_splat_of(site, args)),
     ("uniform", |site, args| first(site, args).is_some_and(|id| site.splat(id).is_some())),
     ("same_type", |site, args| first(site, args).is_some_and(|id| site.ty(id) == site.ty(site.root))),
     ("narrower", |site, args| first(site, args).is_some_and(|id| site.ty(id) != site.ty(site.root))),

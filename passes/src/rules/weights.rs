@@ -9,28 +9,33 @@ use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::TensorType;
 
-const WEIGHT_AND_FACTOR: &[&str] = &["const(?w)", "const(?s)", "dynamic(?x)", "float(?w)"];
-const TWO_CONSTANTS: &[&str] = &["const(?c)", "const(?d)", "dynamic(?x)"];
-const FLOAT_CONSTANTS: &[&str] = &["const(?c)", "const(?d)", "dynamic(?x)", "float(?c)"];
+// Neutral constants are excluded where they would let a rule match its own result for ever: `x + 0` is in the class of `x`.
+const FACTOR: &[&str] = &["const(?w)", "const(?s)", "not_splat(?s, 1)", "dynamic(?x)", "float(?w)"];
+const SHIFT: &[&str] = &["const(?w)", "const(?s)", "not_splat(?s, 0)", "dynamic(?x)", "float(?w)"];
+const SUMMANDS: &[&str] = &["const(?c)", "const(?d)", "not_splat(?c, 0)", "not_splat(?d, 0)", "dynamic(?x)"];
+const FACTORS: &[&str] = &["const(?c)", "const(?d)", "not_splat(?c, 1)", "not_splat(?d, 1)", "dynamic(?x)"];
+const SUMMAND_AND_FACTOR: &[&str] =
+    &["const(?c)", "const(?d)", "not_splat(?c, 0)", "not_splat(?d, 1)", "dynamic(?x)", "float(?c)"];
+const MATRICES: &[&str] = &["const(?c)", "const(?d)", "dynamic(?x)", "float(?c)"];
 
 /// The rules.
 pub const RULES: &[Rule] = &[
-    rule("add_constants", Reassociate, &["(add (add ?x ?c) ?d)"], TWO_CONSTANTS, "(add ?x (add ?c ?d))"),
-    rule("mul_constants", Reassociate, &["(mul (mul ?x ?c) ?d)"], TWO_CONSTANTS, "(mul ?x (mul ?c ?d))"),
-    rule("distribute_constant", Reassociate, &["(mul (add ?x ?c) ?d)"], FLOAT_CONSTANTS, "(add (mul ?x ?d) (mul ?c ?d))"),
-    rule("constant_sub_add", Reassociate, &["(sub ?c (add ?x ?d))"], TWO_CONSTANTS, "(sub (sub ?c ?d) ?x)"),
+    rule("add_constants", Reassociate, &["(add (add ?x ?c) ?d)"], SUMMANDS, "(add ?x (add ?c ?d))"),
+    rule("mul_constants", Reassociate, &["(mul (mul ?x ?c) ?d)"], FACTORS, "(mul ?x (mul ?c ?d))"),
+    rule("distribute_constant", Reassociate, &["(mul (add ?x ?c) ?d)"], SUMMAND_AND_FACTOR, "(add (mul ?x ?d) (mul ?c ?d))"),
+    rule("constant_sub_add", Reassociate, &["(sub ?c (add ?x ?d))"], SUMMANDS, "(sub (sub ?c ?d) ?x)"),
     rule("neg_mul", Exact, &["(neg (mul ?x ?c))", "(mul (neg ?x) ?c)"], &["const(?c)", "float(?c)"], "(mul ?x (neg ?c))"),
     rule("sub_product", Contract, &["(sub ?y (mul ?x ?c))"], &["const(?c)", "float(?c)", "dynamic(?x)"], "(add ?y (mul ?x (neg ?c)))"),
-    built("conv_scale", Reassociate, &["(mul (conv ?a ?x ?w) ?s)"], WEIGHT_AND_FACTOR, conv_scale),
-    built("conv_transpose_scale", Reassociate, &["(mul (conv_transpose ?a ?x ?w) ?s)"], WEIGHT_AND_FACTOR, conv_transpose_scale),
-    built("conv_input_scale", Reassociate, &["(conv ?a (mul ?x ?s) ?w)"], WEIGHT_AND_FACTOR, conv_input_scale),
-    built("conv_input_shift", Reassociate, &["(conv ?a (add ?x ?s) ?w)"], WEIGHT_AND_FACTOR, conv_input_shift),
+    built("conv_scale", Reassociate, &["(mul (conv ?a ?x ?w) ?s)"], FACTOR, conv_scale),
+    built("conv_transpose_scale", Reassociate, &["(mul (conv_transpose ?a ?x ?w) ?s)"], FACTOR, conv_transpose_scale),
+    built("conv_input_scale", Reassociate, &["(conv ?a (mul ?x ?s) ?w)"], FACTOR, conv_input_scale),
+    built("conv_input_shift", Reassociate, &["(conv ?a (add ?x ?s) ?w)"], SHIFT, conv_input_shift),
     built("conv_pad", Exact, &["(conv ?a (pad ?p ?x) ?w)"], &[], conv_pad),
-    built("matmul_scale", Reassociate, &["(mul (matmul ?x ?w) ?s)"], WEIGHT_AND_FACTOR, matmul_scale),
-    built("matmul_left_scale", Reassociate, &["(mul (matmul ?w ?x) ?s)"], WEIGHT_AND_FACTOR, matmul_left_scale),
-    built("matmul_input_scale", Reassociate, &["(matmul (mul ?x ?s) ?w)"], WEIGHT_AND_FACTOR, matmul_input_scale),
-    built("matmul_input_shift", Reassociate, &["(matmul (add ?x ?s) ?w)"], WEIGHT_AND_FACTOR, matmul_input_shift),
-    rule("matmul_constants", Reassociate, &["(matmul (matmul ?x ?c) ?d)"], FLOAT_CONSTANTS, "(matmul ?x (matmul ?c ?d))"),
+    built("matmul_scale", Reassociate, &["(mul (matmul ?x ?w) ?s)"], FACTOR, matmul_scale),
+    built("matmul_left_scale", Reassociate, &["(mul (matmul ?w ?x) ?s)"], FACTOR, matmul_left_scale),
+    built("matmul_input_scale", Reassociate, &["(matmul (mul ?x ?s) ?w)"], FACTOR, matmul_input_scale),
+    built("matmul_input_shift", Reassociate, &["(matmul (add ?x ?s) ?w)"], SHIFT, matmul_input_shift),
+    rule("matmul_constants", Reassociate, &["(matmul (matmul ?x ?c) ?d)"], MATRICES, "(matmul ?x (matmul ?c ?d))"),
 ];
 
 /// Whether all dims but that of `axis` are 1.
