@@ -1,0 +1,177 @@
+//! The program as its users see it: output, files and exit codes.
+
+mod common;
+
+use common::{Workplace, model};
+
+const VERBS: &[&str] =
+    &["check", "compile", "run", "bench", "verify", "inspect", "opt", "targets", "ops", "rules", "passes"];
+
+#[test]
+fn every_verb_explains_itself_with_examples() {
+    let place = Workplace::new();
+    for verb in VERBS {
+        let (code, help, _) = place.run(&format!("{verb} --help"));
+        assert_eq!(code, 0);
+        assert!(help.contains(&format!("lostwax {verb}")) && help.contains("Examples:"), "{help}");
+    }
+}
+
+#[test]
+fn lists_are_not_empty() {
+    let place = Workplace::new();
+    for list in ["targets", "ops", "rules", "passes"] {
+        assert!(!place.json(list, 0)[list].as_array().unwrap().is_empty(), "{list}");
+    }
+    assert!(!place.json("ops --onnx", 0)["onnx"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn misuse_is_told_from_failure() {
+    let place = Workplace::with_model();
+    place.write("strange.onnx", &model("Frobnicate"));
+    place.write("damaged.lwx", b"not an artifact");
+    place.compile();
+    let cases = [
+        ("melt model.onnx", 2),
+        ("check", 2),
+        ("check missing.onnx", 2),
+        ("compile model.onnx -o x.lwx --target toaster", 2),
+        ("compile model.onnx -o x.lwx --shape x", 2),
+        ("run model.lwx -i z=1x3xf32=0", 2),
+        ("run model.lwx -i x=1x4xf32=0", 2),
+        ("run model.lwx -o y.txt", 2),
+        ("opt model.onnx --pass frobnicate", 2),
+        ("check strange.onnx", 3),
+        ("compile strange.onnx -o x.lwx", 3),
+        ("run damaged.lwx", 4),
+        ("inspect damaged.lwx", 4),
+        ("run model.lwx --device toaster", 5),
+        ("compile model.onnx -o x.lwx --max-memory 0", 6),
+    ];
+    for (args, expected) in cases {
+        let (code, _, stderr) = place.run(args);
+        assert_eq!(code, expected, "{args}: {stderr}");
+        assert!(!stderr.is_empty() || args.starts_with("check"), "{args}");
+    }
+}
+
+#[test]
+fn an_unsupported_model_is_reported_whole() {
+    let place = Workplace::new();
+    place.write("strange.onnx", &model("Frobnicate"));
+    let report = place.json("check strange.onnx", 3);
+    assert_eq!(report["supported"], false);
+    let ops = report["ops"].as_array().unwrap();
+    let strange = ops.iter().find(|op| op["op"] == "Frobnicate").unwrap();
+    assert_eq!((strange["status"].as_str(), strange["nodes"][0].as_str()), (Some("unsupported"), Some("the_y")));
+    assert_eq!(place.json("compile strange.onnx -o x.lwx", 3)["exit_code"], 3);
+}
+
+#[test]
+fn a_model_becomes_an_artifact_that_runs() {
+    let place = Workplace::with_model();
+    assert_eq!(place.json("check model.onnx", 0)["supported"], true);
+    place.compile();
+    let ran = place.json("run model.lwx -i x=2x3xf32=1,0,0,0,0,2 -o y.npz", 0);
+    assert_eq!(ran["outputs"]["y"], serde_json::json!({ "dtype": "f32", "shape": [2, 2] }));
+    let values: Vec<u8> = [1.0f32, 0.0, 1.0, 8.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let written = place.read("y.npz");
+    assert!(written.windows(values.len()).any(|window| window == values));
+}
+
+#[test]
+fn results_can_be_read_back() {
+    let place = Workplace::with_model();
+    place.write("eye.onnx", &model("Identity"));
+    assert_eq!(place.run("run model.onnx -i x=3x3xf32=1 -o y.npy").0, 0);
+    assert_eq!(place.run("run eye.onnx -i x=@y.npy").0, 2);
+    assert_eq!(place.run("run eye.onnx -i @y.npy --shape x:3x2").0, 2);
+    assert_eq!(place.run("run model.onnx -i x=@missing.npy").0, 2);
+}
+
+#[test]
+fn one_artifact_serves_all_sizes() {
+    let place = Workplace::with_model();
+    place.compile();
+    for rows in [1, 2, 7, 64] {
+        let verified = place.json(&format!("verify model.lwx model.onnx --shape x:{rows}x3 --seed {rows}"), 0);
+        assert_eq!(verified["ok"], true);
+        assert!(verified["outputs"]["y"]["max_rel"].as_f64().unwrap() < 1e-5);
+    }
+}
+
+#[test]
+fn another_model_does_not_verify() {
+    let place = Workplace::with_model();
+    place.write("other.onnx", &model("Neg"));
+    place.compile();
+    assert_eq!(place.json("verify model.lwx other.onnx", 1)["ok"], false);
+}
+
+#[test]
+fn a_certificate_is_kept_and_checked() {
+    let place = Workplace::with_model();
+    assert_eq!(place.run("compile model.onnx -o model.lwx --certify").0, 0);
+    let verified = place.json("verify model.lwx", 0);
+    assert_eq!((&verified["certificate"], &verified["ok"]), (&true.into(), &true.into()));
+    assert!(verified["outputs"]["y"]["max_abs"].is_number());
+}
+
+#[test]
+fn the_same_model_gives_the_same_bytes() {
+    let place = Workplace::with_model();
+    place.compile();
+    let first = place.read("model.lwx");
+    place.compile();
+    assert_eq!(first, place.read("model.lwx"));
+}
+
+#[test]
+fn inspection_shows_what_is_inside() {
+    let place = Workplace::with_model();
+    place.compile();
+    let inspected = place.json("inspect model.lwx --shape x:5x3", 0);
+    assert_eq!(inspected["entry_points"][0]["inputs"][0]["dims"][1], "3");
+    assert!(!inspected["sections"].as_array().unwrap().is_empty());
+    assert!(!inspected["plan"]["steps"].as_array().unwrap().is_empty());
+    assert!(inspected["memory"]["arena_bytes"].as_u64() >= inspected["memory"]["arena_lower_bound_bytes"].as_u64());
+    let (_, text, _) = place.run("inspect model.lwx --plan --kernels --sections");
+    assert!(text.contains("__lostwax__/plan") && text.contains("kernel"));
+}
+
+#[test]
+fn bench_measures() {
+    let place = Workplace::with_model();
+    place.compile();
+    let measured = place.json("bench model.lwx --threads 1,2 --iters 5 --profile", 0);
+    for field in ["load_ms", "first_ms", "median_ms", "p90_ms", "p99_ms", "threads", "arena_bytes", "arena_lower_bound_bytes"] {
+        assert!(measured[field].is_number(), "{field}");
+    }
+    assert_eq!(measured["runs"].as_array().unwrap().len(), 2);
+    assert!(measured["profile"]["steps"][0]["ms"].is_number());
+}
+
+#[test]
+fn graphs_survive_as_text() {
+    let place = Workplace::with_model();
+    assert_eq!(place.run("opt model.onnx -o model.ir").0, 0);
+    let (code, text, stderr) = place.run("opt model.ir");
+    assert_eq!((code, text.trim()), (0, String::from_utf8(place.read("model.ir")).unwrap().trim()), "{stderr}");
+    let optimized = place.json("opt model.ir --pass canonicalize,optimize,remove_dead", 0);
+    assert!(optimized["text"].as_str().unwrap().contains("matmul"));
+}
+
+#[test]
+fn intermediate_forms_can_be_dumped() {
+    let place = Workplace::with_model();
+    assert_eq!(place.run("compile model.onnx -o model.lwx -O0 --dump-ir dump").0, 0);
+    let names: Vec<String> = std::fs::read_dir(place.path("dump"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for wanted in ["imported.ir", "optimized.ir"] {
+        assert!(names.iter().any(|name| name == wanted), "{names:?}");
+    }
+    assert!(names.iter().any(|name| name.ends_with(".kernels")) && names.iter().any(|name| name.ends_with(".s")));
+}
