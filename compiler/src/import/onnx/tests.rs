@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod model;
+mod models;
 mod numerics;
 mod refusals;
 mod shapes;

@@ -13,8 +13,7 @@ pub(super) enum Value<'a> {
     Ints(&'a [i64]),
     Float(f32),
     Text(&'a str),
-    Tensor(TensorProto),
-    Graph(GraphProto),
+    Graph(&'a GraphProto),
 }
 
 pub(super) const FLOAT: i32 = 1;
@@ -68,8 +67,7 @@ fn attribute(name: &str, value: &Value) -> AttributeProto {
         Value::Ints(values) => proto.ints = values.to_vec(),
         Value::Float(value) => proto.f = *value,
         Value::Text(text) => proto.s = text.as_bytes().to_vec(),
-        Value::Tensor(tensor) => proto.t = MessageField::some(tensor.clone()),
-        Value::Graph(graph) => proto.g = MessageField::some(graph.clone()),
+        Value::Graph(graph) => proto.g = MessageField::some((*graph).clone()),
     }
     proto
 }

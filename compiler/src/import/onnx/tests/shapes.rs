@@ -118,7 +118,7 @@ fn conditions_on_shapes_are_decided() {
             "If",
             &["is_matrix"],
             &["y"],
-            &[("then_branch", Value::Graph(then_branch)), ("else_branch", Value::Graph(else_branch))],
+            &[("then_branch", Value::Graph(&then_branch)), ("else_branch", Value::Graph(&else_branch))],
         )
         .output("y");
     assert_eq!(ops(&import(&model)), [Op::Input, Op::Relu]);
