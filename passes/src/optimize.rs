@@ -152,3 +152,6 @@ fn rewrite_region(graph: &Graph, rules: &[CompiledRule], ctx: &Context, phase: &
     }
     Ok(optimized)
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,7 @@ impl<'a> Joiner<'a> {
                 region.outputs.push(*member);
             }
         }
+        add_constraints(self.source, &mut region.graph)?;
         region.graph.set_origin([]);
         Ok(region)
     }
@@ -163,9 +164,7 @@ impl<'a> Joiner<'a> {
             };
             self.result.output(&output.name, value);
         }
-        for constraint in self.source.constraints() {
-            self.result.require_equal(&constraint.left, &constraint.right, &constraint.reason)?;
-        }
+        add_constraints(self.source, &mut self.result)?;
         self.result.set_origin([]);
         Ok(self.result)
     }
@@ -176,6 +175,10 @@ impl<'a> Joiner<'a> {
         let operands = operands.into_iter().map(|operand| self.constant(operand)).collect::<Result<Vec<_>, _>>()?;
         copy_node(self.source, value, &mut self.result, &operands)
     }
+}
+
+fn add_constraints(from: &Graph, to: &mut Graph) -> Result<(), TypeError> {
+    from.constraints().try_for_each(|constraint| to.require_equal(&constraint.left, &constraint.right, &constraint.reason))
 }
 
 fn copy_node(from: &Graph, value: Value, to: &mut Graph, operands: &[Value]) -> Result<Value, TypeError> {

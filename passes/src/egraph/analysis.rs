@@ -3,6 +3,7 @@
 use super::language::{ENode, Head, has_attrs};
 use egg::{Analysis, DidMerge, EGraph, Id};
 use lostwax_ir::attrs::{Attr, Attrs};
+use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::{Class, Op};
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::TensorType;
@@ -94,6 +95,8 @@ pub struct Conflict {
 pub struct Facts {
     /// The inputs and constants that [`Head::Leaf`] refers to.
     pub leaves: Vec<Leaf>,
+    /// Sizes that must be equal when the graph runs.
+    pub equal: BTreeSet<(Dim, Dim)>,
     /// The rule that is being applied.
     pub rule: &'static str,
     /// The first contradiction, if one was found.

@@ -69,6 +69,12 @@ impl Site<'_> {
         self.known(id)?.splat
     }
 
+    /// Whether two sizes are equal in every run.
+    pub fn are_equal(&self, left: &Dim, right: &Dim) -> bool {
+        let equal = &self.egraph.analysis.equal;
+        left == right || equal.contains(&(left.clone(), right.clone())) || equal.contains(&(right.clone(), left.clone()))
+    }
+
     /// The nodes of a class with this op.
     pub fn members(&self, id: Id, op: Op) -> impl Iterator<Item = &ENode> {
         self.egraph[id].nodes.iter().filter(move |node| node.op() == Some(op))

@@ -131,7 +131,7 @@ fn sink_reshape(site: &mut Site<'_>) -> Option<Id> {
     let x = *node.operands().first()?;
     let (perm, inner) = movable(site, x)?;
     let (from, to) = (site.ty(x)?, site.ty(site.root)?);
-    let groups = groups(&from.dims, &to.dims)?;
+    let groups = groups(site, &from.dims, &to.dims)?;
     let mut order: Vec<usize> = (0..groups.len()).collect();
     let first_axis = |group: usize| groups[group].0.clone().map(|axis| perm[axis]).min().unwrap_or(i64::MAX);
     order.sort_by_key(|group| first_axis(*group));
@@ -146,20 +146,13 @@ fn sink_reshape(site: &mut Site<'_>) -> Option<Id> {
 type Group = (std::ops::Range<usize>, std::ops::Range<usize>);
 
 /// The smallest groups of consecutive axes with equal element counts on both sides.
-fn groups(from: &[Dim], to: &[Dim]) -> Option<Vec<Group>> {
+fn groups(site: &Site<'_>, from: &[Dim], to: &[Dim]) -> Option<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     let (mut left, mut right) = (0, 0);
     while left < from.len() && right < to.len() {
-        let (mut i, mut j) = (left + 1, right + 1);
-        while product(&from[left..i]) != product(&to[right..j]) {
-            let ahead = product(&from[left..i]).prove_le(&product(&to[right..j]))?;
-            if ahead { i += 1 } else { j += 1 }
-            if i > from.len() || j > to.len() {
-                return None;
-            }
-        }
-        groups.push((left..i, right..j));
-        (left, right) = (i, j);
+        let (i, j) = group_end(site, &from[left..], &to[right..])?;
+        groups.push((left..left + i, right..right + j));
+        (left, right) = (left + i, right + j);
     }
     let ones = |dims: &[Dim]| dims.iter().all(|dim| dim.is(1));
     if !ones(&from[left..]) || !ones(&to[right..]) {
@@ -169,4 +162,14 @@ fn groups(from: &[Dim], to: &[Dim]) -> Option<Vec<Group>> {
     last.0.end = from.len();
     last.1.end = to.len();
     Some(groups)
+}
+
+/// The least numbers of leading axes that hold equally many elements.
+fn group_end(site: &Site<'_>, from: &[Dim], to: &[Dim]) -> Option<(usize, usize)> {
+    if site.are_equal(from.first()?, to.first()?) {
+        return Some((1, 1));
+    }
+    let mut ends: Vec<(usize, usize)> = (1..=from.len()).flat_map(|i| (1..=to.len()).map(move |j| (i, j))).collect();
+    ends.sort_by_key(|(i, j)| i + j);
+    ends.into_iter().find(|(i, j)| product(&from[..*i]) == product(&to[..*j]))
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 /// The symbols that the body uses and does not define, sorted.
 pub(super) fn free_symbols(kernel: &Kernel) -> Vec<Symbol> {
     let mut scan = Scan { used: BTreeSet::new(), defined: BTreeSet::from([kernel.item.clone()]) };
+    scan.dim(&kernel.grid);
     scan.block(&kernel.body);
     scan.used.difference(&scan.defined).cloned().collect()
 }
