@@ -30,6 +30,7 @@ fn lists_are_not_empty() {
 fn misuse_is_told_from_failure() {
     let place = Workplace::with_model();
     place.write("strange.onnx", &model("Frobnicate"));
+    place.write("deep.onnx", &model("Softmax"));
     place.write("damaged.lwx", b"not an artifact");
     place.compile();
     let cases = [
@@ -47,7 +48,7 @@ fn misuse_is_told_from_failure() {
         ("run damaged.lwx", 4),
         ("inspect damaged.lwx", 4),
         ("run model.lwx --device toaster", 5),
-        ("compile model.onnx -o x.lwx --max-memory 0", 6),
+        ("compile deep.onnx -o x.lwx --max-memory 0", 6),
     ];
     for (args, expected) in cases {
         let (code, _, stderr) = place.run(args);
@@ -65,7 +66,8 @@ fn an_unsupported_model_is_reported_whole() {
     let ops = report["ops"].as_array().unwrap();
     let strange = ops.iter().find(|op| op["op"] == "Frobnicate").unwrap();
     assert_eq!((strange["status"].as_str(), strange["nodes"][0].as_str()), (Some("unsupported"), Some("the_y")));
-    assert_eq!(place.json("compile strange.onnx -o x.lwx", 3)["exit_code"], 3);
+    let failed = place.json("compile strange.onnx -o x.lwx", 3);
+    assert_eq!((failed["exit_code"].as_u64(), &failed["report"]), (Some(3), &report));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! All errors of the program and their exit codes.
 
 use lostwax::error::CompileError;
-use lostwax::import::ImportError;
+use lostwax::import::{CheckReport, ImportError};
 use lostwax_ir::eval::EvalError;
 use lostwax_passes::PassError;
 use lostwax_runtime::RuntimeError;
@@ -71,6 +71,14 @@ impl CliError {
             cause = error.source();
         }
         text
+    }
+
+    /// What a model needs that is not supported, if that is why the verb failed.
+    pub fn unsupported(&self) -> Option<&CheckReport> {
+        match self {
+            CliError::Compile(CompileError::Import(ImportError::Unsupported(report))) => Some(report),
+            _ => None,
+        }
     }
 
     pub fn exit_code(&self) -> u8 {

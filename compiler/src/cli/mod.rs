@@ -98,7 +98,8 @@ fn fail(error: &CliError, json: bool) -> ExitCode {
     let message = error.chain();
     eprintln!("error: {message}");
     if json {
-        print(&format!("{:#}", json!({ "error": message, "exit_code": error.exit_code() })));
+        let report = error.unsupported().map(check::to_json);
+        print(&format!("{:#}", json!({ "error": message, "exit_code": error.exit_code(), "report": report })));
     }
     ExitCode::from(error.exit_code())
 }
