@@ -5,7 +5,7 @@ use lostwax_ir::graph::{Graph, Value};
 use lostwax_passes::fuse::{Fused, Placement};
 use lostwax_passes::plan_memory::Lifetime;
 use lostwax_passes::schedule::View;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The memory of all stored values of a graph.
 pub(super) struct Storage<'a> {
@@ -52,14 +52,18 @@ impl<'a> Storage<'a> {
         !given && self.output_index(owner).is_none()
     }
 
-    /// The owners of arena memory with the steps during which they live.
+    /// The owners of arena memory with the steps during which they live: from the first that writes to the last that reads.
     pub(super) fn lifetimes(&self) -> Vec<(Value, Lifetime)> {
         let mut spans: BTreeMap<Value, (usize, usize)> = BTreeMap::new();
         for (step, group) in self.fused.groups.iter().enumerate() {
-            let used: BTreeSet<Value> = group.inputs.iter().chain([&group.output]).map(|value| self.owner(*value)).collect();
-            for owner in used.into_iter().filter(|owner| self.in_arena(*owner)) {
-                let span = spans.entry(owner).or_insert((step, step));
-                span.1 = step;
+            let output = self.owner(group.output);
+            if self.in_arena(output) {
+                spans.entry(output).or_insert((step, step));
+            }
+            for owner in group.inputs.iter().map(|value| self.owner(*value)).chain([output]) {
+                if let Some(span) = spans.get_mut(&owner) {
+                    span.1 = step;
+                }
             }
         }
         let lifetime = |(owner, (first, last)): (Value, (usize, usize))| {

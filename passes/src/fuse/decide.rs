@@ -226,8 +226,17 @@ impl<'a> Decisions<'a> {
         let free = self.computes.get(&root).is_some_and(|compute| compute.reduction.is_none()) && !self.anchors.contains_key(&root);
         if free && expand::reads_in_place(self.graph, self.computes, self, root, value) {
             self.anchors.insert(root, value);
-            self.roots.insert(value, BTreeSet::from([root]));
+            self.move_roots(value, root);
             self.fates.insert(value, Fate::Inlined);
+        }
+    }
+
+    /// What was inlined into the group of `old` goes into that of `new`.
+    fn move_roots(&mut self, old: Value, new: Value) {
+        for roots in self.roots.values_mut() {
+            if roots.remove(&old) {
+                roots.insert(new);
+            }
         }
     }
 
