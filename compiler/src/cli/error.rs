@@ -98,7 +98,9 @@ fn compile_code(error: &CompileError) -> u8 {
         CompileError::Import(ImportError::Invalid { .. } | ImportError::Unsupported(_)) => UNSUPPORTED_MODEL,
         CompileError::Import(ImportError::LimitExceeded { .. }) | CompileError::MemoryLimit { .. } => LIMIT,
         CompileError::Pass(PassError::UnknownPass { .. }) => USAGE,
-        CompileError::Pass(PassError::Unsupported { .. }) | CompileError::Emit(EmitError::Unsupported { .. }) => UNSUPPORTED_MODEL,
+        CompileError::Pass(PassError::Unsupported { .. }) | CompileError::Emit(EmitError::Unsupported { .. }) => {
+            UNSUPPORTED_MODEL
+        }
         CompileError::Format(error) => format_code(error),
         CompileError::Pass(_) | CompileError::Emit(_) | CompileError::Internal { .. } => MISMATCH,
     }

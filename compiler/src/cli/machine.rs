@@ -12,7 +12,7 @@ const SPAN: Duration = Duration::from_millis(60);
 /// Measurements, of which the best counts.
 const ROUNDS: usize = 3;
 
-/// Values that are read to measure memory, per thread; more than caches hold.
+/// Values that are read to measure memory, per thread: more than caches hold, and not zero, as zeros may not be in memory.
 const READ_VALUES: usize = 6 << 20;
 
 /// The ceilings of a machine.
@@ -31,7 +31,7 @@ impl Ceilings {
 
 /// Measures f32 multiply-adds and memory reads on a number of threads.
 pub fn measure(threads: usize) -> Ceilings {
-    let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64; READ_VALUES]).collect();
+    let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; READ_VALUES]).collect();
     let best = |rate: &mut dyn FnMut() -> f64| (0..ROUNDS).map(|_| rate()).fold(0.0, f64::max);
     Ceilings {
         flops_per_second: best(&mut || total(threads, |_| rate(multiply_add))),
