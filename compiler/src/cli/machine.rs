@@ -64,20 +64,22 @@ fn read(values: &[u64]) -> f64 {
 }
 
 /// Runs `count` multiply-adds on each chain and gives the number of operations.
+#[cfg(target_arch = "x86_64")]
 fn multiply_add(count: usize) -> f64 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has the features.
-            return unsafe { multiply_add_avx512(count) };
-        }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the features.
-            return unsafe { multiply_add_avx2(count) };
-        }
-        return chains::<4>(count, |a, b, c| a * b + c);
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has the features.
+        return unsafe { multiply_add_avx512(count) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        // SAFETY: the processor has the features.
+        return unsafe { multiply_add_avx2(count) };
+    }
+    chains::<4>(count, |a, b, c| a * b + c)
+}
+
+/// Runs `count` multiply-adds on each chain and gives the number of operations.
+#[cfg(not(target_arch = "x86_64"))]
+fn multiply_add(count: usize) -> f64 {
     chains::<4>(count, f32::mul_add)
 }
 
