@@ -64,6 +64,7 @@ pub const PASSES: &[&str] = &[
     "fold_constants",
     "split_padding",
     "share_common",
+    "nest_concats",
     "remove_dead",
 ];
 
@@ -145,7 +146,11 @@ impl Clock {
     }
 }
 
-fn emit(assembled: &mut Assembled, settings: &Settings<'_>, writer: &mut Writer<'_>) -> Result<(Vec<String>, Vec<usize>), CompileError> {
+fn emit(
+    assembled: &mut Assembled,
+    settings: &Settings<'_>,
+    writer: &mut Writer<'_>,
+) -> Result<(Vec<String>, Vec<usize>), CompileError> {
     let options = EmitOptions { listing: settings.listing };
     let (mut listings, mut sizes) = (Vec::new(), Vec::new());
     let forms = settings.targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));

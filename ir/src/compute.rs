@@ -165,7 +165,14 @@ impl Compute {
         let coords: Vec<Dim> = axes.iter().map(Axis::dim).collect();
         let mut result = Body::default();
         fill(&mut result, &coords);
-        Self { inputs: inputs.iter().map(|ty| (*ty).clone()).collect(), output: output.clone(), axes, coords, reduction: None, result }
+        Self {
+            inputs: inputs.iter().map(|ty| (*ty).clone()).collect(),
+            output: output.clone(),
+            axes,
+            coords,
+            reduction: None,
+            result,
+        }
     }
 }
 

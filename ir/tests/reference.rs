@@ -53,12 +53,8 @@ fn check_channels_last(graph: &Graph, op: Op, shapes: &[&[usize]], expected: &[f
     let to_first: Vec<i64> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
     let ends = if op == Op::ConvTranspose { [0, 1] } else { [1, 0] };
     let weights: Vec<i64> = (2..rank).chain(ends).collect();
-    let tensors: Vec<Tensor> = shapes
-        .iter()
-        .zip([to_last, weights])
-        .enumerate()
-        .map(|(i, (shape, perm))| permuted(&ramp(shape, i), &perm))
-        .collect();
+    let tensors: Vec<Tensor> =
+        shapes.iter().zip([to_last, weights]).enumerate().map(|(i, (shape, perm))| permuted(&ramp(shape, i), &perm)).collect();
     let attrs = graph.node(graph.outputs()[0].value).attrs.clone().with("channels_last", Attr::Bool(true));
     let types: Vec<_> = tensors.iter().map(Tensor::ty).collect();
     let ty = op.infer(&types.iter().collect::<Vec<_>>(), &attrs).expect("the layout does not matter");

@@ -68,10 +68,7 @@ fn errors_name_the_place() {
     let error = parse_graph(SYMBOLIC, &[]).expect_err("%5 is not defined");
     assert_eq!((error.line, error.problem.as_str()), (7, "%5 is unknown"));
     let error = parse_graph("graph \"g\" {\n  %0 = full {value = 1.0, dtype = f32, dims = [2]} : f32[3]\n}", &[]);
-    assert_eq!(
-        error.map_err(|error| error.to_string()).err(),
-        Some("line 2, column 8: the type is f32[2], not f32[3]".into())
-    );
+    assert_eq!(error.map_err(|error| error.to_string()).err(), Some("line 2, column 8: the type is f32[2], not f32[3]".into()));
 }
 
 /// Changes a few bytes of a text.

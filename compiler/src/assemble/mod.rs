@@ -158,7 +158,12 @@ impl Assembler<'_> {
         Ok((self.expressions.largest(&ends)?, self.expressions.largest(&bound)?))
     }
 
-    fn place(&mut self, owners: &[(Value, Lifetime)], lifetimes: &[Lifetime], plan: &MemoryPlan) -> Result<Vec<u32>, CompileError> {
+    fn place(
+        &mut self,
+        owners: &[(Value, Lifetime)],
+        lifetimes: &[Lifetime],
+        plan: &MemoryPlan,
+    ) -> Result<Vec<u32>, CompileError> {
         let mut ends = vec![0; lifetimes.len()];
         for index in &plan.order {
             let below: Vec<u32> = plan.below[*index].iter().map(|other| ends[*other]).collect();
@@ -241,9 +246,10 @@ impl Assembler<'_> {
         if let Some(index) = self.storage.output_index(owner) {
             return Ok(Buffer { region: Region::Output.into(), index: index as u32, offset: zero, bytes });
         }
-        let (offset, bytes) = self.offsets.get(&owner).copied().ok_or_else(|| CompileError::Internal {
-            problem: format!("{owner:?} ({}) has no storage", self.graph.op(owner)),
-        })?;
+        let (offset, bytes) =
+            self.offsets.get(&owner).copied().ok_or_else(|| CompileError::Internal {
+                problem: format!("{owner:?} ({}) has no storage", self.graph.op(owner)),
+            })?;
         Ok(Buffer { region: Region::Arena.into(), index: 0, offset, bytes })
     }
 
@@ -291,7 +297,8 @@ fn weight_name(graph: &Graph, group: &Group, value: Value) -> String {
 /// Arithmetic operations of a compute: each scalar step counts one, at each point where it is evaluated.
 fn operations(compute: &Compute) -> Dim {
     let arithmetic = |steps: &[ComputeStep]| {
-        let counts = |step: &&ComputeStep| matches!(step, ComputeStep::Unary(..) | ComputeStep::Binary(..) | ComputeStep::Select(..));
+        let counts =
+            |step: &&ComputeStep| matches!(step, ComputeStep::Unary(..) | ComputeStep::Binary(..) | ComputeStep::Select(..));
         Dim::constant(steps.iter().filter(counts).count() as i64)
     };
     let points = product(compute.axes.iter().map(|axis| &axis.extent));

@@ -54,10 +54,7 @@ struct Loops(Vec<(usize, i64)>);
 
 impl Loops {
     fn new(axes: &[Axis], slots: &mut Slots, bindings: &Bindings) -> Option<Self> {
-        axes.iter()
-            .map(|axis| Some((slots.declare(&axis.symbol), axis.extent.eval(bindings)?)))
-            .collect::<Option<_>>()
-            .map(Self)
+        axes.iter().map(|axis| Some((slots.declare(&axis.symbol), axis.extent.eval(bindings)?))).collect::<Option<_>>().map(Self)
     }
 
     /// Calls `visit` at each point.

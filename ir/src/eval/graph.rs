@@ -42,13 +42,7 @@ pub fn eval_value(graph: &Graph, value: Value, bindings: &Bindings) -> Result<Ar
 ///
 /// # Errors
 /// [`EvalError::Op`] when the operation has no value: the result does not fit memory, or is no tensor of that type.
-pub fn eval_node(
-    op: Op,
-    attrs: &Attrs,
-    operands: &[&Tensor],
-    ty: &TensorType,
-    bindings: &Bindings,
-) -> Result<Tensor, EvalError> {
+pub fn eval_node(op: Op, attrs: &Attrs, operands: &[&Tensor], ty: &TensorType, bindings: &Bindings) -> Result<Tensor, EvalError> {
     let (attrs, ty) = (attrs.bind(bindings), ty.bind(bindings));
     let no_value = || EvalError::Op { op: op.name(), result: ty.clone() };
     ty.static_shape().ok_or_else(no_value)?;
@@ -88,10 +82,7 @@ pub fn bind_symbols(graph: &Graph, inputs: &BTreeMap<String, Tensor>) -> Result<
 }
 
 /// The inputs of a graph with their declared types and names.
-fn declared<'a>(
-    graph: &Graph,
-    inputs: &'a BTreeMap<String, Tensor>,
-) -> Result<Vec<(&'a Tensor, TensorType, String)>, EvalError> {
+fn declared<'a>(graph: &Graph, inputs: &'a BTreeMap<String, Tensor>) -> Result<Vec<(&'a Tensor, TensorType, String)>, EvalError> {
     let mut result = Vec::new();
     for value in graph.inputs() {
         let node = graph.node(*value);

@@ -159,7 +159,10 @@ impl<'a> Decisions<'a> {
     fn can_alias(&self, value: Value, pinned: &BTreeSet<Value>) -> bool {
         let operand = self.graph.operands(value)[0];
         let is_output = |value: Value| self.graph.outputs().iter().any(|output| output.value == value);
-        !is_output(value) || !(is_given(self.graph, operand) || pinned.contains(&operand) || self.computes.get(&operand).is_none_or(is_relayout))
+        !is_output(value)
+            || !(is_given(self.graph, operand)
+                || pinned.contains(&operand)
+                || self.computes.get(&operand).is_none_or(is_relayout))
     }
 
     /// Inlines `value` into all groups that use it, if that pays; tells whether it did.
@@ -223,7 +226,8 @@ impl<'a> Decisions<'a> {
             roots.extend(self.roots.get(user).into_iter().flatten().copied());
         }
         let Some(root) = roots.first().copied().filter(|_| roots.len() == 1) else { return };
-        let free = self.computes.get(&root).is_some_and(|compute| compute.reduction.is_none()) && !self.anchors.contains_key(&root);
+        let free =
+            self.computes.get(&root).is_some_and(|compute| compute.reduction.is_none()) && !self.anchors.contains_key(&root);
         if free && expand::reads_in_place(self.graph, self.computes, self, root, value) {
             self.anchors.insert(root, value);
             self.move_roots(value, root);

@@ -276,13 +276,7 @@ struct Position {
 }
 
 impl<'a> Emitter<'a> {
-    fn new(
-        builder: &mut KernelBuilder,
-        nest: &'a Nest,
-        roles: &'a Roles,
-        tile: Tile,
-        packed: Option<&(Packing, Dim)>,
-    ) -> Self {
+    fn new(builder: &mut KernelBuilder, nest: &'a Nest, roles: &'a Roles, tile: Tile, packed: Option<&(Packing, Dim)>) -> Self {
         let width = tile.panel * tile.panels;
         let sums = builder.local("sums", DType::F32, (tile.rows * width) as u32);
         let weights = builder.local("weights", DType::F32, width as u32);
@@ -361,9 +355,8 @@ impl<'a> Emitter<'a> {
     fn clear(&self, builder: &mut KernelBuilder) -> Block {
         let row = builder.symbol("r", &self.tile.rows.into());
         let zero = Operand::float(DType::F32, 0.0);
-        let vectors = self.each_vector(builder, |_, column| {
-            vec![Stmt::Store { place: self.sum_at(&Dim::symbol(&row), column), value: zero }]
-        });
+        let vectors = self
+            .each_vector(builder, |_, column| vec![Stmt::Store { place: self.sum_at(&Dim::symbol(&row), column), value: zero }]);
         vec![for_loop(&row, self.tile.rows, LoopKind::Unrolled, vec![vectors])]
     }
 
@@ -515,4 +508,3 @@ impl<'a> Emitter<'a> {
             .collect()
     }
 }
-

@@ -93,7 +93,8 @@ impl Plan {
 
     fn item(&self, builder: &mut KernelBuilder, nest: &Nest, item: &Dim) -> Block {
         let coords = unflatten(item, &self.blocks());
-        let context = self.grid.iter().zip(&coords).fold(Context::default(), |c, (axis, coord)| c.bind(&axis.symbol, coord.clone()));
+        let context =
+            self.grid.iter().zip(&coords).fold(Context::default(), |c, (axis, coord)| c.bind(&axis.symbol, coord.clone()));
         let start = coords.last().map_or_else(Dim::default, |block| block.clone() * self.block.into());
         let Some(last) = self.grid.last() else {
             return self.lanes(builder, nest, &context, &start, Some(self.block));
@@ -125,7 +126,7 @@ impl Plan {
         let body = store(builder, nest, &context.clone().bind(&axis.symbol, at(Dim::symbol(&step), &lane)));
         let vectors = for_loop(&lane, self.lanes, ALL_LANES, body);
         let mut block = vec![for_loop(&step, whole.clone(), LoopKind::Serial, vec![vectors])];
-        let rest = count.clone() - whole.clone() * self.lanes.into();
+        let rest = count - whole.clone() * self.lanes.into();
         if !axis.extent.is_multiple_of(self.lanes) && !rest.is(0) {
             let lane = builder.symbol("lane", &self.lanes.into());
             let body = store(builder, nest, &context.clone().bind(&axis.symbol, at(whole, &lane)));

@@ -141,11 +141,7 @@ impl Nest {
 
     fn replace_pair(&mut self, outer: &Axis, inner: &Axis, merged: &Axis) {
         let replace = |symbol: &Symbol| {
-            if *symbol == outer.symbol {
-                Some(Dim::default())
-            } else {
-                (*symbol == inner.symbol).then(|| merged.dim())
-            }
+            if *symbol == outer.symbol { Some(Dim::default()) } else { (*symbol == inner.symbol).then(|| merged.dim()) }
         };
         self.index = self.index.substitute(&replace);
         let rewrite = |dim: &Dim| dim.substitute(&replace);

@@ -121,9 +121,6 @@ impl<'a> Emitter<'a> {
         let part = builder.define(&mut body, Scalar::Load(Place::Local(self.partial, Dim::symbol(&lane))));
         let value = builder.define(&mut body, Scalar::Binary(self.reduction.op.combine(), old, part));
         body.push(Stmt::Store { place: self.total(), value });
-        vec![
-            Stmt::Store { place: self.total(), value: self.identity() },
-            for_loop(&lane, self.lanes, LoopKind::Unrolled, body),
-        ]
+        vec![Stmt::Store { place: self.total(), value: self.identity() }, for_loop(&lane, self.lanes, LoopKind::Unrolled, body)]
     }
 }

@@ -95,10 +95,14 @@ fn choose_lanes(vector: &Axis, positions: i64, caps: &Caps, element: i64) -> i64
     let limit = (budget / positions).clamp(8, 64);
     let widths = [64, 32, 16, 8].into_iter().filter(|width| *width <= limit);
     let divides = widths.clone().find(|width| vector.extent.is_multiple_of(*width));
-    divides.unwrap_or_else(|| widths.min_by_key(|width| {
-        let extent = representative(&vector.extent);
-        (extent + width - 1) / width * (width + 4)
-    }).unwrap_or(8))
+    divides.unwrap_or_else(|| {
+        widths
+            .min_by_key(|width| {
+                let extent = representative(&vector.extent);
+                (extent + width - 1) / width * (width + 4)
+            })
+            .unwrap_or(8)
+    })
 }
 
 struct Emitter<'a> {
@@ -111,7 +115,8 @@ struct Emitter<'a> {
 impl<'a> Emitter<'a> {
     fn item(&self, builder: &mut KernelBuilder, item: &Dim) -> Block {
         let coords = unflatten(item, &self.plan.extents());
-        let context = self.plan.outer.iter().zip(&coords).fold(Context::default(), |c, (axis, at)| c.bind(&axis.symbol, at.clone()));
+        let context =
+            self.plan.outer.iter().zip(&coords).fold(Context::default(), |c, (axis, at)| c.bind(&axis.symbol, at.clone()));
         let chunk = if self.plan.split_vector { coords.last().cloned() } else { None };
         let Some(axis) = &self.plan.tiled else {
             return self.chunks(builder, &context, chunk, &Dim::default());

@@ -9,11 +9,7 @@ use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 
 /// The type of an elementwise result with operands of one type, which is one of `allowed`.
-pub(in crate::ops) fn infer_elementwise(
-    op: Op,
-    operands: &[&TensorType],
-    allowed: &[DType],
-) -> Result<TensorType, TypeError> {
+pub(in crate::ops) fn infer_elementwise(op: Op, operands: &[&TensorType], allowed: &[DType]) -> Result<TensorType, TypeError> {
     let dtype = operands[0].dtype;
     check_dtype(op, dtype, allowed)?;
     if operands.iter().any(|ty| ty.dtype != dtype) {
@@ -106,11 +102,7 @@ impl Composite<'_> {
 }
 
 /// Evaluates a function of one float.
-pub(in crate::ops) fn eval_unary_f64(
-    operands: &[&Tensor],
-    output: &TensorType,
-    apply: impl Fn(f64) -> f64,
-) -> Option<Tensor> {
+pub(in crate::ops) fn eval_unary_f64(operands: &[&Tensor], output: &TensorType, apply: impl Fn(f64) -> f64) -> Option<Tensor> {
     let shape = output.static_shape()?;
     let values: Vec<f64> = operands[0].to_f64().into_iter().map(apply).collect();
     Tensor::from_f64(output.dtype, &shape, &values)

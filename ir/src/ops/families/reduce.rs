@@ -121,13 +121,7 @@ pub(in crate::ops) fn eval_reduce(operand: &Tensor, output: &TensorType, fold: &
     from_i128(output.dtype, &shape, &values)
 }
 
-fn fold_values<T: Copy>(
-    from: &[usize],
-    values: &[T],
-    to: &[usize],
-    start: T,
-    combine: impl Fn(T, T) -> T,
-) -> Option<Vec<T>> {
+fn fold_values<T: Copy>(from: &[usize], values: &[T], to: &[usize], start: T, combine: impl Fn(T, T) -> T) -> Option<Vec<T>> {
     let mut result = vec![start; element_count(to)?];
     let mut position = 0;
     for_each_index(from, |index| {
@@ -172,8 +166,7 @@ fn search<T: Copy>(shape: &[usize], values: &[T], axis: usize, better: impl Fn(T
     let step = super::strides(shape)[axis];
     let starts = (0..values.len()).filter(|position| (position / step).is_multiple_of(shape[axis]));
     let best = |start: usize| {
-        (1..shape[axis])
-            .fold(0, |best, i| if better(values[start + i * step], values[start + best * step]) { i } else { best })
+        (1..shape[axis]).fold(0, |best, i| if better(values[start + i * step], values[start + best * step]) { i } else { best })
     };
     starts.map(|start| best(start) as i64).collect()
 }
