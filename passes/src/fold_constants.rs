@@ -11,8 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// See [`fold_constants`].
-pub const PASS: Pass =
-    Pass { name: "fold_constants", doc: "Evaluates what depends on constants only, unless that grows the data much.", run: fold_constants };
+pub const PASS: Pass = Pass {
+    name: "fold_constants",
+    doc: "Evaluates what depends on constants only, unless that grows the data much.",
+    run: fold_constants,
+};
 
 /// Evaluates what depends on constants only.
 ///
@@ -71,7 +74,10 @@ impl<'a> Folder<'a> {
         if node.op == Op::Input || node.ty.static_shape().is_none() || !is_static(&node.attrs) {
             return None;
         }
-        self.graph.operands(value).iter().try_fold(0usize, |total, operand| Some(total.saturating_add(*self.sources.get(operand)?)))
+        self.graph
+            .operands(value)
+            .iter()
+            .try_fold(0usize, |total, operand| Some(total.saturating_add(*self.sources.get(operand)?)))
     }
 
     /// Computed values that something other than a constant computation needs.

@@ -33,6 +33,7 @@ passes! {
     merge_affine,
     fold_constants,
     share_common,
+    nest_concats,
     optimize,
     remove_dead,
     split_padding,

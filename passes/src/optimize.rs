@@ -119,7 +119,7 @@ fn tidy(graph: &mut Graph, ctx: &Context, report: &mut Report) -> Result<(), Pas
 fn rewrite_phase(
     graph: &Graph,
     name: &'static str,
-    rules: &[CompiledRule],
+    rules: &[&CompiledRule],
     ctx: &Context,
     report: &mut Report,
 ) -> Result<Graph, PassError> {
@@ -130,7 +130,7 @@ fn rewrite_phase(
 }
 
 /// Rewrites one region.
-fn rewrite_region(graph: &Graph, rules: &[CompiledRule], ctx: &Context, phase: &mut PhaseReport) -> Result<Graph, PassError> {
+fn rewrite_region(graph: &Graph, rules: &[&CompiledRule], ctx: &Context, phase: &mut PhaseReport) -> Result<Graph, PassError> {
     let start = Instant::now();
     let mut loaded = Loaded::new(graph);
     let prices = Prices::new(ctx);

@@ -1,6 +1,7 @@
 //! What a pass is, and what all passes share: options, limits, target costs and errors.
 
 use lostwax_ir::graph::{Graph, TypeError};
+use lostwax_ir::verify::verify_graph;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -103,12 +104,8 @@ pub enum Tier {
     Approximate,
 }
 
-const TIERS: &[(&str, Tier)] = &[
-    ("strict", Tier::Exact),
-    ("contract", Tier::Contract),
-    ("reassoc", Tier::Reassociate),
-    ("fast", Tier::Approximate),
-];
+const TIERS: &[(&str, Tier)] =
+    &[("strict", Tier::Exact), ("contract", Tier::Contract), ("reassoc", Tier::Reassociate), ("fast", Tier::Approximate)];
 
 impl FromStr for Tier {
     type Err = String;
@@ -130,11 +127,13 @@ impl fmt::Display for Tier {
 pub struct CostTable {
     /// Floating-point operations per nanosecond of well-scheduled contractions.
     pub flops_per_ns: f64,
+    /// Simple operations per nanosecond on single elements, outside of contractions.
+    pub scalar_ops_per_ns: f64,
     /// Bytes per nanosecond between memory and the processor.
     pub bytes_per_ns: f64,
     /// Nanoseconds to start one kernel.
     pub dispatch_ns: f64,
-    /// The part of an elementwise op's traffic and start that remains after fusion.
+    /// The part of an elementwise op's traffic and start that remains after fusion; its arithmetic remains in full.
     pub fused_fraction: f64,
     /// How much longer convolutions and windows take when channels are not innermost.
     pub channels_first_factor: f64,
@@ -150,6 +149,7 @@ impl Default for CostTable {
     fn default() -> Self {
         Self {
             flops_per_ns: 100.0,
+            scalar_ops_per_ns: 10.0,
             bytes_per_ns: 15.0,
             dispatch_ns: 1000.0,
             fused_fraction: 0.05,
@@ -196,7 +196,7 @@ pub struct Context {
     pub limits: Limits,
     /// The target's costs.
     pub costs: CostTable,
-    /// Checks the graph after each pass.
+    /// Checks the graph after each pass; by default the verifier of the intermediate representation.
     pub verify: Option<Verifier>,
 }
 
@@ -208,7 +208,7 @@ impl Default for Context {
             memory_weight: 1.0,
             limits: Limits::default(),
             costs: CostTable::default(),
-            verify: None,
+            verify: Some(|graph| verify_graph(graph).iter().map(ToString::to_string).collect()),
         }
     }
 }

@@ -66,7 +66,13 @@ fn live_counts(graph: &Graph, order: &[Value]) -> Vec<usize> {
         }
     }
     let mut count = 0isize;
-    changes.iter().map(|change| { count += change; count.unsigned_abs() }).collect()
+    changes
+        .iter()
+        .map(|change| {
+            count += change;
+            count.unsigned_abs()
+        })
+        .collect()
 }
 
 /// A part of a graph as a graph of its own.
@@ -116,12 +122,19 @@ impl<'a> Joiner<'a> {
     }
 
     /// Adds a node with the inputs and constants that it needs.
-    fn add(&self, value: Value, inside: &BTreeSet<Value>, region: &mut Region, values: &mut BTreeMap<Value, Value>) -> Result<(), TypeError> {
+    fn add(
+        &self,
+        value: Value,
+        inside: &BTreeSet<Value>,
+        region: &mut Region,
+        values: &mut BTreeMap<Value, Value>,
+    ) -> Result<(), TypeError> {
         let mut stack = vec![value];
         while let Some(value) = stack.last().copied() {
             let operands = self.source.operands(value);
             let imported = self.values.contains_key(&value) && !inside.contains(&value);
-            let missing: Vec<Value> = operands.iter().copied().filter(|operand| !imported && !values.contains_key(operand)).collect();
+            let missing: Vec<Value> =
+                operands.iter().copied().filter(|operand| !imported && !values.contains_key(operand)).collect();
             if values.contains_key(&value) {
                 stack.pop();
             } else if imported {

@@ -10,7 +10,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// See [`share_common`].
-pub const PASS: Pass = Pass { name: "share_common", doc: "Makes nodes with equal op, attributes and operands one node.", run: share_common };
+pub const PASS: Pass =
+    Pass { name: "share_common", doc: "Makes nodes with equal op, attributes and operands one node.", run: share_common };
 
 /// What a node is, such that equal keys mean equal values.
 #[derive(PartialEq, Eq)]

@@ -94,7 +94,8 @@ impl<'a> Loaded<'a> {
 
     /// What all nodes cost that are in the e-graph, in picoseconds.
     pub fn cost(&self, prices: Prices<'_>) -> u64 {
-        let classes = self.egraph.classes().filter_map(|class| Some((class, class.data.tensor().filter(|known| !known.constant)?)));
+        let classes =
+            self.egraph.classes().filter_map(|class| Some((class, class.data.tensor().filter(|known| !known.constant)?)));
         classes.flat_map(|(class, known)| class.nodes.iter().map(|node| prices.node(&self.egraph, node, &known.ty))).sum()
     }
 
@@ -107,7 +108,8 @@ impl<'a> Loaded<'a> {
         let mut sources: Vec<Vec<&ENode>> = Vec::new();
         for id in &dynamic {
             let nodes = self.egraph[*id].nodes.iter().filter(|node| !needs(node, *id));
-            let parts: Vec<(&ENode, Candidate)> = nodes.filter_map(|node| Some((node, self.candidate(*id, node, &numbers, &selection, &cost)?))).collect();
+            let parts: Vec<(&ENode, Candidate)> =
+                nodes.filter_map(|node| Some((node, self.candidate(*id, node, &numbers, &selection, &cost)?))).collect();
             sources.push(parts.iter().map(|(node, _)| *node).collect());
             problem.classes.push(parts.into_iter().map(|(_, candidate)| candidate).collect());
         }

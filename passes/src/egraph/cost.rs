@@ -35,13 +35,16 @@ const SCALAR_WORK: &[(Op, f64)] = &[
     (Op::Remainder, 6.0),
 ];
 
-/// What is done with the bytes that a node reads and writes.
+/// What a node does.
 #[derive(Clone, Copy, Debug, Default)]
 struct Work {
+    /// Operations on single elements.
+    scalar: f64,
+    /// Operations of contractions.
     flops: f64,
     bytes: f64,
-    /// The part that remains after fusion.
-    remains: f64,
+    /// How often flops, bytes and start count: a part after fusion, more in a bad order.
+    weight: f64,
 }
 
 /// The size that a dim is taken to have: symbols are clamped to their ranges.
@@ -93,29 +96,31 @@ impl<'a> Prices<'a> {
         };
         let work = self.work(op, &attrs, &operands, ty);
         let moved = work.bytes * self.memory_weight / self.table.bytes_per_ns;
-        let time = (work.flops / self.table.flops_per_ns).max(moved) + self.table.dispatch_ns;
-        (time * work.remains * 1000.0).round().max(1.0) as u64
+        let rest = (work.flops / self.table.flops_per_ns).max(moved) + self.table.dispatch_ns;
+        let time = work.scalar / self.table.scalar_ops_per_ns + rest * work.weight;
+        (time * 1000.0).round().max(1.0) as u64
     }
 
     fn work(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType) -> Work {
         let (read, out) = (operands.iter().map(|known| self.bytes(&known.ty)).sum::<f64>(), self.elements(ty));
-        let moved = Work { flops: out, bytes: read + self.bytes(ty), remains: 1.0 };
-        let fused = Work { bytes: self.bytes(ty) * 2.0, remains: self.table.fused_fraction, ..moved };
+        let moved = Work { bytes: read + self.bytes(ty), weight: 1.0, ..Work::default() };
+        let fused = Work { bytes: self.bytes(ty) * 2.0, weight: self.table.fused_fraction, ..moved };
         match op.def().class {
             Class::Leaf => Work::default(),
-            Class::Elementwise => Work { flops: out * scalar_work(op), ..fused },
+            Class::Elementwise => Work { scalar: out * scalar_work(op), ..fused },
             Class::Movement => self.movement(op, moved, fused),
             Class::Contraction => self.contraction(op, attrs, operands, ty, moved),
             Class::Window => self.window(op, attrs, operands, ty, moved),
             Class::Other if op == Op::Resize => self.window(op, attrs, operands, ty, moved),
-            Class::Reduce | Class::Concatenation | Class::Other => Work { flops: read, ..moved },
+            Class::Reduce | Class::Other => Work { scalar: operands.iter().map(|known| self.elements(&known.ty)).sum(), ..moved },
+            Class::Concatenation => moved,
         }
     }
 
     fn movement(&self, op: Op, moved: Work, fused: Work) -> Work {
         match op {
-            Op::Reshape => Work { remains: 0.0, ..moved },
-            Op::Transpose => Work { remains: self.table.transpose_factor, ..moved },
+            Op::Reshape => Work { weight: 0.0, ..moved },
+            Op::Transpose => Work { weight: self.table.transpose_factor, ..moved },
             Op::Broadcast | Op::Slice => fused,
             _ => moved,
         }
@@ -131,7 +136,7 @@ impl<'a> Prices<'a> {
             Op::Conv => out * weights / self.size(right.ty.dims.get(if last { rank - 1 } else { 0 })),
             _ => self.elements(&left.ty) * weights / self.size(right.ty.dims.get(if last { rank - 2 } else { 0 })),
         };
-        Work { flops: 2.0 * products, remains: self.order_factor(op, last), ..moved }
+        Work { flops: 2.0 * products, weight: self.order_factor(op, last), ..moved }
     }
 
     fn window(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
@@ -140,7 +145,8 @@ impl<'a> Prices<'a> {
             (Op::Resize, Some(x)) => x.ty.dims.last() == ty.dims.last(),
             _ => attrs.flag("channels_last"),
         };
-        Work { flops: self.elements(ty) * taps.max(1) as f64, remains: self.order_factor(op, last), ..moved }
+        let factor = self.order_factor(op, last);
+        Work { scalar: self.elements(ty) * taps.max(1) as f64 * factor, weight: factor, ..moved }
     }
 
     fn order_factor(&self, op: Op, channels_last: bool) -> f64 {

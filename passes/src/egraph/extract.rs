@@ -128,8 +128,12 @@ impl Set {
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> {
-        let bits = |word: u64| std::iter::successors((word != 0).then_some(word), |word| Some(word & (word - 1)).filter(|w| *w != 0));
-        self.0.iter().enumerate().flat_map(move |(index, word)| bits(*word).map(move |w| index * 64 + w.trailing_zeros() as usize))
+        let bits =
+            |word: u64| std::iter::successors((word != 0).then_some(word), |word| Some(word & (word - 1)).filter(|w| *w != 0));
+        self.0
+            .iter()
+            .enumerate()
+            .flat_map(move |(index, word)| bits(*word).map(move |w| index * 64 + w.trailing_zeros() as usize))
     }
 }
 
@@ -234,7 +238,8 @@ impl<'a> Refinement<'a> {
     }
 
     fn switch(&mut self, class: usize, position: usize) {
-        let (Some(old), Some(new)) = (self.problem.candidate(class, &self.choice), self.problem.classes[class].get(position)) else {
+        let (Some(old), Some(new)) = (self.problem.candidate(class, &self.choice), self.problem.classes[class].get(position))
+        else {
             return;
         };
         self.total = self.total.saturating_add(new.cost);

@@ -207,7 +207,10 @@ impl Term {
         let mut lists: Vec<Vec<Term>> = vec![Vec::new()];
         for operand in operands {
             let orders = operand.orders(constant);
-            lists = lists.iter().flat_map(|list| orders.iter().map(|last| [list.as_slice(), std::slice::from_ref(last)].concat())).collect();
+            lists = lists
+                .iter()
+                .flat_map(|list| orders.iter().map(|last| [list.as_slice(), std::slice::from_ref(last)].concat()))
+                .collect();
         }
         let ends_constant = matches!(operands.last(), Some(Term::Var(number)) if constant(*number));
         if op.def().commutative && !ends_constant {

@@ -81,7 +81,9 @@ impl CompiledRule {
     fn search_patterns(&self, egraph: &TensorGraph) -> Vec<Match> {
         let mut found = Vec::new();
         for (pattern, searcher) in self.patterns.iter().enumerate() {
-            for SearchMatches { eclass, substs, .. } in searcher.search_with_limit(egraph, egraph.number_of_classes() * MATCHES_PER_CLASS) {
+            for SearchMatches { eclass, substs, .. } in
+                searcher.search_with_limit(egraph, egraph.number_of_classes() * MATCHES_PER_CLASS)
+            {
                 if is_open(egraph, eclass) {
                     found.extend(substs.into_iter().map(|subst| Match { root: eclass, node: None, pattern, subst }));
                 }
@@ -245,7 +247,12 @@ fn instantiate_attrs(site: &Site<'_>, attrs: &AttrTerm) -> Option<Attrs> {
 ///
 /// # Errors
 /// [`PassError::UnsoundRule`] if a rule equates tensors of different types.
-pub fn run(egraph: &mut TensorGraph, rules: &[CompiledRule], iterations: usize, node_limit: usize) -> Result<Outcome, PassError> {
+pub fn run(
+    egraph: &mut TensorGraph,
+    rules: &[&CompiledRule],
+    iterations: usize,
+    node_limit: usize,
+) -> Result<Outcome, PassError> {
     let mut outcome = Outcome::default();
     while outcome.iterations < iterations && !outcome.saturated {
         outcome.iterations += 1;

@@ -43,7 +43,8 @@ fn transpose(x: &Tensor, perm: &[i64], shape: &[usize]) -> Option<Tensor> {
     }
     let (from, to) = (strides(x.shape()), strides(shape));
     let mut result = Tensor::zeros(x.dtype(), shape)?;
-    let all = perm.iter().enumerate().map(|(axis, source)| Axis { size: shape[axis], from: from[*source as usize], to: to[axis] });
+    let all =
+        perm.iter().enumerate().map(|(axis, source)| Axis { size: shape[axis], from: from[*source as usize], to: to[axis] });
     let axes = merged(all.filter(|axis| axis.size != 1));
     match x.dtype().size() {
         _ if x.is_empty() => (),
@@ -77,7 +78,8 @@ fn copy<T: bytemuck::Pod>(x: &Tensor, result: &mut Tensor, axes: &[Axis]) {
         return;
     };
     let dense = rest.iter().position(|axis| axis.from == 1);
-    let outer: Vec<Axis> = rest.iter().enumerate().filter(|(position, _)| Some(*position) != dense).map(|(_, axis)| *axis).collect();
+    let outer: Vec<Axis> =
+        rest.iter().enumerate().filter(|(position, _)| Some(*position) != dense).map(|(_, axis)| *axis).collect();
     let across = dense.map_or(Axis { size: 1, from: 0, to: 0 }, |position| rest[position]);
     for_each_start(&outer, &mut |source, target| copy_matrix(from, to, (source, target), across, *inner));
 }
@@ -119,7 +121,8 @@ fn binary(x: &Tensor, y: &Tensor, shape: &[usize], apply: impl Fn(f32, f32) -> f
     }
     let mut result = x.clone();
     let right = y.as_slice::<f32>();
-    let steps: Vec<usize> = strides(y.shape()).iter().zip(y.shape()).map(|(stride, size)| if *size == 1 { 0 } else { *stride }).collect();
+    let steps: Vec<usize> =
+        strides(y.shape()).iter().zip(y.shape()).map(|(stride, size)| if *size == 1 { 0 } else { *stride }).collect();
     let (last, row) = (shape.len() - 1, shape[shape.len() - 1]);
     for (number, values) in result.as_mut_slice::<f32>().chunks_mut(row).enumerate() {
         let (mut rest, mut start) = (number, 0);
@@ -153,7 +156,7 @@ mod tests {
                 let ty = op.infer(&sample.operands.iter().collect::<Vec<_>>(), &sample.attrs).expect("a valid sample");
                 if let Some(result) = evaluate(op, &operands, &sample.attrs, &ty) {
                     let reference = (op.def().eval)(&operands, &sample.attrs, &ty);
-                    assert_eq!(reference.as_ref().map(Tensor::bytes), Some(result.bytes()), "{op} {:?}", sample);
+                    assert_eq!(reference.as_ref().map(Tensor::bytes), Some(result.bytes()), "{op} {sample:?}");
                     checked[position] += 1;
                 }
             }

@@ -236,15 +236,20 @@ fn large_uniform_constants_are_not_expanded() {
 #[test]
 fn unsound_rules_are_named() {
     use crate::rules::{Left, Right, Rule};
-    static WRONG: Rule =
-        Rule { name: "wrong", tier: Tier::Exact, left: Left::Text(&["(reduce_sum ?a ?x)"]), guards: &[], right: Right::Text("?x") };
+    static WRONG: Rule = Rule {
+        name: "wrong",
+        tier: Tier::Exact,
+        left: Left::Text(&["(reduce_sum ?a ?x)"]),
+        guards: &[],
+        right: Right::Text("?x"),
+    };
     let mut graph = Graph::new("sum");
     let x = graph.input("x", &TensorType::new(DType::F32, [2, 3])).expect("input");
     let sum = graph.add(Op::ReduceSum, Attrs::new().with("axes", vec![1]), &[x]).expect("sum");
     graph.output("y", sum);
     let mut loaded = Loaded::new(&graph);
-    let rules = [CompiledRule::new(&WRONG).expect("rule text")];
-    let result = rewrite::run(&mut loaded.egraph, &rules, 3, 100);
+    let rule = CompiledRule::new(&WRONG).expect("rule text");
+    let result = rewrite::run(&mut loaded.egraph, &[&rule], 3, 100);
     assert!(matches!(result, Err(PassError::UnsoundRule { rule, .. }) if rule == "wrong"));
 }
 
@@ -254,7 +259,8 @@ fn constants_are_shared() {
     let x = graph.input("x", &TensorType::new(DType::F32, [2])).expect("input");
     let two = |graph: &mut Graph| graph.constant(Tensor::f32(&[1], &[2.0]).expect("tensor")).expect("constant");
     let (a, b) = (two(&mut graph), two(&mut graph));
-    let (left, right) = (graph.add(Op::Pow, Attrs::new(), &[x, a]).expect("pow"), graph.add(Op::Pow, Attrs::new(), &[x, b]).expect("pow"));
+    let (left, right) =
+        (graph.add(Op::Pow, Attrs::new(), &[x, a]).expect("pow"), graph.add(Op::Pow, Attrs::new(), &[x, b]).expect("pow"));
     let sum = graph.add(Op::Add, Attrs::new(), &[left, right]).expect("add");
     graph.output("y", sum);
     share_common(&mut graph, &Context::default()).expect("shared");

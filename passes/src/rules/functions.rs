@@ -22,9 +22,7 @@ const FUNCTIONS: &[(&str, AttrFunction)] = &[
     ("clip_of_positive", |site, args| Some(joined_limits(attrs(site, args, 0)?.as_ref(), &limits(0.0, f64::INFINITY)))),
     ("limits", |site, args| Some(limits(number(site, args, 0)?, number(site, args, 1)?))),
     ("value", value),
-    ("hard_sigmoid", |site, args| {
-        Some(Attrs::new().with("alpha", number(site, args, 0)?).with("beta", number(site, args, 1)?))
-    }),
+    ("hard_sigmoid", |site, args| Some(Attrs::new().with("alpha", number(site, args, 0)?).with("beta", number(site, args, 1)?))),
     ("alpha", |site, args| Some(Attrs::new().with("alpha", number(site, args, 0)?))),
     ("axes_union", |site, args| {
         let mut axes = [attrs(site, args, 0)?.ints("axes"), attrs(site, args, 1)?.ints("axes")].concat();
@@ -82,9 +80,8 @@ fn pad_of_pad(site: &Site<'_>, args: &[Arg]) -> Option<Attrs> {
     if outer.text("mode") != "constant" || inner.text("mode") != "constant" || outer.get("value") != inner.get("value") {
         return None;
     }
-    let sum = |name: &str| -> Vec<Dim> {
-        outer.dims(name).iter().zip(inner.dims(name)).map(|(a, b)| a.clone() + b.clone()).collect()
-    };
+    let sum =
+        |name: &str| -> Vec<Dim> { outer.dims(name).iter().zip(inner.dims(name)).map(|(a, b)| a.clone() + b.clone()).collect() };
     Some(outer.as_ref().clone().with("before", sum("before")).with("after", sum("after")))
 }
 

@@ -39,7 +39,9 @@ const GUARDS: &[(&str, Guard)] = &[
     ("slope", |site, args| first(site, args).and_then(|id| site.splat(id)).is_some_and(|value| value > 0.0 && value < 1.0)),
     ("count_of", is_inverse_count),
     ("reduces_nothing", |site, args| {
-        let (Some(attrs), Some(ty)) = (first(site, args).and_then(|id| site.attrs_of(id)), second(site, args).and_then(|id| site.ty(id))) else {
+        let (Some(attrs), Some(ty)) =
+            (first(site, args).and_then(|id| site.attrs_of(id)), second(site, args).and_then(|id| site.ty(id)))
+        else {
             return false;
         };
         attrs.ints("axes").iter().all(|axis| ty.dims.get(*axis as usize).is_some_and(|dim| dim.is(1)))
@@ -71,7 +73,9 @@ fn is_splat_of(site: &Site<'_>, args: &[Arg]) -> bool {
 
 /// `widening(?a, ?x)`: the cast by `?a` represents every value of `?x` exactly.
 fn is_widening(site: &Site<'_>, args: &[Arg]) -> bool {
-    let (Some(attrs), Some(ty)) = (first(site, args).and_then(|id| site.attrs_of(id)), second(site, args).and_then(|id| site.ty(id))) else {
+    let (Some(attrs), Some(ty)) =
+        (first(site, args).and_then(|id| site.attrs_of(id)), second(site, args).and_then(|id| site.ty(id)))
+    else {
         return false;
     };
     let (from, to) = (ty.dtype, attrs.dtype("dtype"));

@@ -11,6 +11,7 @@ use crate::egraph::site::Site;
 use crate::pass::{Context, PassError, Tier};
 use egg::Id;
 use lostwax_ir::ops::Op;
+use std::sync::LazyLock;
 
 /// Builds the right side of a rule; `None` where the rule does not apply.
 pub type Build = fn(&mut Site<'_>) -> Option<Id>;
@@ -118,16 +119,28 @@ pub fn rules() -> impl Iterator<Item = (&'static str, &'static Rule)> {
     GROUPS.iter().flat_map(|group| group.rules.iter().map(|rule| (group.name, rule)))
 }
 
+/// Rules with the names of their groups, or the rule that cannot be read and why.
+type CompiledRules = Result<Vec<(&'static str, CompiledRule)>, (String, String)>;
+
+/// All rules, read once.
+static COMPILED: LazyLock<CompiledRules> = LazyLock::new(|| {
+    let compile = |(group, rule): (&'static str, &'static Rule)| Ok((group, CompiledRule::new(rule)?));
+    let compiled: Result<Vec<_>, PassError> = rules().map(compile).collect();
+    compiled.map_err(|error| ("all".to_string(), error.to_string()))
+});
+
 /// The rules of the named groups that the options allow.
 ///
 /// # Errors
 /// [`PassError::InvalidRule`] if the text of a rule cannot be read.
-pub fn enabled(groups: &[&str], ctx: &Context) -> Result<Vec<CompiledRule>, PassError> {
-    let allowed = |(group, rule): &(&'static str, &'static Rule)| {
-        let disabled = ctx.disabled.contains(*group) || ctx.disabled.contains(rule.name);
-        groups.contains(group) && rule.tier <= ctx.tier && !disabled
+pub fn enabled(groups: &[&str], ctx: &Context) -> Result<Vec<&'static CompiledRule>, PassError> {
+    let invalid = |(rule, problem): &(String, String)| PassError::InvalidRule { rule: rule.clone(), problem: problem.clone() };
+    let all = COMPILED.as_ref().map_err(invalid)?;
+    let allowed = |(group, compiled): &&(&'static str, CompiledRule)| {
+        let disabled = ctx.disabled.contains(*group) || ctx.disabled.contains(compiled.rule.name);
+        groups.contains(group) && compiled.rule.tier <= ctx.tier && !disabled
     };
-    rules().filter(allowed).map(|(_, rule)| CompiledRule::new(rule)).collect()
+    Ok(all.iter().filter(allowed).map(|(_, compiled)| compiled).collect())
 }
 
 #[cfg(test)]

@@ -117,7 +117,8 @@ fn part_of_slice(site: &Site<'_>, concat: &ENode, slice: &Attrs, axis: usize) ->
 /// Elementwise ops broadcast by themselves.
 fn drop_broadcast(site: &mut Site<'_>) -> Option<Id> {
     let node = site.node.clone();
-    let narrow = |site: &Site<'_>, id: Id| site.members(id, Op::Broadcast).next().and_then(|node| node.operands().first().copied());
+    let narrow =
+        |site: &Site<'_>, id: Id| site.members(id, Op::Broadcast).next().and_then(|node| node.operands().first().copied());
     for position in 0..node.operands().len() {
         let mut operands = node.operands().to_vec();
         let Some(inner) = narrow(site, operands[position]) else { continue };

@@ -11,21 +11,32 @@ const GELU: &[&str] = &["splat(?c, 0.7071067811865476)", "splat(?one, 1)", "spla
 const GELU_SUM: &[&str] = &["splat(?c, 0.7071067811865476)", "splat(?half, 0.5)", "same_type(?x)"];
 const GELU_TANH: &[&str] =
     &["splat(?c, 0.7978845608028654)", "splat(?k, 0.044715)", "splat(?one, 1)", "splat(?half, 0.5)", "same_type(?x)"];
-const GELU_TANH_SUM: &[&str] =
-    &["splat(?c, 0.7978845608028654)", "splat(?k, 0.044715)", "splat(?half, 0.5)", "same_type(?x)"];
+const GELU_TANH_SUM: &[&str] = &["splat(?c, 0.7978845608028654)", "splat(?k, 0.044715)", "splat(?half, 0.5)", "same_type(?x)"];
 const GATE_OF_SIX: &[&str] = &["splat(?three, 3)", "splat(?sixth, 0.16666666666666666)", "same_type(?x)", "float(?x)"];
 
 /// The rules.
 pub const RULES: &[Rule] = &[
     rule("relu", Exact, &["(maximum ?x ?c)"], &["splat(?c, 0)", "same_type(?x)", "float(?x)"], "(relu ?x)"),
-    rule("clip", Exact, &["(minimum (maximum ?x ?a) ?b)"], &["uniform(?a)", "uniform(?b)", "same_type(?x)"], "(clip (limits ?a ?b) ?x)"),
+    rule(
+        "clip",
+        Exact,
+        &["(minimum (maximum ?x ?a) ?b)"],
+        &["uniform(?a)", "uniform(?b)", "same_type(?x)"],
+        "(clip (limits ?a ?b) ?x)",
+    ),
     rule("clip_high", Exact, &["(minimum ?x ?b)"], &["uniform(?b)", "same_type(?x)", "float(?x)"], "(clip (limits -inf ?b) ?x)"),
     rule("sigmoid", Contract, &["(recip (add (exp (neg ?x)) ?c))"], &["splat(?c, 1)", "same_type(?x)"], "(sigmoid ?x)"),
     rule("silu", Contract, &["(mul ?x (sigmoid ?x))"], &[], "(silu ?x)"),
     rule("silu_div", Contract, &["(div ?x (add (exp (neg ?x)) ?c))"], &["splat(?c, 1)", "same_type(?x)"], "(silu ?x)"),
     rule("softplus", Reassociate, &["(log (add (exp ?x) ?c))"], &["splat(?c, 1)", "same_type(?x)"], "(softplus ?x)"),
     rule("softsign", Contract, &["(div ?x (add (abs ?x) ?c))"], &["splat(?c, 1)", "same_type(?x)", "float(?x)"], "(softsign ?x)"),
-    rule("leaky_relu", Contract, &["(maximum ?x (mul ?x ?c))"], &["slope(?c)", "same_type(?x)", "float(?x)"], "(leaky_relu (alpha ?c) ?x)"),
+    rule(
+        "leaky_relu",
+        Contract,
+        &["(maximum ?x (mul ?x ?c))"],
+        &["slope(?c)", "same_type(?x)", "float(?x)"],
+        "(leaky_relu (alpha ?c) ?x)",
+    ),
     rule(
         "hard_sigmoid",
         Contract,

@@ -19,7 +19,12 @@ pub const RULES: &[Rule] = &[
     sink(
         "sink_elementwise",
         |op| op.def().class == Class::Elementwise,
-        &["(relu (transpose ?p ?x))", "(add (transpose ?p ?x) ?y)", "(where ?c ?y (transpose ?p ?x))", "(cast ?a (transpose ?p ?x))"],
+        &[
+            "(relu (transpose ?p ?x))",
+            "(add (transpose ?p ?x) ?y)",
+            "(where ?c ?y (transpose ?p ?x))",
+            "(cast ?a (transpose ?p ?x))",
+        ],
         sink_elementwise,
     ),
     sink(
@@ -87,7 +92,8 @@ fn sink_elementwise(site: &mut Site<'_>) -> Option<Id> {
     let node = site.node.clone();
     let (perm, _) = node.operands().iter().find_map(|operand| movable(site, *operand))?;
     let undo = inverse(&perm);
-    let operands: Vec<Id> = node.operands().iter().map(|operand| untransposed(site, *operand, &perm, &undo)).collect::<Option<_>>()?;
+    let operands: Vec<Id> =
+        node.operands().iter().map(|operand| untransposed(site, *operand, &perm, &undo)).collect::<Option<_>>()?;
     let result = with_permuted_attrs(site, &node, &perm, &operands)?;
     site.transpose(&perm, result)
 }

@@ -24,7 +24,7 @@ fn apply(graph: &Graph, rule: &'static Rule) -> Option<Graph> {
     let output = graph.outputs()[0].value;
     let root = loaded.class(output)?;
     let old = loaded.egraph[root].nodes.clone();
-    rewrite::run(&mut loaded.egraph, &[compiled], 1, 100_000).expect("sound rule");
+    rewrite::run(&mut loaded.egraph, &[&compiled], 1, 100_000).expect("sound rule");
     let root = loaded.class(output)?;
     let old: Vec<_> = old.into_iter().map(|node| egg::Language::map_children(node, |id| loaded.egraph.find(id))).collect();
     let nodes = &loaded.egraph[root].nodes;

@@ -126,7 +126,8 @@ impl<'a> Generator<'a> {
             None => Some(Attrs::new()),
             Some(AttrTerm::Literal(attrs)) => Some(attrs.as_ref().clone()),
             Some(AttrTerm::Var(number)) => {
-                let gate = self.guard("hard_swish_gate", *number).map(|_| Attrs::new().with("alpha", 1.0 / 6.0).with("beta", 0.5));
+                let gate =
+                    self.guard("hard_swish_gate", *number).map(|_| Attrs::new().with("alpha", 1.0 / 6.0).with("beta", 0.5));
                 Some(self.attrs.entry(*number).or_insert(gate.unwrap_or(sampled)).clone())
             }
             Some(AttrTerm::Call(..)) => None,
@@ -153,7 +154,8 @@ impl<'a> Generator<'a> {
     /// The constant that the guards of a variable demand.
     fn constant(&mut self, number: u32, wanted: &TensorType) -> Option<Option<Tensor>> {
         if let Some(args) = self.guard("splat", number) {
-            let choices: Vec<f64> = args.iter().filter_map(|arg| if let Arg::Number(value) = arg { Some(*value) } else { None }).collect();
+            let choices: Vec<f64> =
+                args.iter().filter_map(|arg| if let Arg::Number(value) = arg { Some(*value) } else { None }).collect();
             let value = self.random.pick(&choices, 0.0);
             return Some(self.filled(wanted, value));
         }
@@ -217,7 +219,11 @@ impl<'a> Generator<'a> {
         let mut dims = constants(wanted);
         if narrow && self.random.one_in(2) {
             let kept = self.random.size(0, dims.len());
-            dims.iter_mut().enumerate().for_each(|(axis, dim)| if axis != kept { *dim = 1 });
+            dims.iter_mut().enumerate().for_each(|(axis, dim)| {
+                if axis != kept {
+                    *dim = 1;
+                }
+            });
         }
         ty(dtype, &dims)
     }
@@ -265,7 +271,10 @@ impl<'a> Generator<'a> {
             Op::Pad => self.pad(wanted, &dims),
             Op::Cumsum => {
                 let axis = self.random.int(0, dims.len() as i64 - 1);
-                let attrs = Attrs::new().with("axis", axis).with("exclusive", self.random.one_in(2)).with("reverse", self.random.one_in(2));
+                let attrs = Attrs::new()
+                    .with("axis", axis)
+                    .with("exclusive", self.random.one_in(2))
+                    .with("reverse", self.random.one_in(2));
                 Some(Sample { operands: vec![wanted.clone()], attrs })
             }
             Op::Gather => {
