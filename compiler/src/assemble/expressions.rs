@@ -13,6 +13,9 @@ pub(super) struct Expressions {
     symbols: HashMap<String, u32>,
 }
 
+/// An entry made of two others.
+type Operation = fn(&mut Exprs, u32, u32) -> Result<u32, ExprError>;
+
 fn internal(error: ExprError) -> CompileError {
     CompileError::Internal { problem: error.to_string() }
 }
@@ -74,7 +77,7 @@ impl Expressions {
     }
 
     fn atom(&mut self, atom: &Atom) -> Result<u32, CompileError> {
-        let (pair, operation): (_, fn(&mut Exprs, u32, u32) -> Result<u32, ExprError>) = match atom {
+        let (pair, operation): (_, Operation) = match atom {
             Atom::Symbol(symbol) => {
                 let position = self.symbols.get(symbol.name()).copied();
                 let position = position
