@@ -1,9 +1,9 @@
 //! What is known of every class of the e-graph: type, constness, the value of uniform constants, source nodes.
 
 use super::language::{ENode, Head, has_attrs};
+use super::sizes::Sizes;
 use egg::{Analysis, DidMerge, EGraph, Id};
 use lostwax_ir::attrs::{Attr, Attrs};
-use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::{Class, Op};
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::TensorType;
@@ -96,7 +96,7 @@ pub struct Facts {
     /// The inputs and constants that [`Head::Leaf`] refers to.
     pub leaves: Vec<Leaf>,
     /// Sizes that must be equal when the graph runs.
-    pub equal: BTreeSet<(Dim, Dim)>,
+    pub sizes: Sizes,
     /// The rule that is being applied.
     pub rule: &'static str,
     /// The first contradiction, if one was found.

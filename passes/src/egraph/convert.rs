@@ -30,8 +30,8 @@ const SWEEPS: usize = 3;
 impl<'a> Loaded<'a> {
     /// Brings a graph into a fresh e-graph.
     pub fn new(graph: &'a Graph) -> Self {
-        let equal = graph.constraints().map(|constraint| (constraint.left.clone(), constraint.right.clone())).collect();
-        let facts = Facts { equal, ..Facts::default() };
+        let mut facts = Facts::default();
+        graph.constraints().for_each(|constraint| facts.sizes.equate(&constraint.left, &constraint.right));
         let mut loaded =
             Self { graph, egraph: EGraph::new(facts), classes: HashMap::new(), leaves: Vec::new(), names: Vec::new() };
         let mut numbers = BTreeMap::new();

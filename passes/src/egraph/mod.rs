@@ -11,3 +11,4 @@ pub mod language;
 pub mod pattern;
 pub mod rewrite;
 pub mod site;
+pub mod sizes;

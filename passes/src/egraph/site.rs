@@ -71,8 +71,8 @@ impl Site<'_> {
 
     /// Whether two sizes are equal in every run.
     pub fn are_equal(&self, left: &Dim, right: &Dim) -> bool {
-        let equal = &self.egraph.analysis.equal;
-        left == right || equal.contains(&(left.clone(), right.clone())) || equal.contains(&(right.clone(), left.clone()))
+        let sizes = &self.egraph.analysis.sizes;
+        left == right || sizes.normal(left) == sizes.normal(right)
     }
 
     /// The nodes of a class with this op.
