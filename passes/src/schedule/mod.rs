@@ -1,9 +1,9 @@
 //! Schedules: from what a kernel computes to the loops, registers and vectors that compute it.
 //!
 //! The form of the loop nest decides the schedule, never the op it came from:
-//! sums of products with a column dimension of their own become register-blocked [`contraction`]s, reductions whose output is
-//! contiguous run as [`window`]s with one lane per output element, reductions over contiguous memory run as [`rows`] with one
-//! lane per reduced element, and everything without a reduction is a [`map`].
+//! sums of products with a column dimension of their own become register-blocked `contraction`s, reductions whose output is
+//! contiguous run as `window`s with one lane per output element, reductions over contiguous memory run as `rows` with one
+//! lane per reduced element, and everything without a reduction is a `map`.
 
 mod build;
 mod contraction;
