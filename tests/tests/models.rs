@@ -2,14 +2,29 @@
 
 use lostwax::import::ImportOptions;
 use lostwax::model::{CompileOptions, compile, load};
-use lostwax_runtime::{AlignedBuffer, Device, Model};
+use lostwax_runtime::{AlignedBuffer, Bindings, Device, Model, Tensor};
 use lostwax_tests::{Case, model_path, recorded_models};
 
+/// The largest difference to a recorded output, relative to that output's range.
 const TOLERANCE: f64 = 1e-3;
+
+/// The largest arena, relative to the largest set of buffers that live at once.
+const ARENA_RATIO: f64 = 1.1;
+
+fn check_memory(model: &Model, file: &str, inputs: &[(&str, Tensor)]) {
+    let names: Vec<String> = model.entry_points()[0].inputs.iter().map(|input| input.name.clone()).collect();
+    let shape = |name: &String| inputs.iter().find(|(candidate, _)| candidate == name).unwrap().1.shape();
+    let shapes: Vec<&[usize]> = names.iter().map(shape).collect();
+    let needs = model.requirements_for(None, &shapes, &Bindings::default()).unwrap();
+    let ratio = needs.arena_bytes as f64 / needs.arena_lower_bound_bytes as f64;
+    println!("{file} arena {} bytes, {ratio:.3} of the lower bound", needs.arena_bytes);
+    assert!(ratio <= ARENA_RATIO, "{file}: the arena is {ratio} of its lower bound");
+}
 
 fn check_case(model: &Model, file: &str, case: &Case) {
     let mut session = model.session(Device::cpu()).unwrap();
     let inputs: Vec<_> = case.inputs.iter().map(|(name, spec)| (name.as_str(), spec.tensor())).collect();
+    check_memory(model, file, &inputs);
     let outputs = session.run(inputs.iter().map(|(name, tensor)| (*name, tensor))).unwrap();
     for (name, recorded) in &case.outputs {
         let output = &outputs[name.as_str()];
