@@ -65,7 +65,8 @@ const SEARCH_EFFORT: usize = 4_000_000;
 /// total is the least possible or the effort is spent.
 fn place(buffers: &[Lifetime], sizes: &[i64]) -> Vec<i64> {
     let bound = largest_live(buffers, sizes);
-    let mut order = starting_orders(buffers, sizes).into_iter().min_by_key(|order| total(buffers, sizes, order)).unwrap_or_default();
+    let mut order =
+        starting_orders(buffers, sizes).into_iter().min_by_key(|order| total(buffers, sizes, order)).unwrap_or_default();
     let mut best = total(buffers, sizes, &order);
     let tries = (SEARCH_EFFORT / (buffers.len() * buffers.len()).max(1)).clamp(20, 1000);
     let mut random = Random::new(1);
@@ -97,12 +98,10 @@ fn largest_live(buffers: &[Lifetime], sizes: &[i64]) -> i64 {
 /// Orders worth trying: large buffers first, long-lived ones first, both together, and by time.
 fn starting_orders(buffers: &[Lifetime], sizes: &[i64]) -> Vec<Vec<usize>> {
     let span = |index: usize| (buffers[index].last - buffers[index].first + 1) as i64;
-    let keys: [&dyn Fn(usize) -> i64; 4] = [
-        &|index| -sizes[index],
-        &|index| -span(index),
-        &|index| -sizes[index].saturating_mul(span(index)),
-        &|index| buffers[index].first as i64,
-    ];
+    let keys: [&dyn Fn(usize) -> i64; 4] =
+        [&|index| -sizes[index], &|index| -span(index), &|index| -sizes[index].saturating_mul(span(index)), &|index| {
+            buffers[index].first as i64
+        }];
     let sorted = |key: &dyn Fn(usize) -> i64| {
         let mut order: Vec<usize> = (0..buffers.len()).collect();
         order.sort_by_key(|index| (key(*index), buffers[*index].first, *index));
