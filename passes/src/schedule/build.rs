@@ -132,7 +132,7 @@ impl KernelBuilder {
 }
 
 /// A constant of a load's type from the bits that a step holds.
-fn literal(dtype: DType, bits: u64) -> Operand {
+pub(super) fn literal(dtype: DType, bits: u64) -> Operand {
     if dtype.is_float() { Operand::Float(dtype, bits) } else { Operand::Int(dtype, bits as i64) }
 }
 

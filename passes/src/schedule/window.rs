@@ -4,13 +4,14 @@
 //! computed together, so that what they share is loaded once; positions whose window lies wholly inside take a path without
 //! conditions.
 
-use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten, when};
+use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, literal, unflatten, when};
 use super::nest::{Nest, NestReduction};
 use super::reduce::{accumulate, identity};
 use super::representative;
-use lostwax_ir::compute::Axis;
+use lostwax_ir::compute::{Axis, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::{BufferDecl, BufferId, Cond, Kernel, LocalId, LoopKind, Place, Scalar, Stmt};
+use lostwax_ir::scalar::{BinaryOp, ReduceOp};
 use lostwax_target_api::Caps;
 
 /// Positions that are computed together, at most.
@@ -29,7 +30,8 @@ pub(super) fn schedule(
     let sums = builder.local("sums", reduction.dtype, (plan.positions * plan.lanes) as u32);
     let grid = plan.grid();
     let item = builder.symbol("item", &grid);
-    let emitter = Emitter { nest, reduction, plan: &plan, sums };
+    let (reduction, guards) = hoist_guards(reduction, plan.tiled.as_ref());
+    let emitter = Emitter { nest, reduction: &reduction, plan: &plan, sums, guards };
     let body = emitter.item(&mut builder, &Dim::symbol(&item));
     Some(builder.finish(name, item, grid, body))
 }
@@ -110,6 +112,44 @@ struct Emitter<'a> {
     reduction: &'a NestReduction,
     plan: &'a Plan,
     sums: LocalId,
+    /// For each reduced loop, what must hold for an iteration to contribute.
+    guards: Vec<Cond>,
+}
+
+/// Takes those conditions out of the reduced loads that are the same for all positions of a tile, where an element that does
+/// not exist contributes nothing. Gives the rest of the reduction, and the conditions by the innermost loop they depend on.
+fn hoist_guards(reduction: &NestReduction, tiled: Option<&Axis>) -> (NestReduction, Vec<Cond>) {
+    let mut guards = vec![Cond::default(); reduction.axes.len()];
+    let mut rest = reduction.clone();
+    if !missing_is_neutral(reduction) {
+        return (rest, guards);
+    }
+    for step in &mut rest.value.steps {
+        let Step::Load { valid, .. } = step else { continue };
+        valid.0.retain(|part| {
+            let level = reduction.axes.iter().rposition(|axis| part.mentions(&axis.symbol));
+            let shared = tiled.is_none_or(|axis| !part.mentions(&axis.symbol));
+            let Some(level) = level.filter(|_| shared) else { return true };
+            guards[level].0.push(part.clone());
+            false
+        });
+    }
+    (rest, guards)
+}
+
+/// Whether a point at which a guarded load has no element leaves the reduction as it is.
+fn missing_is_neutral(reduction: &NestReduction) -> bool {
+    let nothing = |step: &Step| match step {
+        Step::Load { valid, otherwise, .. } => {
+            valid.always() || literal(reduction.dtype, *otherwise) == identity(reduction.op, reduction.dtype)
+        }
+        _ => false,
+    };
+    match reduction.value.steps.as_slice() {
+        [load] => nothing(load),
+        [a, b, Step::Binary(BinaryOp::Mul, StepId(0), StepId(1))] => reduction.op == ReduceOp::Sum && nothing(a) && nothing(b),
+        _ => false,
+    }
 }
 
 impl<'a> Emitter<'a> {
@@ -204,8 +244,8 @@ impl<'a> Emitter<'a> {
             accumulate(builder, &mut body, emitter.reduction, context, sum);
             body
         })];
-        for (symbol, extent) in loops.into_iter().rev() {
-            inner = vec![for_loop(&symbol, extent, LoopKind::Serial, inner)];
+        for ((symbol, extent), guard) in loops.into_iter().zip(&self.guards).rev() {
+            inner = vec![for_loop(&symbol, extent, LoopKind::Serial, when(context.cond(guard), inner))];
         }
         block.extend(inner);
         block.push(self.store(builder, &context, first, start, active));
