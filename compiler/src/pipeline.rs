@@ -8,7 +8,7 @@ use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
-use lostwax_passes::fuse::fuse;
+use lostwax_passes::fuse::{fuse, is_given};
 use lostwax_passes::{Context, run_passes};
 use lostwax_target_api::{EmitOptions, Variant};
 use std::collections::BTreeSet;
@@ -173,8 +173,7 @@ fn separate_outputs(graph: &mut Graph) -> Result<(), lostwax_ir::graph::TypeErro
     let mut taken: BTreeSet<Value> = BTreeSet::new();
     for position in 0..graph.outputs().len() {
         let value = graph.outputs()[position].value;
-        let given = matches!(graph.op(value), Op::Input | Op::Constant);
-        if given || !taken.insert(value) {
+        if is_given(graph, value) || !taken.insert(value) {
             let copy = graph.add(Op::Reshape, Attrs::new().with("dims", graph.ty(value).dims.clone()), &[value])?;
             graph.set_output(position, copy);
             taken.insert(copy);

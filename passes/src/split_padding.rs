@@ -4,7 +4,7 @@
 //! in memory, the conditions vanish and the innermost loops merge into one.
 
 use crate::pass::{Changed, Context, Pass, PassError};
-use crate::schedule::{Nest, View, wants_unpadded};
+use crate::schedule::{Nest, wants_unpadded};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, TypeError, Value};
@@ -39,9 +39,7 @@ fn splits(graph: &Graph, value: Value) -> bool {
     let operands = graph.operands(value);
     let types: Vec<&TensorType> = operands.iter().map(|operand| graph.ty(*operand)).collect();
     let Some(compute) = (def.lower)(&types, &node.attrs, &node.ty) else { return false };
-    let dense = |ty: &TensorType| View { base: Dim::default(), strides: ty.strides() };
-    let inputs: Vec<View> = compute.inputs.iter().map(dense).collect();
-    wants_unpadded(&Nest::new(&compute, &inputs, &dense(&compute.output)))
+    wants_unpadded(&Nest::dense(&compute))
 }
 
 fn split(graph: &mut Graph, value: Value) -> Result<(), TypeError> {

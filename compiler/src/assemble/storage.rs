@@ -1,6 +1,5 @@
 //! Where stored values lie, and how long.
 
-use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_passes::fuse::{Fused, Placement};
 use lostwax_passes::plan_memory::Lifetime;
@@ -34,7 +33,7 @@ impl<'a> Storage<'a> {
     /// Where the elements of `value` lie in its owner's memory.
     pub(super) fn view(&self, value: Value) -> View {
         match self.fused.placements.get(&value) {
-            None | Some(Placement::Alias(_)) => View { base: Dim::default(), strides: self.graph.ty(value).strides() },
+            None | Some(Placement::Alias(_)) => View::dense(self.graph.ty(value)),
             Some(Placement::Part(whole, start)) => {
                 let view = self.view(*whole);
                 View { base: view.index(start), strides: view.strides }

@@ -7,7 +7,6 @@ use lostwax_ir::compute::{Body, Compute, Step};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Op;
-use lostwax_ir::types::TensorType;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a value comes to be.
@@ -40,7 +39,7 @@ pub(super) struct Decisions<'a> {
 }
 
 /// Inputs and constants: values that no group computes.
-pub(super) fn is_given(graph: &Graph, value: Value) -> bool {
+pub fn is_given(graph: &Graph, value: Value) -> bool {
     matches!(graph.op(value), Op::Input | Op::Constant)
 }
 
@@ -67,10 +66,6 @@ fn is_free(compute: &Compute) -> bool {
     compute.reduction.is_none() && compute.inputs.is_empty()
 }
 
-fn dense(ty: &TensorType) -> View {
-    View { base: Dim::default(), strides: ty.strides() }
-}
-
 /// Whether the compute keeps all elements in their order, so that its result can share the operand's memory.
 fn is_relayout(compute: &Compute) -> bool {
     let [Step::Load { input: 0, coords, valid, .. }] = compute.result.steps.as_slice() else { return false };
@@ -78,7 +73,7 @@ fn is_relayout(compute: &Compute) -> bool {
     compute.reduction.is_none()
         && valid.always()
         && input.element_count() == compute.output.element_count()
-        && dense(input).index(coords) == dense(&compute.output).index(&compute.coords)
+        && View::dense(input).index(coords) == View::dense(&compute.output).index(&compute.coords)
 }
 
 /// Points of the iteration space, reduced loops included.
@@ -194,7 +189,7 @@ impl<'a> Decisions<'a> {
         let cheap = is_free(compute) || is_movement(compute);
         match &consumer.reduction {
             Some(reduction) if reads(&reduction.value, slot) => {
-                if is_contraction(&addressed(consumer)) {
+                if is_contraction(&Nest::dense(consumer)) {
                     is_movement(compute) && self.contracts_well(consumer, slot, compute)
                 } else {
                     once || is_free(compute)
@@ -207,7 +202,7 @@ impl<'a> Decisions<'a> {
     /// Whether the contraction still reads contiguous memory with the movement inlined.
     fn contracts_well(&self, consumer: &Compute, slot: u32, movement: &Compute) -> bool {
         let inlined = expand::inline_movement(consumer, slot, movement);
-        let nest = addressed(&inlined);
+        let nest = Nest::dense(&inlined);
         is_contraction(&nest) && crate::schedule::reads_contiguously(&nest)
     }
 
@@ -259,10 +254,4 @@ impl<'a> Decisions<'a> {
             }
         }
     }
-}
-
-/// The nest of a compute whose inputs and output are dense.
-fn addressed(compute: &Compute) -> Nest {
-    let inputs: Vec<View> = compute.inputs.iter().map(dense).collect();
-    Nest::new(compute, &inputs, &dense(&compute.output))
 }

@@ -8,7 +8,7 @@
 mod decide;
 mod expand;
 
-pub use decide::Fate;
+pub use decide::{Fate, is_given};
 
 use crate::PassError;
 use decide::Decisions;

@@ -4,7 +4,7 @@ use lostwax_ir::compute::{Axis, Body, Compute, Step};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::Cond;
 use lostwax_ir::scalar::ReduceOp;
-use lostwax_ir::types::DType;
+use lostwax_ir::types::{DType, TensorType};
 
 /// Where the elements of a tensor lie in its buffer, in elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,11 @@ pub struct View {
 }
 
 impl View {
+    /// A tensor that fills its buffer in row-major order.
+    pub fn dense(ty: &TensorType) -> Self {
+        Self { base: Dim::default(), strides: ty.strides() }
+    }
+
     /// The buffer index of the element at `coords`.
     pub fn index(&self, coords: &[Dim]) -> Dim {
         let products = self.strides.iter().zip(coords).map(|(stride, coord)| stride.clone() * coord.clone());
@@ -52,6 +57,12 @@ pub struct Nest {
 }
 
 impl Nest {
+    /// The nest of a compute whose inputs and output fill their buffers.
+    pub fn dense(compute: &Compute) -> Self {
+        let inputs: Vec<View> = compute.inputs.iter().map(View::dense).collect();
+        Self::new(compute, &inputs, &View::dense(&compute.output))
+    }
+
     /// Addresses the loads of `compute` through `inputs` and its result through `output`, and merges loops.
     pub fn new(compute: &Compute, inputs: &[View], output: &View) -> Self {
         let reduction = compute.reduction.as_ref().map(|reduction| NestReduction {

@@ -227,9 +227,8 @@ impl<'a> Emitter<'a> {
     }
 
     fn tile(&self, builder: &mut KernelBuilder, context: &Context<'a>, first: &Dim, start: &Dim, active: Option<&Dim>) -> Block {
-        let mut block = vec![self.each_position(builder, first, context, start, None, |emitter, builder, _, sum| {
+        let mut block = vec![self.each_position(builder, first, context, start, None, |emitter, _, _, sum| {
             let value = identity(emitter.reduction.op, emitter.reduction.dtype);
-            let _ = builder;
             vec![Stmt::Store { place: sum.clone(), value }]
         })];
         let mut context = context.clone();
