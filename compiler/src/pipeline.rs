@@ -9,7 +9,7 @@ use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
 use lostwax_passes::fuse::{fuse, is_given};
-use lostwax_passes::{Context, run_passes};
+use lostwax_passes::{Context, CostTable, run_passes};
 use lostwax_target_api::{EmitOptions, Variant};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -88,7 +88,8 @@ pub fn run(
         let started = Instant::now();
         (settings.progress)(Stage::Optimize);
         let mut optimized = graph.clone();
-        let context = Context { memory_weight: passes.memory_weight * weight, ..passes.clone() };
+        let costs = costs(settings.targets).unwrap_or_else(|| passes.costs.clone());
+        let context = Context { memory_weight: passes.memory_weight * weight, costs, ..passes.clone() };
         run_passes(PASSES, &mut optimized, &context)?;
         let took = started.elapsed();
         let mut bytes = Vec::new();
@@ -102,6 +103,11 @@ pub fn run(
         }
     }
     Err(CompileError::MemoryLimit { needed: smallest, allowed: max_memory.unwrap_or(0) })
+}
+
+/// The costs of the best form of the code: one graph serves all forms.
+fn costs(targets: &[Selection]) -> Option<CostTable> {
+    targets.iter().find_map(|selection| selection.variants.first()).map(|variant| CostTable::from(&variant.caps))
 }
 
 /// Compiles an optimized graph and writes the artifact to `out`.

@@ -55,6 +55,8 @@ pub struct PhaseReport {
     pub cost_before: u64,
     /// The estimated time after, in picoseconds.
     pub cost_after: u64,
+    /// The kernels that the chosen form takes.
+    pub kernels: usize,
     /// Time spent on rewriting.
     pub rewriting: Duration,
     /// Time spent on choosing.
@@ -78,7 +80,8 @@ impl fmt::Display for Report {
             let PhaseReport { name, regions, nodes, enodes, iterations, saturated, .. } = phase;
             let state = if *saturated { "saturated" } else { "limit reached" };
             writeln!(f, "{name}: {nodes} nodes in {regions} regions, {enodes} e-nodes, {iterations} rounds, {state}")?;
-            writeln!(f, "  estimate {} -> {} us", phase.cost_before / 1_000_000, phase.cost_after / 1_000_000)?;
+            let (before, after) = (phase.cost_before / 1_000_000, phase.cost_after / 1_000_000);
+            writeln!(f, "  estimate {before} -> {after} us in {} kernels", phase.kernels)?;
             writeln!(f, "  rewriting {:?}, choosing {:?}", phase.rewriting, phase.choosing)?;
             for (rule, hits) in &phase.hits {
                 writeln!(f, "  {hits:6} {rule}")?;
@@ -134,7 +137,7 @@ fn rewrite_region(graph: &Graph, rules: &[&CompiledRule], ctx: &Context, phase: 
     let start = Instant::now();
     let mut loaded = Loaded::new(graph);
     let prices = Prices::new(ctx);
-    phase.cost_before += loaded.cost(prices);
+    phase.cost_before += loaded.select(prices).map_or(0, |selection| selection.cost);
     let node_limit = ctx.limits.growth * (graph.len() + 16);
     let outcome = rewrite::run(&mut loaded.egraph, rules, ctx.limits.iterations, node_limit)?;
     phase.rewriting += start.elapsed();
@@ -147,6 +150,7 @@ fn rewrite_region(graph: &Graph, rules: &[&CompiledRule], ctx: &Context, phase: 
     phase.iterations = phase.iterations.max(outcome.iterations);
     phase.saturated &= outcome.saturated;
     phase.cost_after += selection.cost;
+    phase.kernels += selection.kernels;
     for (rule, hits) in outcome.hits {
         *phase.hits.entry(rule).or_default() += hits;
     }

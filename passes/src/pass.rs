@@ -2,6 +2,7 @@
 
 use lostwax_ir::graph::{Graph, TypeError};
 use lostwax_ir::verify::verify_graph;
+use lostwax_target_api::Caps;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -133,8 +134,9 @@ pub struct CostTable {
     pub bytes_per_ns: f64,
     /// Nanoseconds to start one kernel.
     pub dispatch_ns: f64,
-    /// The part of an elementwise op's traffic and start that remains after fusion; its arithmetic remains in full.
-    pub fused_fraction: f64,
+    /// The part of the traffic and start of slices, broadcasts and concatenations that counts: their users nearly always read
+    /// through them, or what they consist of is written in place.
+    pub inlined_fraction: f64,
     /// How much longer convolutions and windows take when channels are not innermost.
     pub channels_first_factor: f64,
     /// How much longer traffic takes that permutes axes.
@@ -152,12 +154,20 @@ impl Default for CostTable {
             scalar_ops_per_ns: 10.0,
             bytes_per_ns: 15.0,
             dispatch_ns: 1000.0,
-            fused_fraction: 0.05,
+            inlined_fraction: 0.05,
             channels_first_factor: 3.0,
             transpose_factor: 2.0,
             constant_byte_ns: 1e-6,
             symbol_size: 64,
         }
+    }
+}
+
+impl From<&Caps> for CostTable {
+    /// What a target says of its machine, and the defaults for what it does not.
+    fn from(caps: &Caps) -> Self {
+        let Caps { flops_per_ns, bytes_per_ns, dispatch_ns, .. } = *caps;
+        Self { flops_per_ns, bytes_per_ns, dispatch_ns, ..Self::default() }
     }
 }
 

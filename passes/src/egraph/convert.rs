@@ -3,6 +3,7 @@
 use super::analysis::{Data, Facts, Known, Leaf, TensorGraph, node_parts};
 use super::cost::Prices;
 use super::extract::{Candidate, Choice, Problem, extract};
+use super::kernels::{self, Form};
 use super::language::{ENode, Head, has_attrs};
 use egg::{EGraph, Id};
 use lostwax_ir::graph::{Graph, TypeError, Value};
@@ -25,7 +26,7 @@ pub struct Loaded<'a> {
 }
 
 /// Sweeps over all choices after extraction.
-const SWEEPS: usize = 3;
+const SWEEPS: usize = 4;
 
 impl<'a> Loaded<'a> {
     /// Brings a graph into a fresh e-graph.
@@ -87,40 +88,46 @@ impl<'a> Loaded<'a> {
         self.known(id).is_some_and(|known| known.constant)
     }
 
-    /// The cheapest nodes under these prices; `None` if an output cannot be built.
+    /// The cheapest kernels under these prices; `None` if an output cannot be built.
     pub fn select(&self, prices: Prices<'_>) -> Option<Selection> {
-        self.select_by(prices, |known, node| prices.node(&self.egraph, node, &known.ty))
+        let forms = kernels::forms(self, prices, &self.dynamic());
+        self.choose(prices, forms, |form| form.cost(prices))
     }
 
-    /// What all nodes cost that are in the e-graph, in picoseconds.
-    pub fn cost(&self, prices: Prices<'_>) -> u64 {
-        let classes =
-            self.egraph.classes().filter_map(|class| Some((class, class.data.tensor().filter(|known| !known.constant)?)));
-        classes.flat_map(|(class, known)| class.nodes.iter().map(|node| prices.node(&self.egraph, node, &known.ty))).sum()
+    /// The nodes, each a kernel of its own, for which the sum of what `cost` gives is least.
+    pub fn select_by(&self, prices: Prices<'_>, cost: impl Fn(&ENode) -> u64) -> Option<Selection> {
+        let nodes = |id: &Id| self.egraph[*id].nodes.iter().filter(|node| !needs(node, *id)).cloned().map(Form::alone).collect();
+        let forms = self.dynamic().into_iter().map(|id| (id, nodes(&id))).collect();
+        self.choose(prices, forms, |form| cost(&form.node))
     }
 
-    /// The nodes for which the sum of what `cost` gives is least.
-    pub fn select_by(&self, prices: Prices<'_>, cost: impl Fn(&Known, &ENode) -> u64) -> Option<Selection> {
-        let mut selection = Selection { nodes: self.constant_nodes(prices), cost: 0 };
-        let dynamic: Vec<Id> = self.egraph.classes().map(|class| class.id).filter(|id| self.is_dynamic(*id)).collect();
-        let numbers: HashMap<Id, usize> = dynamic.iter().enumerate().map(|(number, id)| (*id, number)).collect();
+    /// The classes that are computed at run time.
+    fn dynamic(&self) -> Vec<Id> {
+        self.egraph.classes().map(|class| class.id).filter(|id| self.is_dynamic(*id)).collect()
+    }
+
+    /// The forms for which the sum of what `cost` gives is least.
+    fn choose(&self, prices: Prices<'_>, forms: BTreeMap<Id, Vec<Form>>, cost: impl Fn(&Form) -> u64) -> Option<Selection> {
+        let mut selection = Selection { forms: self.constant_forms(prices), cost: 0, kernels: 0 };
+        let numbers: HashMap<Id, usize> = forms.keys().enumerate().map(|(number, id)| (*id, number)).collect();
         let mut problem = Problem::default();
-        let mut sources: Vec<Vec<&ENode>> = Vec::new();
-        for id in &dynamic {
-            let nodes = self.egraph[*id].nodes.iter().filter(|node| !needs(node, *id));
-            let parts: Vec<(&ENode, Candidate)> =
-                nodes.filter_map(|node| Some((node, self.candidate(*id, node, &numbers, &selection, &cost)?))).collect();
-            sources.push(parts.iter().map(|(node, _)| *node).collect());
-            problem.classes.push(parts.into_iter().map(|(_, candidate)| candidate).collect());
+        let mut sources: Vec<(Id, Vec<Form>)> = Vec::new();
+        for (id, forms) in forms {
+            let candidate = |form: Form| Some((self.candidate(&form, &numbers, &selection, &cost)?, form));
+            let (candidates, forms) = forms.into_iter().filter_map(candidate).unzip();
+            problem.classes.push(candidates);
+            sources.push((id, forms));
         }
         let outputs = self.graph.outputs().iter().filter_map(|output| self.class(output.value));
         problem.roots = outputs.filter_map(|id| numbers.get(&id).copied()).collect();
         problem.roots.dedup();
         let choice: Choice = extract(&problem, SWEEPS)?;
+        let needed: BTreeSet<usize> = problem.order(&choice)?.into_iter().collect();
         selection.cost = problem.total(&choice)?;
-        for (number, position) in choice.iter().enumerate() {
-            if let Some(position) = position {
-                selection.nodes.insert(dynamic[number], sources[number][*position].clone());
+        for (number, (id, forms)) in sources.into_iter().enumerate() {
+            if let Some(form) = choice[number].and_then(|position| forms.into_iter().nth(position)) {
+                selection.kernels += usize::from(form.is_kernel() && needed.contains(&number));
+                selection.forms.insert(id, form);
             }
         }
         Some(selection)
@@ -132,23 +139,22 @@ impl<'a> Loaded<'a> {
 
     fn candidate(
         &self,
-        id: Id,
-        node: &ENode,
+        form: &Form,
         numbers: &HashMap<Id, usize>,
         selection: &Selection,
-        cost: &impl Fn(&Known, &ENode) -> u64,
+        cost: &impl Fn(&Form) -> u64,
     ) -> Option<Candidate> {
-        let operands = node.operands().iter().map(|operand| self.egraph.find(*operand));
-        let (constants, dynamic): (Vec<Id>, Vec<Id>) = operands.partition(|operand| self.is_constant(*operand));
-        if constants.iter().any(|operand| !selection.nodes.contains_key(operand)) {
+        let reads = form.reads().into_iter().map(|operand| self.egraph.find(operand));
+        let (constants, dynamic): (Vec<Id>, Vec<Id>) = reads.partition(|operand| self.is_constant(*operand));
+        if constants.iter().any(|operand| !selection.forms.contains_key(operand)) {
             return None;
         }
         let children = dynamic.iter().map(|operand| numbers.get(operand).copied()).collect::<Option<_>>()?;
-        Some(Candidate { cost: cost(self.known(id)?, node), children })
+        Some(Candidate { cost: cost(form), children })
     }
 
     /// The node of every constant class that takes the least data and work to make.
-    fn constant_nodes(&self, prices: Prices<'_>) -> HashMap<Id, ENode> {
+    fn constant_forms(&self, prices: Prices<'_>) -> HashMap<Id, Form> {
         let mut best: HashMap<Id, (f64, &ENode)> = HashMap::new();
         let constants: Vec<Id> = self.egraph.classes().map(|class| class.id).filter(|id| self.is_constant(*id)).collect();
         let mut changed = true;
@@ -164,7 +170,7 @@ impl<'a> Loaded<'a> {
                 }
             }
         }
-        best.into_iter().map(|(id, (_, node))| (id, node.clone())).collect()
+        best.into_iter().map(|(id, (_, node))| (id, Form::alone(node.clone()))).collect()
     }
 
     fn constant_cost(&self, node: &ENode, id: Id, best: &HashMap<Id, (f64, &ENode)>, prices: Prices<'_>) -> Option<f64> {
@@ -198,17 +204,19 @@ fn needs(node: &ENode, id: Id) -> bool {
     node.operands().contains(&id)
 }
 
-/// The chosen node of every class that can be built.
+/// The chosen form of every class that can be built.
 pub struct Selection {
-    nodes: HashMap<Id, ENode>,
-    /// The sum of the costs of all nodes that the outputs need, in picoseconds.
+    forms: HashMap<Id, Form>,
+    /// The sum of the costs of all kernels that the outputs need, in picoseconds.
     pub cost: u64,
+    /// The number of kernels that the outputs need.
+    pub kernels: usize,
 }
 
 impl Selection {
     /// The chosen node of a class.
     pub fn node(&self, id: Id) -> Option<&ENode> {
-        self.nodes.get(&id)
+        self.forms.get(&id).map(|form| &form.node)
     }
 }
 
@@ -244,13 +252,12 @@ impl Builder<'_> {
                 stack.pop();
                 continue;
             }
-            let node = self.selection.nodes.get(&id).ok_or_else(|| missing(id))?;
-            let operands: Vec<Id> = node.operands().iter().map(|operand| self.loaded.egraph.find(*operand)).collect();
-            let pending = operands.iter().rev().filter(|operand| !self.values.contains_key(operand));
+            let form = self.selection.forms.get(&id).ok_or_else(|| missing(id))?;
+            let reads = form.reads().into_iter().map(|operand| self.loaded.egraph.find(operand));
             let before = stack.len();
-            stack.extend(pending);
+            stack.extend(reads.rev().filter(|operand| !self.values.contains_key(operand)));
             if stack.len() == before {
-                let value = self.node(id, node, &operands)?;
+                let value = self.form(id, form)?;
                 self.values.insert(id, value);
             } else if stack.len() > self.loaded.egraph.total_number_of_nodes() * 4 + 64 {
                 return Err(missing(id));
@@ -259,7 +266,20 @@ impl Builder<'_> {
         self.values.get(&id).copied().ok_or_else(|| missing(id))
     }
 
-    fn node(&mut self, id: Id, node: &ENode, operands: &[Id]) -> Result<Value, TypeError> {
+    /// A node with the nodes that it absorbed; what the form reads has been built.
+    fn form(&mut self, id: Id, form: &Form) -> Result<Value, TypeError> {
+        let mut operands = Vec::new();
+        for (operand, absorbed) in form.node.operands().iter().zip(&form.absorbed) {
+            let operand = self.loaded.egraph.find(*operand);
+            operands.push(match absorbed {
+                Some(form) => self.form(operand, form)?,
+                None => *self.values.get(&operand).ok_or_else(|| missing(operand))?,
+            });
+        }
+        self.node(id, &form.node, &operands)
+    }
+
+    fn node(&mut self, id: Id, node: &ENode, operands: &[Value]) -> Result<Value, TypeError> {
         let known = self.loaded.known(id).ok_or_else(|| missing(id))?;
         let names = &self.loaded.names;
         self.graph.set_origin(known.origin.iter().filter_map(|number| names.get(*number as usize).cloned()));
@@ -270,8 +290,7 @@ impl Builder<'_> {
             }
             Head::Op(op) => {
                 let (attrs, _) = node_parts(&self.loaded.egraph, *op, &node.children).ok_or_else(|| missing(id))?;
-                let operands: Vec<Value> = operands.iter().map(|operand| self.values[operand]).collect();
-                self.graph.add(*op, attrs.as_ref().clone(), &operands)
+                self.graph.add(*op, attrs.as_ref().clone(), operands)
             }
             Head::Attrs(_) => Err(missing(id)),
         }

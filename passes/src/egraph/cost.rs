@@ -35,16 +35,42 @@ const SCALAR_WORK: &[(Op, f64)] = &[
     (Op::Remainder, 6.0),
 ];
 
-/// What a node does.
-#[derive(Clone, Copy, Debug, Default)]
-struct Work {
+/// What a kernel does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
     /// Operations on single elements.
     scalar: f64,
-    /// Operations of contractions.
+    /// Operations of contractions, more where they are slow.
     flops: f64,
-    bytes: f64,
-    /// How often flops, bytes and start count: a part after fusion, more in a bad order.
-    weight: f64,
+    /// Bytes read, more where order is bad.
+    read: f64,
+    /// Bytes written, likewise.
+    written: f64,
+    /// How often starting a kernel counts; 0 for what needs none.
+    starts: f64,
+}
+
+impl Work {
+    /// The work with contractions and traffic counted `weight` times.
+    fn weighted(self, weight: f64) -> Self {
+        let Self { scalar, flops, read, written, starts } = self;
+        Self { scalar, flops: flops * weight, read: read * weight, written: written * weight, starts }
+    }
+
+    /// The part that counts of what is nearly always read or written through.
+    fn inlined(self, fraction: f64) -> Self {
+        Self { starts: self.starts * fraction, ..self.weighted(fraction) }
+    }
+
+    /// The work without storing the result.
+    pub(super) fn absorbed(self) -> Self {
+        Self { written: 0.0, starts: 0.0, ..self }
+    }
+
+    /// Whether a kernel is needed: views need none, and what is nearly always read or written through needs none of its own.
+    pub(super) fn starts(&self) -> bool {
+        self.starts >= 1.0
+    }
 }
 
 /// The size that a dim is taken to have: symbols are clamped to their ranges.
@@ -89,39 +115,50 @@ impl<'a> Prices<'a> {
         1.0 + self.bytes(ty) * self.table.constant_byte_ns * 1000.0
     }
 
-    /// What a node that is computed at run time costs, in picoseconds; at least 1.
-    pub fn node(&self, egraph: &TensorGraph, node: &ENode, ty: &TensorType) -> u64 {
-        let Some((op, (attrs, operands))) = node.op().and_then(|op| Some((op, node_parts(egraph, op, &node.children)?))) else {
-            return 1;
-        };
-        let work = self.work(op, &attrs, &operands, ty);
-        let moved = work.bytes * self.memory_weight / self.table.bytes_per_ns;
-        let rest = (work.flops / self.table.flops_per_ns).max(moved) + self.table.dispatch_ns;
-        let time = work.scalar / self.table.scalar_ops_per_ns + rest * work.weight;
+    /// What a kernel costs, in picoseconds; at least 1.
+    pub fn kernel(&self, work: &Work) -> u64 {
+        let moved = (work.read + work.written) * self.memory_weight / self.table.bytes_per_ns;
+        let rest = (work.flops / self.table.flops_per_ns).max(moved) + work.starts * self.table.dispatch_ns;
+        let time = work.scalar / self.table.scalar_ops_per_ns + rest;
         (time * 1000.0).round().max(1.0) as u64
     }
 
-    fn work(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType) -> Work {
+    /// What the kernel of a node does that computes some operands itself: `absorbed` has their work.
+    pub fn work(&self, egraph: &TensorGraph, node: &ENode, ty: &TensorType, absorbed: &[Option<Work>]) -> Work {
+        let Some((op, (attrs, operands))) = node.op().and_then(|op| Some((op, node_parts(egraph, op, &node.children)?))) else {
+            return Work::default();
+        };
+        let mut work = self.alone(op, &attrs, &operands, ty);
+        for (part, operand) in absorbed.iter().zip(&operands) {
+            if let Some(part) = part {
+                work.scalar += part.scalar;
+                work.flops += part.flops;
+                work.read += part.read - self.bytes(&operand.ty);
+            }
+        }
+        work
+    }
+
+    fn alone(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType) -> Work {
         let (read, out) = (operands.iter().map(|known| self.bytes(&known.ty)).sum::<f64>(), self.elements(ty));
-        let moved = Work { bytes: read + self.bytes(ty), weight: 1.0, ..Work::default() };
-        let fused = Work { bytes: self.bytes(ty) * 2.0, weight: self.table.fused_fraction, ..moved };
+        let moved = Work { read, written: self.bytes(ty), starts: 1.0, ..Work::default() };
         match op.def().class {
             Class::Leaf => Work::default(),
-            Class::Elementwise => Work { scalar: out * scalar_work(op), ..fused },
-            Class::Movement => self.movement(op, moved, fused),
+            Class::Elementwise => Work { scalar: out * scalar_work(op), ..moved },
+            Class::Movement => self.movement(op, moved),
             Class::Contraction => self.contraction(op, attrs, operands, ty, moved),
             Class::Window => self.window(op, attrs, operands, ty, moved),
             Class::Other if op == Op::Resize => self.window(op, attrs, operands, ty, moved),
             Class::Reduce | Class::Other => Work { scalar: operands.iter().map(|known| self.elements(&known.ty)).sum(), ..moved },
-            Class::Concatenation => moved,
+            Class::Concatenation => moved.inlined(self.table.inlined_fraction),
         }
     }
 
-    fn movement(&self, op: Op, moved: Work, fused: Work) -> Work {
+    fn movement(&self, op: Op, moved: Work) -> Work {
         match op {
-            Op::Reshape => Work { weight: 0.0, ..moved },
-            Op::Transpose => Work { weight: self.table.transpose_factor, ..moved },
-            Op::Broadcast | Op::Slice => fused,
+            Op::Reshape => Work::default(),
+            Op::Transpose => moved.weighted(self.table.transpose_factor),
+            Op::Broadcast | Op::Slice => Work { read: moved.written, ..moved }.inlined(self.table.inlined_fraction),
             _ => moved,
         }
     }
@@ -136,7 +173,7 @@ impl<'a> Prices<'a> {
             Op::Conv => out * weights / self.size(right.ty.dims.get(if last { rank - 1 } else { 0 })),
             _ => self.elements(&left.ty) * weights / self.size(right.ty.dims.get(if last { rank - 2 } else { 0 })),
         };
-        Work { flops: 2.0 * products, weight: self.order_factor(op, last), ..moved }
+        Work { flops: 2.0 * products, ..moved }.weighted(self.order_factor(op, last))
     }
 
     fn window(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
@@ -146,7 +183,7 @@ impl<'a> Prices<'a> {
             _ => attrs.flag("channels_last"),
         };
         let factor = self.order_factor(op, last);
-        Work { scalar: self.elements(ty) * taps.max(1) as f64 * factor, weight: factor, ..moved }
+        Work { scalar: self.elements(ty) * taps.max(1) as f64 * factor, ..moved }.weighted(factor)
     }
 
     fn order_factor(&self, op: Op, channels_last: bool) -> f64 {

@@ -138,7 +138,7 @@ impl Set {
 }
 
 /// The bottom-up search with sets of chosen classes.
-struct Sharing<'a> {
+pub struct Sharing<'a> {
     problem: &'a Problem,
     sets: Vec<Option<Set>>,
     totals: Vec<u64>,
@@ -147,9 +147,20 @@ struct Sharing<'a> {
 }
 
 impl<'a> Sharing<'a> {
-    fn new(problem: &'a Problem) -> Self {
+    /// Searches for a cheap choice for every class.
+    pub fn new(problem: &'a Problem) -> Self {
         let count = problem.classes.len();
-        Self { problem, sets: vec![None; count], totals: vec![u64::MAX; count], own: vec![0; count], choice: vec![None; count] }
+        let (sets, totals, own, choice) = (vec![None; count], vec![u64::MAX; count], vec![0; count], vec![None; count]);
+        Self { problem, sets, totals, own, choice }.run()
+    }
+
+    /// What these classes cost together with all they need, each counted once; `None` if one cannot be built.
+    pub fn total(&self, classes: impl Iterator<Item = usize>) -> Option<u64> {
+        let mut set = Set(vec![0; self.problem.classes.len().div_ceil(64)]);
+        for class in classes {
+            set.extend(self.sets.get(class)?.as_ref()?);
+        }
+        Some(set.iter().fold(0, |sum, class| sum.saturating_add(self.own[class])))
     }
 
     /// The classes that a node and all below it use, and their cost; `None` if it needs itself or is not better.
@@ -169,7 +180,7 @@ impl<'a> Sharing<'a> {
         (total < self.totals[class]).then_some((set, total))
     }
 
-    fn run(mut self) -> Choice {
+    fn run(mut self) -> Self {
         let parents = self.problem.parents();
         let mut pending = self.problem.worklist();
         let mut queued = vec![false; self.problem.classes.len()];
@@ -183,7 +194,7 @@ impl<'a> Sharing<'a> {
                 self.improve(class, position, &mut pending, &mut queued);
             }
         }
-        self.choice
+        self
     }
 
     fn improve(&mut self, class: usize, position: usize, pending: &mut VecDeque<(usize, usize)>, queued: &mut [bool]) {
@@ -319,7 +330,7 @@ impl<'a> Refinement<'a> {
 pub fn extract(problem: &Problem, sweeps: usize) -> Option<Choice> {
     let tree = tree_choice(problem);
     let tree_total = problem.total(&tree)?;
-    let shared = Sharing::new(problem).run();
+    let shared = Sharing::new(problem).choice;
     let choice = match problem.total(&shared) {
         Some(total) if total <= tree_total => shared,
         _ => tree,

@@ -29,7 +29,7 @@ fn apply(graph: &Graph, rule: &'static Rule) -> Option<Graph> {
     let old: Vec<_> = old.into_iter().map(|node| egg::Language::map_children(node, |id| loaded.egraph.find(id))).collect();
     let nodes = &loaded.egraph[root].nodes;
     let price = |node: &_| if nodes.contains(node) && old.contains(node) { 1_000_000 } else { 1 };
-    let selection = loaded.select_by(Prices::new(&ctx), |_, node| price(node)).expect("an output");
+    let selection = loaded.select_by(Prices::new(&ctx), price).expect("an output");
     let chosen = selection.node(root)?;
     (!old.contains(chosen)).then(|| loaded.build(&selection).expect("valid nodes"))
 }
