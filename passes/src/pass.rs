@@ -139,6 +139,8 @@ pub struct CostTable {
     pub inlined_fraction: f64,
     /// How much longer convolutions and windows take when channels are not innermost.
     pub channels_first_factor: f64,
+    /// The columns of a contraction that are computed together, needed or not.
+    pub column_lanes: f64,
     /// How much longer traffic takes that permutes axes.
     pub transpose_factor: f64,
     /// Nanoseconds that one byte of stored constants is worth.
@@ -156,6 +158,7 @@ impl Default for CostTable {
             dispatch_ns: 1000.0,
             inlined_fraction: 0.05,
             channels_first_factor: 3.0,
+            column_lanes: 8.0,
             transpose_factor: 2.0,
             constant_byte_ns: 1e-6,
             symbol_size: 64,

@@ -173,7 +173,8 @@ impl<'a> Prices<'a> {
             Op::Conv => out * weights / self.size(right.ty.dims.get(if last { rank - 1 } else { 0 })),
             _ => self.elements(&left.ty) * weights / self.size(right.ty.dims.get(if last { rank - 2 } else { 0 })),
         };
-        Work { flops: 2.0 * products, ..moved }.weighted(self.order_factor(op, last))
+        let work = Work { flops: 2.0 * products, ..moved }.weighted(self.order_factor(op, last));
+        Work { flops: work.flops * self.idle_factor(op, last, ty), ..work }
     }
 
     fn window(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
@@ -184,6 +185,12 @@ impl<'a> Prices<'a> {
         };
         let factor = self.order_factor(op, last);
         Work { scalar: self.elements(ty) * taps.max(1) as f64 * factor, ..moved }.weighted(factor)
+    }
+
+    /// How much longer a contraction takes whose columns do not fill the lanes.
+    fn idle_factor(&self, op: Op, channels_last: bool, ty: &TensorType) -> f64 {
+        let columns = if channels_last || op == Op::MatMul { self.size(ty.dims.last()) } else { self.table.column_lanes };
+        (self.table.column_lanes / columns.max(1.0)).max(1.0)
     }
 
     fn order_factor(&self, op: Op, channels_last: bool) -> f64 {

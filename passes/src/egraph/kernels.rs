@@ -165,7 +165,8 @@ impl Kernels<'_> {
         for operand in node.operands() {
             let mut options = vec![None];
             options.extend(self.absorbable(id, node, self.loaded.egraph.find(*operand)).into_iter().map(Some));
-            let extended = |choice: &Vec<Option<Form>>, option: &Option<Form>| [choice.as_slice(), &[option.clone()]].concat();
+            let extended =
+                |choice: &Vec<Option<Form>>, option: &Option<Form>| choice.iter().chain([option]).cloned().collect::<Vec<_>>();
             choices = choices.iter().flat_map(|choice| options.iter().map(|option| extended(choice, option))).collect();
             if choices.len() > CHOICES {
                 return Vec::new();
