@@ -77,7 +77,7 @@ fn conv_transpose_blocks(site: &mut Site<'_>) -> Option<Id> {
 /// Puts the blocks `x[N, s.., k.. * O]` side by side: `[N, s * k.., O]`.
 fn interleave(site: &mut Site<'_>, x: Id, sizes: &[Dim], block: &[Dim], outputs: Dim) -> Option<Id> {
     let count = block.len() as i64;
-    let split = [sizes, block, &[outputs.clone()]].concat();
+    let split = sizes.iter().chain(block).chain([&outputs]).cloned().collect();
     let pairs = (1..=count).flat_map(|axis| [axis, axis + count]);
     let perm: Vec<i64> = std::iter::once(0).chain(pairs).chain([2 * count + 1]).collect();
     let whole = sizes[1..].iter().zip(block).map(|(size, taps)| size.clone() * taps.clone());
