@@ -97,11 +97,7 @@ impl<'a> Generator<'a> {
         {
             return self.natural(below);
         }
-        let mut result = self.any_type();
-        if matches!(op, Op::ArgMax | Op::ArgMin) {
-            result.dtype = DType::I64;
-        }
-        Some(result)
+        Some(self.any_type())
     }
 
     fn value(&mut self, term: &Term, wanted: &TensorType) -> Option<Value> {
@@ -237,10 +233,8 @@ impl<'a> Generator<'a> {
                 axes.push(axis as i64);
             }
         }
-        let arg = matches!(op, Op::ArgMax | Op::ArgMin);
-        let first = *axes.first()?;
-        let attrs = if arg { Attrs::new().with("axis", first) } else { Attrs::new().with("axes", axes) };
-        Some(Sample { operands: vec![ty(if arg { DType::F32 } else { wanted.dtype }, &dims)], attrs })
+        axes.first()?;
+        Some(Sample { operands: vec![ty(wanted.dtype, &dims)], attrs: Attrs::new().with("axes", axes) })
     }
 
     fn concat(&mut self, wanted: &TensorType, count: usize) -> Option<Sample> {

@@ -45,7 +45,7 @@ fn gather_known(x: &Item, indices: &Item, axis: usize) -> Option<Known> {
 }
 
 /// Indices counted from the start where negative ones count from the end.
-fn counted(cx: &mut Context, indices: &Item, size: &Dim) -> Outcome<Item> {
+pub(super) fn counted(cx: &mut Context, indices: &Item, size: &Dim) -> Outcome<Item> {
     let indices = cx.cast(indices, DType::I64)?;
     let size: Item = Known::scalar(DType::I64, size.clone()).into();
     let wrapped = cx.add(&indices, &size)?;
@@ -61,45 +61,62 @@ fn scaled(cx: &mut Context, x: &Item, stride: &Dim) -> Outcome<Item> {
 fn gather_elements(cx: &mut Context, node: &Node) -> Results {
     let (x, indices) = (node.input(0)?, node.input(1)?);
     let ty = cx.ty(x);
-    let dims = cx.dims(indices);
-    if dims.len() != ty.rank() {
+    if cx.rank(indices) != ty.rank() {
         return invalid("data and indices differ in rank");
     }
     let axis = axis(node.int("axis", 0), ty.rank())?;
     let indices = counted(cx, indices, &ty.dims[axis])?;
+    let position = element_positions(cx, &ty, &indices, axis)?;
+    let flat = cx.reshape(x, &[ty.element_count()])?;
+    one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &position])?)
+}
+
+/// Positions in the flat form of a tensor of type `ty` whose coordinates are those of `indices`, but `indices` along `axis`.
+pub(super) fn element_positions(cx: &mut Context, ty: &TensorType, indices: &Item, axis: usize) -> Outcome<Item> {
+    let dims = cx.dims(indices);
     let strides = ty.strides();
-    let mut position = scaled(cx, &indices, &strides[axis])?;
+    let mut position = scaled(cx, indices, &strides[axis])?;
     for other in (0..dims.len()).filter(|other| *other != axis) {
         let coordinate = cx.iota(DType::I64, &dims, other)?;
         let offset = scaled(cx, &coordinate, &strides[other])?;
         position = cx.add(&position, &offset)?;
     }
-    let flat = cx.reshape(x, &[ty.element_count()])?;
-    one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &position])?)
+    Ok(position)
+}
+
+/// Positions in a tensor of the given dims whose first `batch` coordinates are those of the indices and whose next ones are
+/// what the last axis of the indices holds; also the number of coordinates, over whose axes the positions count.
+pub(super) fn flat_positions(cx: &mut Context, indices: &Item, dims: &[Dim], batch: usize) -> Outcome<(Item, usize)> {
+    let index_dims = cx.dims(indices);
+    let depth = index_dims.last().and_then(Dim::as_constant).and_then(|depth| usize::try_from(depth).ok());
+    let fits = |depth: &usize| *depth > 0 && batch < index_dims.len() && *depth <= dims.len().saturating_sub(batch);
+    let Some(depth) = depth.filter(fits) else {
+        return unsupported("the last axis of the indices must have a fixed size that fits the data");
+    };
+    let (outer, last) = (&index_dims[..index_dims.len() - 1], index_dims.len() - 1);
+    let strides = TensorType { dtype: DType::I64, dims: dims[..batch + depth].to_vec() }.strides();
+    let mut position = cx.scalar(DType::I64, 0.0)?;
+    for (i, stride) in strides.iter().enumerate() {
+        let part = match i.checked_sub(batch) {
+            None => cx.iota(DType::I64, outer, i)?,
+            Some(column) => {
+                let part = cx.slice_axis(indices, last, Range::new(column as i64, 1))?;
+                let part = counted(cx, &part, &dims[i])?;
+                cx.reshape(&part, outer)?
+            }
+        };
+        let part = scaled(cx, &part, stride)?;
+        position = cx.add(&position, &part)?;
+    }
+    Ok((position, batch + depth))
 }
 
 fn gather_nd(cx: &mut Context, node: &Node) -> Results {
     let (x, indices) = (node.input(0)?, node.input(1)?);
-    let (dims, index_dims) = (cx.dims(x), cx.dims(indices));
-    let depth = index_dims.last().and_then(Dim::as_constant).and_then(|depth| usize::try_from(depth).ok());
-    let Some(depth) = depth.filter(|depth| (1..=dims.len()).contains(depth)) else {
-        return unsupported("the last axis of the indices must have a fixed size that fits the data");
-    };
-    if node.int("batch_dims", 0) != 0 {
-        return unsupported("`batch_dims` is not supported");
-    }
-    let last = index_dims.len() - 1;
-    let strides = TensorType { dtype: DType::I64, dims: dims[..depth].to_vec() }.strides();
-    let mut position: Option<Item> = None;
-    for (i, stride) in strides.iter().enumerate() {
-        let part = cx.slice_axis(indices, last, Range::new(i as i64, 1))?;
-        let part = counted(cx, &part, &dims[i])?;
-        let part = scaled(cx, &part, stride)?;
-        position = Some(if let Some(sum) = position { cx.add(&sum, &part)? } else { part });
-    }
-    let Some(position) = position else { return invalid("there are no indices") };
-    let position = cx.reshape(&position, &index_dims[..last])?;
-    let rows = [&[product(&dims[..depth])], &dims[depth..]].concat();
+    let dims = cx.dims(x);
+    let Ok(batch) = usize::try_from(node.int("batch_dims", 0)) else { return invalid("`batch_dims` is negative") };
+    let (position, count) = flat_positions(cx, indices, &dims, batch)?;
+    let rows = [&[product(&dims[..count])], &dims[count..]].concat();
     let rows = cx.reshape(x, &rows)?;
     one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&rows, &position])?)
 }

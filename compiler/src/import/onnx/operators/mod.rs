@@ -15,6 +15,8 @@ mod pool;
 mod quantize;
 mod reduce;
 mod resize;
+mod scatter;
+mod search;
 mod shape;
 mod window;
 
@@ -46,6 +48,8 @@ const TOPICS: &[&[Entry]] = &[
     quantize::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
+    scatter::OPERATORS,
+    search::OPERATORS,
     shape::OPERATORS,
 ];
 
@@ -66,7 +70,7 @@ pub(super) fn hint(name: &str, domain: &str) -> String {
     }
     match name {
         "Loop" | "Scan" => format!("{name} is not supported; export the model with the loop unrolled"),
-        "NonMaxSuppression" | "NonZero" | "TopK" | "Unique" => {
+        "NonMaxSuppression" | "NonZero" | "Unique" => {
             format!("{name} is not supported; export the model without its post-processing, and do that in the program")
         }
         _ => format!("{name} is not supported; simplify the model, or express it with other operators"),

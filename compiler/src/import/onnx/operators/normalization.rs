@@ -1,11 +1,11 @@
 //! Normalizations.
 
+use super::search::{coordinate, position_of};
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::movement::Range;
 use crate::import::onnx::node::axis;
 use crate::import::onnx::problem::{Outcome, invalid, unsupported};
-use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
@@ -227,9 +227,8 @@ fn hardmax(cx: &mut Context, node: &Node) -> Results {
     let (dims, dtype) = (cx.dims(x), cx.dtype(x));
     let Some(first) = axes.first().copied() else { return invalid("an axis is expected") };
     let flat = cx.merge_axes(x, first, first + axes.len())?;
-    let flat_dims = cx.dims(&flat);
-    let largest = cx.node(Op::ArgMax, Attrs::new().with("axis", first as i64), &[&flat])?;
-    let positions = cx.iota(DType::I64, &flat_dims, first)?;
+    let largest = position_of(cx, Op::ReduceMax, &flat, first, false)?;
+    let positions = coordinate(cx, &flat, first)?;
     let hit = cx.binary(Op::Equal, &positions, &largest)?;
     let hit = cx.cast(&hit, dtype)?;
     one(cx.reshape(&hit, &dims)?)
