@@ -52,6 +52,7 @@ ops! {
     sin Sin,
     cos Cos,
     tan Tan,
+    atan Atan,
     sigmoid Sigmoid,
     floor Floor,
     ceil Ceil,

@@ -5,7 +5,7 @@ use super::item::Item;
 use super::node::Node;
 use super::operators;
 use super::order::sort_nodes;
-use super::problem::{Outcome, Problem, limit};
+use super::problem::{Outcome, Problem, invalid, limit};
 use super::symbols::{FileDim, Symbols, file_dims};
 use super::tally::{Failure, Tally};
 use super::tensors;
@@ -244,7 +244,8 @@ impl<'a> Context<'a> {
         Item::absent("")
     }
 
-    fn is_blocked(&self, item: &Item) -> bool {
+    /// Whether the item is a result of a node with a problem, which is reported there.
+    pub(super) fn is_blocked(&self, item: &Item) -> bool {
         matches!(item.data(), super::item::Data::Absent(reason) if reason.is_empty())
     }
 
@@ -253,14 +254,20 @@ impl<'a> Context<'a> {
         Node { proto, opset: self.opset(domain), inputs: proto.input.iter().map(named).collect() }
     }
 
-    /// Imports the nodes of a subgraph that takes no operands; gives its results.
-    pub(super) fn inline(&mut self, graph: &GraphProto) -> Outcome<Vec<Item>> {
+    /// Imports the nodes of a subgraph for its operands; gives its results.
+    pub(super) fn inline(&mut self, graph: &GraphProto, operands: &[Item]) -> Outcome<Vec<Item>> {
         if self.scopes.len() > MAX_NESTING {
             return limit("graphs are nested too deeply");
+        }
+        if graph.input.len() != operands.len() {
+            return invalid(format!("a subgraph with {} inputs for {} operands", graph.input.len(), operands.len()));
         }
         let mut graph = graph.clone();
         self.scopes.push(HashMap::new());
         self.add_initializers(&mut graph);
+        for (input, operand) in graph.input.iter().zip(operands) {
+            self.define(&input.name, operand.clone());
+        }
         let result = self.add_nodes(&graph);
         let outputs = graph.output.iter().map(|output| self.find(&output.name)).collect();
         self.scopes.pop();

@@ -8,16 +8,20 @@ mod elementwise;
 mod generate;
 mod index;
 mod logic;
+mod loss;
 mod matmul;
 mod movement;
 mod normalization;
 mod pool;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resize;
 mod scatter;
 mod search;
 mod shape;
+mod signal;
+mod trigonometry;
 mod window;
 
 use super::context::Context;
@@ -41,16 +45,20 @@ const TOPICS: &[&[Entry]] = &[
     generate::OPERATORS,
     index::OPERATORS,
     logic::OPERATORS,
+    loss::OPERATORS,
     matmul::OPERATORS,
     movement::OPERATORS,
     normalization::OPERATORS,
     pool::OPERATORS,
     quantize::OPERATORS,
+    recurrent::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
     scatter::OPERATORS,
     search::OPERATORS,
     shape::OPERATORS,
+    signal::OPERATORS,
+    trigonometry::OPERATORS,
 ];
 
 /// All operators that are known.
@@ -69,7 +77,6 @@ pub(super) fn hint(name: &str, domain: &str) -> String {
         return format!("{name} belongs to the domain `{domain}`; export the model with standard operators only");
     }
     match name {
-        "Loop" | "Scan" => format!("{name} is not supported; export the model with the loop unrolled"),
         "NonMaxSuppression" | "NonZero" | "Unique" => {
             format!("{name} is not supported; export the model without its post-processing, and do that in the program")
         }

@@ -2,7 +2,7 @@
 
 use super::reduce::finish;
 use super::shape::sizes;
-use super::{Context, Entry, Node, Results, one};
+use super::{Context, Entry, Node, Results};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::known::Known;
 use crate::import::onnx::node::axis;
