@@ -131,12 +131,23 @@ impl<'a> Context<'a> {
 
     fn add_given_constants(&mut self, graph: &GraphProto) -> Result<(), ImportError> {
         for (name, tensor) in &self.options.constants {
-            if graph.input.iter().all(|input| input.name != *name) {
+            let Some(input) = graph.input.iter().find(|input| input.name == *name) else {
                 return Err(model_error("input", name, Problem::Invalid("there is no such input".to_string())));
-            }
-            self.define(name, tensor.clone().into());
+            };
+            let item = self.given_constant(input, tensor.clone().into());
+            self.define(name, item.map_err(|problem| model_error("input", name, problem))?);
         }
         Ok(())
+    }
+
+    /// A given constant in the type that the model declares; its shape where both have one element.
+    fn given_constant(&mut self, input: &ValueInfoProto, given: Item) -> Outcome<Item> {
+        let Some((dtype, dims)) = file_dims(input) else { return Ok(given) };
+        let item = self.cast(&given, tensors::dtype(dtype)?)?;
+        match dims {
+            Some(dims) if self.ty(&item).element_count().is(1) => self.reshape(&item, &vec![1.into(); dims.len()]),
+            _ => Ok(item),
+        }
     }
 
     fn given_shape(&self, name: &str) -> Option<&'a [DimSpec]> {

@@ -44,7 +44,7 @@ fn choose(cx: &mut Context, condition: &Item, then: &Item, other: &Item) -> Outc
     if left.dtype != right.dtype || left.rank() != right.rank() {
         return unsupported(format!(
             "the condition depends on the data and the branches give {left} and {right}; make the input that decides a \
-             constant, or export the model without the choice"
+             constant with --constant, fix shapes with --shape, or export the model without the choice"
         ));
     }
     let other = cx.assert_dims(other, &left.dims)?;

@@ -6,6 +6,7 @@ mod conv;
 mod einsum;
 mod elementwise;
 mod generate;
+mod grid;
 mod index;
 mod logic;
 mod loss;
@@ -43,6 +44,7 @@ const TOPICS: &[&[Entry]] = &[
     einsum::OPERATORS,
     elementwise::OPERATORS,
     generate::OPERATORS,
+    grid::OPERATORS,
     index::OPERATORS,
     logic::OPERATORS,
     loss::OPERATORS,
