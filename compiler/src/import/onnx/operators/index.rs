@@ -10,13 +10,16 @@ use crate::import::onnx::problem::{Outcome, invalid, unsupported};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
+use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
 
 pub(super) const OPERATORS: &[Entry] = &[
+    ("Compress", "", compress),
     ("Gather", "", gather),
     ("GatherElements", "", gather_elements),
     ("GatherND", "", gather_nd),
     ("OneHot", "", one_hot),
+    ("ReverseSequence", "", reverse_sequence),
     ("Trilu", "", trilu),
 ];
 
@@ -140,6 +143,36 @@ fn one_hot(cx: &mut Context, node: &Node) -> Results {
     };
     let (off, on) = (value(cx, 0)?, value(cx, 1)?);
     one(cx.select(&hit, &on, &off)?)
+}
+
+/// The parts that a constant condition names.
+fn compress(cx: &mut Context, node: &Node) -> Results {
+    let Some(condition) = node.integers(1, "the condition")? else { return invalid("the condition is missing") };
+    let (x, axis) = match node.has("axis") {
+        true => (node.input(0)?.clone(), axis(node.int("axis", 0), cx.rank(node.input(0)?))?),
+        false => (cx.reshape(node.input(0)?, &[cx.ty(node.input(0)?).element_count()])?, 0),
+    };
+    let chosen: Vec<i64> = (0i64..).zip(&condition).filter(|(_, keep)| **keep != 0).map(|(i, _)| i).collect();
+    let Some(chosen) = Tensor::i64(&[chosen.len()], &chosen) else { return invalid("the condition does not fit memory") };
+    one(cx.node(Op::Gather, Attrs::new().with("axis", axis as i64), &[&x, &chosen.into()])?)
+}
+
+fn reverse_sequence(cx: &mut Context, node: &Node) -> Results {
+    let (x, lengths) = (node.input(0)?, node.input(1)?);
+    let ty = cx.ty(x);
+    let (time, batch) = (axis(node.int("time_axis", 0), ty.rank())?, axis(node.int("batch_axis", 1), ty.rank())?);
+    let places = cx.iota(DType::I64, &ty.dims, time)?;
+    let mut dims = vec![Dim::constant(1); ty.rank()];
+    dims[batch] = ty.dims[batch].clone();
+    let lengths = cx.cast(lengths, DType::I64)?;
+    let lengths = cx.reshape(&lengths, &dims)?;
+    let is_part = cx.binary(Op::Less, &places, &lengths)?;
+    let last = cx.with_scalar(Op::Sub, &lengths, 1.0)?;
+    let reversed = cx.sub(&last, &places)?;
+    let source = cx.select(&is_part, &reversed, &places)?;
+    let position = element_positions(cx, &ty, &source, time)?;
+    let flat = cx.reshape(x, &[ty.element_count()])?;
+    one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &position])?)
 }
 
 fn trilu(cx: &mut Context, node: &Node) -> Results {

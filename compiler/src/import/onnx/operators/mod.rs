@@ -1,10 +1,12 @@
 //! The operators: one function and one line each, in files by topic.
 
 mod activation;
+mod blend;
 mod control;
 mod conv;
 mod einsum;
 mod elementwise;
+mod fold;
 mod generate;
 mod grid;
 mod index;
@@ -43,6 +45,7 @@ const TOPICS: &[&[Entry]] = &[
     conv::OPERATORS,
     einsum::OPERATORS,
     elementwise::OPERATORS,
+    fold::OPERATORS,
     generate::OPERATORS,
     grid::OPERATORS,
     index::OPERATORS,

@@ -6,6 +6,7 @@ use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::node::axis;
 use crate::import::onnx::problem::{Outcome, unsupported};
+use crate::import::onnx::tensors;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
@@ -123,6 +124,7 @@ fn quantize(cx: &mut Context, node: &Node) -> Results {
     let scale = cx.cast(&scale, cx.dtype(x))?;
     let zero = match node.optional(2)? {
         Some(zero) => along_axis(cx, node, zero, rank)?,
+        None if node.int("output_dtype", 0) != 0 => cx.scalar(tensors::dtype(node.int("output_dtype", 0))?, 0.0)?,
         None => cx.scalar(DType::U8, 0.0)?,
     };
     one(quantized(cx, x, &scale, &zero)?)

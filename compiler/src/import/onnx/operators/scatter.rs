@@ -66,6 +66,11 @@ fn scatter_rows(cx: &mut Context, x: &Item, positions: &Item, updates: &Item, re
     cx.binary(*join, x, &total)
 }
 
+/// `x` [rows, width] with the rows at `positions` replaced by `updates` [count, width].
+pub(super) fn replace_rows(cx: &mut Context, x: &Item, positions: &Item, updates: &Item) -> Outcome<Item> {
+    scatter_rows(cx, x, positions, updates, &Reduction::Replace)
+}
+
 /// The last position along `axis`, which stays with size 1, where `hit` holds; -1 if there is none.
 fn last_hit(cx: &mut Context, hit: &Item, axis: usize) -> Outcome<Item> {
     let positions = coordinate(cx, hit, axis)?;
