@@ -1,12 +1,14 @@
 //! The operators: one function and one line each, in files by topic.
 
 mod activation;
+mod attention;
 mod blend;
 mod control;
 mod conv;
 mod einsum;
 mod elementwise;
 mod fold;
+mod fused;
 mod generate;
 mod grid;
 mod index;
@@ -41,11 +43,13 @@ type Entry = (&'static str, &'static str, Operator);
 
 const TOPICS: &[&[Entry]] = &[
     activation::OPERATORS,
+    attention::OPERATORS,
     control::OPERATORS,
     conv::OPERATORS,
     einsum::OPERATORS,
     elementwise::OPERATORS,
     fold::OPERATORS,
+    fused::OPERATORS,
     generate::OPERATORS,
     grid::OPERATORS,
     index::OPERATORS,

@@ -93,20 +93,25 @@ fn quantized_conv(cx: &mut Context, node: &Node) -> Results {
 
 fn dequantize(cx: &mut Context, node: &Node) -> Results {
     let (x, scale) = (node.input(0)?, node.input(1)?);
-    let (rank, dtype) = (cx.rank(x), cx.dtype(scale));
+    let rank = cx.rank(x);
     let scale = along_axis(cx, node, scale, rank)?;
+    let zero = node.optional(2)?.map(|zero| along_axis(cx, node, zero, rank)).transpose()?;
+    one(dequantized(cx, x, &scale, zero.as_ref())?)
+}
+
+/// `(x - zero) * scale`.
+pub(super) fn dequantized(cx: &mut Context, x: &Item, scale: &Item, zero: Option<&Item>) -> Outcome<Item> {
     let mut centered = cx.cast(x, DType::I32)?;
-    if let Some(zero) = node.optional(2)? {
-        let zero = along_axis(cx, node, zero, rank)?;
-        let zero = cx.cast(&zero, DType::I32)?;
+    if let Some(zero) = zero {
+        let zero = cx.cast(zero, DType::I32)?;
         centered = cx.sub(&centered, &zero)?;
     }
-    let centered = cx.cast(&centered, dtype)?;
-    one(cx.mul(&centered, &scale)?)
+    let centered = cx.cast(&centered, cx.dtype(scale))?;
+    cx.mul(&centered, scale)
 }
 
 /// `saturate(round(x / scale) + zero)`.
-fn quantized(cx: &mut Context, x: &Item, scale: &Item, zero: &Item) -> Outcome<Item> {
+pub(super) fn quantized(cx: &mut Context, x: &Item, scale: &Item, zero: &Item) -> Outcome<Item> {
     let dtype = cx.dtype(zero);
     let (low, high) = value_range(dtype)?;
     let scaled = cx.div(x, scale)?;
@@ -131,7 +136,12 @@ fn quantize(cx: &mut Context, node: &Node) -> Results {
 }
 
 fn dynamic_quantize(cx: &mut Context, node: &Node) -> Results {
-    let x = node.input(0)?;
+    let (result, scale, zero) = quantized_dynamically(cx, node.input(0)?)?;
+    Ok(vec![result, scale, zero])
+}
+
+/// The elements as u8 with the scale and the zero point that their range, 0 included, gives.
+pub(super) fn quantized_dynamically(cx: &mut Context, x: &Item) -> Outcome<(Item, Item, Item)> {
     let axes: Vec<usize> = (0..cx.rank(x)).collect();
     let (low, high) = (cx.reduce(Op::ReduceMin, x, &axes)?, cx.reduce(Op::ReduceMax, x, &axes)?);
     let (low, high) = (cx.reshape(&low, &[])?, cx.reshape(&high, &[])?);
@@ -146,5 +156,5 @@ fn dynamic_quantize(cx: &mut Context, node: &Node) -> Results {
     let zero = cx.node(Op::Clip, Attrs::new().with("min", 0.0).with("max", 255.0), &[&zero])?;
     let zero = cx.unary(Op::Round, &zero)?;
     let zero = cx.cast(&zero, DType::U8)?;
-    Ok(vec![quantized(cx, x, &scale, &zero)?, scale, zero])
+    Ok((quantized(cx, x, &scale, &zero)?, scale, zero))
 }
