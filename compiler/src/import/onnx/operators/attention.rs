@@ -70,7 +70,7 @@ fn repeat_heads(cx: &mut Context, x: &Item, wanted: &Dim) -> Outcome<Item> {
     if own == all || all % own != 0 {
         return if own == all { Ok(x.clone()) } else { invalid(format!("{all} heads are no multiple of {own}")) };
     }
-    let mut wide = dims.clone();
+    let mut wide = dims;
     wide.insert(2, 1.into());
     let x = cx.reshape(x, &wide)?;
     wide[2] = (all / own).into();
@@ -197,6 +197,9 @@ fn projected_attention(cx: &mut Context, node: &Node) -> Results {
         return unsupported("attention with earlier keys in one tensor is not supported");
     }
     let count = node.int("num_heads", 0);
+    if cx.rank(node.input(0)?) != 3 {
+        return invalid(format!("an input of type {}; three axes are expected", cx.ty(node.input(0)?)));
+    }
     let mut projected = cx.matmul(node.input(0)?, node.input(1)?)?;
     if let Some(bias) = node.optional(2)? {
         projected = cx.add(&projected, bias)?;

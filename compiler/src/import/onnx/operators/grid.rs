@@ -4,7 +4,7 @@ use super::shape::sizes;
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::known::Known;
-use crate::import::onnx::problem::{Outcome, invalid, unsupported};
+use crate::import::onnx::problem::{Outcome, Problem, invalid, unsupported};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
@@ -350,7 +350,8 @@ impl Regions<'_> {
 fn roi_align(cx: &mut Context, node: &Node) -> Results {
     const HALF_PIXEL_SINCE: i64 = 16;
     let (x, regions, batch) = (node.input(0)?, node.input(1)?, node.input(2)?);
-    let (dims, count) = (cx.dims(x), cx.dims(regions)[0].clone());
+    let dims = cx.dims(x);
+    let [count, _] = cx.dims(regions).try_into().map_err(|_| Problem::Invalid("the regions must have two axes".to_string()))?;
     let (height, width, samples) = (node.int("output_height", 1), node.int("output_width", 1), node.int("sampling_ratio", 0));
     if dims.len() != 4 || [height, width].iter().any(|size| !(1..=1 << 12).contains(size)) {
         return invalid(format!("results of size {height} by {width} from an image of shape {dims:?}"));

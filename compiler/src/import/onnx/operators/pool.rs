@@ -108,9 +108,9 @@ fn image_strides(sizes: &[Dim], columns_first: bool) -> Vec<Dim> {
 /// Where the image of each batch and channel starts.
 fn image_start(cx: &mut Context, dims: &[Dim], strides: &[Dim]) -> Outcome<Item> {
     let mut start = cx.scalar(DType::I64, 0.0)?;
-    for axis in 0..2 {
+    for (axis, stride) in strides.iter().take(2).enumerate() {
         let place = cx.iota(DType::I64, dims, axis)?;
-        let stride: Item = Known::scalar(DType::I64, strides[axis].clone()).into();
+        let stride: Item = Known::scalar(DType::I64, stride.clone()).into();
         let place = cx.mul(&place, &stride)?;
         start = cx.add(&start, &place)?;
     }

@@ -136,7 +136,7 @@ fn transform(cx: &mut Context, node: &Node) -> Results {
 fn frames(cx: &mut Context, x: &Item, length: i64, step: i64) -> Outcome<Item> {
     let (dims, size) = (cx.dims(x), Dim::constant(length));
     let count = (dims[1].clone() - size.clone()).floor_div(step) + 1.into();
-    let shape = [count.clone(), size];
+    let shape = [count, size];
     let (frame, offset) = (cx.iota(DType::I64, &shape, 0)?, cx.iota(DType::I64, &shape, 1)?);
     let start = cx.with_scalar(Op::Mul, &frame, step as f64)?;
     let positions = cx.add(&start, &offset)?;
@@ -145,6 +145,9 @@ fn frames(cx: &mut Context, x: &Item, length: i64, step: i64) -> Outcome<Item> {
 
 fn short_time(cx: &mut Context, node: &Node) -> Results {
     let x = node.input(0)?;
+    if !matches!(cx.rank(x), 2 | 3) {
+        return invalid(format!("a signal of type {}; batch and time are expected", cx.ty(x)));
+    }
     let Some(step) = number(node, 1, "the step between frames")?.filter(|step| *step > 0) else {
         return invalid("the step between frames is missing or not positive");
     };
