@@ -187,7 +187,7 @@ impl<'a> Generator<'a> {
     fn sample(&mut self, op: Op, wanted: &TensorType, count: usize) -> Option<Sample> {
         match op.def().class {
             Class::Elementwise => Some(self.elementwise(op, wanted, count)),
-            Class::Reduce => self.reduce(op, wanted),
+            Class::Reduce => self.reduce(wanted),
             Class::Concatenation => self.concat(wanted, count),
             _ => self.other(op, wanted),
         }
@@ -224,7 +224,7 @@ impl<'a> Generator<'a> {
         ty(dtype, &dims)
     }
 
-    fn reduce(&mut self, op: Op, wanted: &TensorType) -> Option<Sample> {
+    fn reduce(&mut self, wanted: &TensorType) -> Option<Sample> {
         let mut dims = constants(wanted);
         let mut axes = Vec::new();
         for (axis, dim) in dims.iter_mut().enumerate() {
