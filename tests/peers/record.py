@@ -16,6 +16,23 @@ import onnxruntime
 
 SAMPLES = 64
 
+
+def sentences(shape, least_mask):
+    return {
+        "input_ids": ("noise", "i64", shape, 0, 30000),
+        "attention_mask": ("noise", "i64", shape, least_mask, 2),
+        "token_type_ids": ("noise", "i64", shape, 0, 1),
+    }
+
+
+def speech(batch, samples, rate):
+    return {
+        "input": ("noise", "f32", [batch, samples], -1, 1),
+        "state": ("noise", "f32", [2, batch, 128], -1, 1),
+        "sr": ("noise", "i64", [], rate, rate),
+    }
+
+
 # File, and one dictionary of input name -> (kind, dtype, shape, low, high) per case.
 CASES = [
     ("ch_PP-OCRv4_det_infer.onnx", [{"x": ("strokes", "f32", s, -1, 1)} for s in ([1, 3, 96, 160], [1, 3, 160, 64])]),
@@ -23,6 +40,8 @@ CASES = [
     ("ch_ppocr_mobile_v2.0_cls_infer.onnx", [{"x": ("noise", "f32", s, -1, 1)} for s in ([1, 3, 48, 192], [2, 3, 48, 96])]),
     ("320n.onnx", [{"images": ("noise", "f32", s, 0, 1)} for s in ([1, 3, 160, 160], [1, 3, 96, 128])]),
     ("magika.onnx", [{"bytes": ("noise", "i32", s, 0, 256)} for s in ([1, 2048], [3, 2048])]),
+    ("minilm_int8.onnx", [sentences([1, 8], 1), sentences([3, 24], 0)]),
+    ("silero_vad.onnx", [speech(1, 576, 16000), speech(3, 576, 16000)]),
     ("nmp.onnx", [{"serving_default_input_2:0": ("noise", "f32", s, -1, 1)} for s in ([1, 43844, 1], [2, 43844, 1])]),
     ("light_resnet50.onnx", [{"gpu_0/data_0": ("noise", "f32", [1, 3, 224, 224], -1, 1)}]),
     ("light_squeezenet.onnx", [{"data_0": ("noise", "f32", [1, 3, 224, 224], -1, 1)}]),
@@ -31,7 +50,10 @@ CASES = [
     ("light_shufflenet.onnx", [{"gpu_0/data_0": ("noise", "f32", [1, 3, 224, 224], -1, 1)}]),
 ]
 
-DTYPES = {"f32": np.float32, "i32": np.int32}
+# Shapes with which a model is compiled, where those of its file are too wide.
+SHAPES = {"silero_vad.onnx": ["input:?x576"]}
+
+DTYPES = {"f32": np.float32, "i32": np.int32, "i64": np.int64}
 
 
 def noise(index):
@@ -69,9 +91,14 @@ def record(path, inputs):
     return {"inputs": specs, "outputs": outputs}
 
 
+def model(directory, name, cases):
+    recorded = {"file": name, "cases": [record(directory / name, case) for case in cases]}
+    return recorded | ({"shapes": SHAPES[name]} if name in SHAPES else {})
+
+
 def main():
     directory = pathlib.Path(sys.argv[1])
-    models = [{"file": name, "cases": [record(directory / name, case) for case in cases]} for name, cases in CASES]
+    models = [model(directory, name, cases) for name, cases in CASES]
     target = pathlib.Path(__file__).parent.parent / "golden" / "models.json"
     target.write_text(json.dumps(models, indent=1) + "\n")
 

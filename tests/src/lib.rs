@@ -1,6 +1,8 @@
 #![forbid(unsafe_code)]
 //! What the tests of whole models share: recorded results and the inputs that belong to them.
 
+pub mod suite;
+
 use lostwax_runtime::Tensor;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -11,6 +13,9 @@ use std::path::{Path, PathBuf};
 pub struct RecordedModel {
     /// The name of its file.
     pub file: String,
+    /// The shapes with which it is compiled, where those of its file are too wide.
+    #[serde(default)]
+    pub shapes: Vec<String>,
     /// The cases.
     pub cases: Vec<Case>,
 }
@@ -88,6 +93,7 @@ impl InputSpec {
     pub fn tensor(&self) -> Tensor {
         let values = self.values();
         let tensor = match self.dtype.as_str() {
+            "i64" => Tensor::from_slice(&values.iter().map(|v| *v as i64).collect::<Vec<_>>(), &self.shape),
             "i32" => Tensor::from_slice(&values.iter().map(|v| *v as i32).collect::<Vec<_>>(), &self.shape),
             _ => Tensor::from_slice(&values.iter().map(|v| *v as f32).collect::<Vec<_>>(), &self.shape),
         };

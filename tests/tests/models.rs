@@ -1,6 +1,6 @@
 //! Real models against recorded results of ONNX Runtime.
 
-use lostwax::import::ImportOptions;
+use lostwax::import::{ImportOptions, ShapeSpec};
 use lostwax::model::{CompileOptions, compile, load};
 use lostwax_runtime::{AlignedBuffer, Bindings, Device, Model, Tensor};
 use lostwax_tests::{Case, model_path, recorded_models};
@@ -41,11 +41,13 @@ fn check(file: &str) {
         assert!(std::env::var_os("CI").is_none(), "{file} is missing; run `./x models`");
         return println!("{file} is missing; run `./x models`");
     };
-    let graph = load(&path, &ImportOptions::default()).unwrap();
+    let recorded = recorded_models().into_iter().find(|model| model.file == file).unwrap();
+    let shapes = recorded.shapes.iter().map(|text| text.parse::<ShapeSpec>().unwrap()).map(|spec| (spec.name, spec.dims));
+    let options = ImportOptions { shapes: shapes.collect(), ..ImportOptions::default() };
+    let graph = load(&path, &options).unwrap();
     let mut artifact = AlignedBuffer::default();
     compile(&graph, &CompileOptions::default(), &mut |_| {}, &mut artifact).unwrap();
     let model = Model::from_bytes(artifact).unwrap();
-    let recorded = recorded_models().into_iter().find(|model| model.file == file).unwrap();
     assert!(!recorded.cases.is_empty());
     recorded.cases.iter().for_each(|case| check_case(&model, file, case));
 }
@@ -60,6 +62,8 @@ models! {
     text_direction: "ch_ppocr_mobile_v2.0_cls_infer.onnx",
     yolo: "320n.onnx",
     magika: "magika.onnx",
+    minilm: "minilm_int8.onnx",
+    silero_vad: "silero_vad.onnx",
     basic_pitch: "nmp.onnx",
     resnet: "light_resnet50.onnx",
     squeezenet: "light_squeezenet.onnx",

@@ -1,6 +1,7 @@
 //! Results of an artifact beside those of the reference interpreter.
 
 use super::error::CliError;
+use super::settings::ShapeArgs;
 use lostwax::import::{DimSpec, ImportOptions};
 use lostwax::model;
 use lostwax_ir::eval::eval_graph;
@@ -45,10 +46,14 @@ fn range(values: &[f64]) -> f64 {
     finite().fold(0.0, f64::max) - finite().fold(0.0, f64::min)
 }
 
-/// Runs a model in the reference interpreter, imported for the shapes of these inputs.
-pub fn reference_outputs(path: &Path, inputs: &[(String, Tensor)]) -> Result<BTreeMap<String, Reference>, CliError> {
+/// Runs a model in the reference interpreter, imported for the shapes of these inputs and with the constants of `args`.
+pub fn reference_outputs(
+    path: &Path,
+    inputs: &[(String, Tensor)],
+    args: &ShapeArgs,
+) -> Result<BTreeMap<String, Reference>, CliError> {
     let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), fixed(tensor.shape())));
-    let options = ImportOptions { shapes: shapes.collect(), ..ImportOptions::default() };
+    let options = ImportOptions { shapes: shapes.collect(), ..args.import_options() };
     interpret(&model::load(path, &options)?, inputs)
 }
 

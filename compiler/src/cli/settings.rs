@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use super::format::parse_bytes;
-use lostwax::import::{DimSpec, ImportOptions, ShapeSpec};
+use lostwax::import::{ConstantSpec, DimSpec, ImportOptions, ShapeSpec};
 use lostwax::model::CompileOptions;
 use lostwax::targets;
 use lostwax_passes::{Context, Tier};
@@ -14,12 +14,16 @@ pub struct ShapeArgs {
     /// (`x:1x3x32*hx32*w`); repeatable.
     #[arg(long = "shape", value_name = "NAME:DIMS")]
     pub shapes: Vec<ShapeSpec>,
+    /// An input that becomes a constant (`sr=16000`, `scales=1,1,2,2`), so that it may decide shapes and branches; repeatable.
+    #[arg(long = "constant", value_name = "NAME=NUMBERS")]
+    pub constants: Vec<ConstantSpec>,
 }
 
 impl ShapeArgs {
     pub fn import_options(&self) -> ImportOptions {
         let shapes = self.shapes.iter().map(|spec| (spec.name.clone(), spec.dims.clone())).collect();
-        ImportOptions { shapes, ..ImportOptions::default() }
+        let constants = self.constants.iter().map(|spec| (spec.name.clone(), spec.value.clone())).collect();
+        ImportOptions { shapes, constants, ..ImportOptions::default() }
     }
 
     /// The sizes given for an input, when all of them are numbers.

@@ -73,7 +73,7 @@ impl Args {
         let mut session = model.session_with(self.device.device()?, Options::new().with_threads(self.threads))?;
         let outputs = session.run(views(&inputs))?;
         console.stage("running the reference interpreter");
-        let expected = reference_outputs(reference, &inputs)?;
+        let expected = reference_outputs(reference, &inputs, &self.shapes)?;
         let mut differences = Vec::new();
         for (name, tensor) in outputs.iter() {
             let missing = || CliError::file(reference, format!("the model has no output `{name}`"));

@@ -1,5 +1,6 @@
 //! Reading models: each format has a folder, all make a [`lostwax_ir::graph::Graph`].
 
+mod constant_spec;
 mod error;
 mod options;
 mod report;
@@ -7,6 +8,7 @@ mod shape_spec;
 
 pub mod onnx;
 
+pub use constant_spec::{ConstantSpec, ConstantSpecError};
 pub use error::ImportError;
 pub use options::ImportOptions;
 pub use report::{CheckReport, OpReport, Status, SymbolReport, TensorReport};

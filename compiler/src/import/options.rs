@@ -7,7 +7,8 @@ use std::sync::Arc;
 pub struct ImportOptions {
     /// Shapes given for inputs by name; see [`super::ShapeSpec`]. Inputs that are not named keep the dims of the file.
     pub shapes: Vec<(String, Vec<DimSpec>)>,
-    /// Inputs by name that are to become constants. What a model computes from them may then decide shapes.
+    /// Inputs by name that are to become constants, converted to the declared type. What a model computes from them may then
+    /// decide shapes. A single number fits a declared shape of one element.
     pub constants: Vec<(String, Arc<Tensor>)>,
     /// The largest number of bytes that constants may grow to beyond what the file stores, as a file of a few bytes can
     /// ask for constants of any size.

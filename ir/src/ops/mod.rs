@@ -52,6 +52,7 @@ ops! {
     sin Sin,
     cos Cos,
     tan Tan,
+    atan Atan,
     sigmoid Sigmoid,
     floor Floor,
     ceil Ceil,
@@ -92,8 +93,6 @@ ops! {
     reduce_max ReduceMax,
     reduce_min ReduceMin,
     reduce_mean ReduceMean,
-    arg_max ArgMax,
-    arg_min ArgMin,
     cumsum Cumsum,
     transpose Transpose,
     reshape Reshape,
@@ -184,7 +183,7 @@ pub struct OpDef {
     /// The reference implementation: slow and obvious. Sums accumulate in f64. Called with the operands, the attributes with
     /// all symbols bound and the result's type, all as `infer` accepts them; `None` when the result does not fit memory.
     pub eval: fn(&[&Tensor], &Attrs, &TensorType) -> Option<Tensor>,
-    /// The definition that kernels are made from; `None` for leaves and for ops that one [`Compute`] cannot express. Called
+    /// The definition that kernels are made from; `None` for leaves and concatenations. Called
     /// with types as `infer` accepts them.
     pub lower: fn(&[&TensorType], &Attrs, &TensorType) -> Option<Compute>,
     /// Random operands and attributes that `infer` accepts, for tests.

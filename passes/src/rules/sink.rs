@@ -30,7 +30,7 @@ pub const RULES: &[Rule] = &[
     sink(
         "sink_reduce",
         |op| op.def().class == Class::Reduce,
-        &["(reduce_mean ?a (transpose ?p ?x))", "(arg_max ?a (transpose ?p ?x))"],
+        &["(reduce_mean ?a (transpose ?p ?x))"],
         sink_unary,
     ),
     sink("sink_cumsum", |op| op == Op::Cumsum, &["(cumsum ?a (transpose ?p ?x))"], sink_unary),

@@ -167,9 +167,9 @@ fn choose_tile(roles: &Roles, caps: &Caps) -> Tile {
     let lanes = if panel % 16 == 0 { 16 } else { 8 };
     let registers_per_panel = (panel * 4 / i64::from(caps.vector_bytes)).max(1);
     let budget = i64::from(caps.vector_registers) * 3 / 4;
-    let count = representative(&roles.row_count());
+    let count = representative(&roles.row_count()).max(1);
     let limit = (budget / registers_per_panel).max(1);
-    let panel_count = (representative(&roles.column.extent) + panel - 1) / panel;
+    let panel_count = ((representative(&roles.column.extent) + panel - 1) / panel).max(1);
     let rows = choose_rows(count, limit.min(if caps.vector_registers > 16 { 12 } else { limit }));
     let panels = (budget / (rows * registers_per_panel)).clamp(1, panel_count);
     let (block_rows, block_panels) = choose_blocks(roles, caps, count, panel_count, (rows, panels));

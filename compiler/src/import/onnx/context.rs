@@ -5,7 +5,7 @@ use super::item::Item;
 use super::node::Node;
 use super::operators;
 use super::order::sort_nodes;
-use super::problem::{Outcome, Problem, limit};
+use super::problem::{Outcome, Problem, invalid, limit};
 use super::symbols::{FileDim, Symbols, file_dims};
 use super::tally::{Failure, Tally};
 use super::tensors;
@@ -131,12 +131,23 @@ impl<'a> Context<'a> {
 
     fn add_given_constants(&mut self, graph: &GraphProto) -> Result<(), ImportError> {
         for (name, tensor) in &self.options.constants {
-            if graph.input.iter().all(|input| input.name != *name) {
+            let Some(input) = graph.input.iter().find(|input| input.name == *name) else {
                 return Err(model_error("input", name, Problem::Invalid("there is no such input".to_string())));
-            }
-            self.define(name, tensor.clone().into());
+            };
+            let item = self.given_constant(input, tensor.clone().into());
+            self.define(name, item.map_err(|problem| model_error("input", name, problem))?);
         }
         Ok(())
+    }
+
+    /// A given constant in the type that the model declares; its shape where both have one element.
+    fn given_constant(&mut self, input: &ValueInfoProto, given: Item) -> Outcome<Item> {
+        let Some((dtype, dims)) = file_dims(input) else { return Ok(given) };
+        let item = self.cast(&given, tensors::dtype(dtype)?)?;
+        match dims {
+            Some(dims) if self.ty(&item).element_count().is(1) => self.reshape(&item, &vec![1.into(); dims.len()]),
+            _ => Ok(item),
+        }
     }
 
     fn given_shape(&self, name: &str) -> Option<&'a [DimSpec]> {
@@ -244,7 +255,8 @@ impl<'a> Context<'a> {
         Item::absent("")
     }
 
-    fn is_blocked(&self, item: &Item) -> bool {
+    /// Whether the item is a result of a node with a problem, which is reported there.
+    pub(super) fn is_blocked(&self, item: &Item) -> bool {
         matches!(item.data(), super::item::Data::Absent(reason) if reason.is_empty())
     }
 
@@ -253,14 +265,20 @@ impl<'a> Context<'a> {
         Node { proto, opset: self.opset(domain), inputs: proto.input.iter().map(named).collect() }
     }
 
-    /// Imports the nodes of a subgraph that takes no operands; gives its results.
-    pub(super) fn inline(&mut self, graph: &GraphProto) -> Outcome<Vec<Item>> {
+    /// Imports the nodes of a subgraph for its operands; gives its results.
+    pub(super) fn inline(&mut self, graph: &GraphProto, operands: &[Item]) -> Outcome<Vec<Item>> {
         if self.scopes.len() > MAX_NESTING {
             return limit("graphs are nested too deeply");
+        }
+        if graph.input.len() != operands.len() {
+            return invalid(format!("a subgraph with {} inputs for {} operands", graph.input.len(), operands.len()));
         }
         let mut graph = graph.clone();
         self.scopes.push(HashMap::new());
         self.add_initializers(&mut graph);
+        for (input, operand) in graph.input.iter().zip(operands) {
+            self.define(&input.name, operand.clone());
+        }
         let result = self.add_nodes(&graph);
         let outputs = graph.output.iter().map(|output| self.find(&output.name)).collect();
         self.scopes.pop();

@@ -27,8 +27,12 @@ mod tests;
 use super::{CheckReport, ImportError, ImportOptions};
 use context::Context;
 use lostwax_ir::graph::Graph;
-use onnx_protobuf::{Message, ModelProto};
+use lostwax_ir::tensor::Tensor;
+use onnx_protobuf::{Message, ModelProto, TensorProto};
+use problem::Problem;
 use std::path::Path;
+use tally::Failure;
+use wire::{Message as Part, is_well_formed};
 
 /// Reads an ONNX model from a file.
 ///
@@ -62,6 +66,17 @@ pub fn check_bytes(bytes: &[u8], base_dir: Option<&Path>, options: &ImportOption
     Ok(Context::import(decode(bytes)?, base_dir, options)?.report())
 }
 
+/// Reads a tensor from memory: one `TensorProto`, as ONNX stores test data.
+///
+/// # Errors
+/// [`ImportError::Invalid`] when the bytes are no tensor of a supported type.
+pub fn read_tensor(bytes: &[u8]) -> Result<Tensor, ImportError> {
+    let proto = is_well_formed(bytes, Part::Tensor).then(|| TensorProto::parse_from_bytes(bytes).ok()).flatten();
+    let proto = proto.ok_or_else(|| Problem::Invalid("this is not a tensor, or it is incomplete".to_string()));
+    let tensor = proto.and_then(|proto| tensors::tensor(&proto, None));
+    tensor.map_err(|problem| Failure { node: "tensor".to_string(), op: "file".to_string(), problem }.into())
+}
+
 /// The operators that are supported, with their domains; sorted.
 pub fn operators() -> Vec<(&'static str, &'static str)> {
     let mut names: Vec<_> = operators::all().map(|(name, domain, _)| (*domain, *name)).collect();
@@ -74,7 +89,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
 }
 
 fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
-    let model = wire::is_well_formed(bytes).then(|| ModelProto::parse_from_bytes(bytes).ok()).flatten();
+    let model = is_well_formed(bytes, Part::Model).then(|| ModelProto::parse_from_bytes(bytes).ok()).flatten();
     model.ok_or_else(|| ImportError::Invalid {
         node: "model".to_string(),
         op: "file".to_string(),

@@ -126,10 +126,27 @@ impl Context<'_> {
         self.slice(x, &ranges)
     }
 
-    /// Reverses the order along one axis.
-    pub(super) fn reverse(&mut self, x: &Item, axis: usize) -> Outcome<Item> {
-        let size = self.dims(x).get(axis).cloned().unwrap_or_default();
-        self.slice_axis(x, axis, Range { start: size.clone() - 1.into(), size, step: -1 })
+    /// The part at one position of an axis, without that axis.
+    pub(super) fn take(&mut self, x: &Item, axis: usize, position: i64) -> Outcome<Item> {
+        let mut dims = self.dims(x);
+        let fits = dims.get(axis).is_some_and(|size| size.prove_le(&position.into()) != Some(true));
+        if !fits {
+            return invalid(format!("{} has no part {position} along axis {axis}", self.ty(x)));
+        }
+        let part = self.slice_axis(x, axis, Range::new(position, 1))?;
+        dims.remove(axis);
+        self.reshape(&part, &dims)
+    }
+
+    /// Puts tensors of one type side by side along a new axis.
+    pub(super) fn stack(&mut self, parts: &[Item], axis: usize) -> Outcome<Item> {
+        let mut wide = Vec::new();
+        for part in parts {
+            let mut dims = self.dims(part);
+            dims.insert(axis, 1.into());
+            wide.push(self.reshape(part, &dims)?);
+        }
+        self.concat(&wide, axis)
     }
 
     /// Puts tensors side by side along an axis; their other dims must be equal.

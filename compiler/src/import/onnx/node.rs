@@ -28,7 +28,12 @@ impl Node<'_> {
 
     /// All operands, none of which may be left out.
     pub(super) fn all(&self) -> Outcome<Vec<Item>> {
-        (0..self.inputs.len()).map(|position| self.input(position).cloned()).collect()
+        self.all_from(0)
+    }
+
+    /// The operands from a position on, none of which may be left out.
+    pub(super) fn all_from(&self, start: usize) -> Outcome<Vec<Item>> {
+        (start..self.inputs.len()).map(|position| self.input(position).cloned()).collect()
     }
 
     /// An operand whose elements must be constant integers.
@@ -84,6 +89,11 @@ impl Node<'_> {
 
     pub(super) fn text(&self, name: &str, default: &str) -> String {
         self.attribute(name).map_or(default.to_string(), |attribute| String::from_utf8_lossy(&attribute.s).into_owned())
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        self.attribute(name).map(|attribute| attribute.strings.iter().map(text).collect())
     }
 
     pub(super) fn tensor(&self, name: &str) -> Option<&TensorProto> {

@@ -56,7 +56,7 @@ const NESTED: &[(Message, u64, Message)] = &[
 const MAX_NESTING: usize = 90;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Message {
+pub(super) enum Message {
     Model,
     Training,
     Function,
@@ -75,10 +75,10 @@ enum Message {
     Leaf,
 }
 
-/// Whether the bytes have the outer form of a model: complete fields, without groups, which ONNX does not use and which the
+/// Whether the bytes have the outer form of a message: complete fields, without groups, which ONNX does not use and which the
 /// decoder follows to any depth.
-pub(super) fn is_well_formed(bytes: &[u8]) -> bool {
-    check(bytes, Message::Model, 0).is_some()
+pub(super) fn is_well_formed(bytes: &[u8], message: Message) -> bool {
+    check(bytes, message, 0).is_some()
 }
 
 fn check(mut bytes: &[u8], message: Message, depth: usize) -> Option<()> {
@@ -123,10 +123,10 @@ mod tests {
 
     #[test]
     fn groups_are_refused_at_any_depth() {
-        assert!(is_well_formed(&[]));
-        assert!(is_well_formed(&[0x08, 0x96, 0x01, 0x3a, 0x02, 0x0a, 0x00]));
-        assert!(!is_well_formed(&[0x0b, 0x0c]));
-        assert!(!is_well_formed(&[0x3a, 0x04, 0x0a, 0x02, 0x0b, 0x0c]));
-        assert!(!is_well_formed(&[0x3a, 0x7f]));
+        assert!(is_well_formed(&[], Message::Model));
+        assert!(is_well_formed(&[0x08, 0x96, 0x01, 0x3a, 0x02, 0x0a, 0x00], Message::Model));
+        assert!(!is_well_formed(&[0x0b, 0x0c], Message::Model));
+        assert!(!is_well_formed(&[0x3a, 0x04, 0x0a, 0x02, 0x0b, 0x0c], Message::Model));
+        assert!(!is_well_formed(&[0x3a, 0x7f], Message::Model));
     }
 }

@@ -80,11 +80,3 @@ pub(in crate::ops) fn sample_leaf(random: &mut Random, dtypes: &[DType], least_r
     let ty = sample_type(random, (least_rank, 4), dtypes);
     Sample::default().with("dtype", ty.dtype).with("dims", ty.dims)
 }
-
-/// One operand with a nonempty `axis`.
-pub(in crate::ops) fn sample_arg(random: &mut Random) -> Sample {
-    let mut sample = sample_axis(random, super::NUMERIC);
-    let axis = sample.attrs.int("axis") as usize;
-    sample.operands[0].dims[axis] = random.int(1, 6).into();
-    sample
-}

@@ -97,11 +97,7 @@ impl<'a> Generator<'a> {
         {
             return self.natural(below);
         }
-        let mut result = self.any_type();
-        if matches!(op, Op::ArgMax | Op::ArgMin) {
-            result.dtype = DType::I64;
-        }
-        Some(result)
+        Some(self.any_type())
     }
 
     fn value(&mut self, term: &Term, wanted: &TensorType) -> Option<Value> {
@@ -191,7 +187,7 @@ impl<'a> Generator<'a> {
     fn sample(&mut self, op: Op, wanted: &TensorType, count: usize) -> Option<Sample> {
         match op.def().class {
             Class::Elementwise => Some(self.elementwise(op, wanted, count)),
-            Class::Reduce => self.reduce(op, wanted),
+            Class::Reduce => self.reduce(wanted),
             Class::Concatenation => self.concat(wanted, count),
             _ => self.other(op, wanted),
         }
@@ -228,7 +224,7 @@ impl<'a> Generator<'a> {
         ty(dtype, &dims)
     }
 
-    fn reduce(&mut self, op: Op, wanted: &TensorType) -> Option<Sample> {
+    fn reduce(&mut self, wanted: &TensorType) -> Option<Sample> {
         let mut dims = constants(wanted);
         let mut axes = Vec::new();
         for (axis, dim) in dims.iter_mut().enumerate() {
@@ -237,10 +233,8 @@ impl<'a> Generator<'a> {
                 axes.push(axis as i64);
             }
         }
-        let arg = matches!(op, Op::ArgMax | Op::ArgMin);
-        let first = *axes.first()?;
-        let attrs = if arg { Attrs::new().with("axis", first) } else { Attrs::new().with("axes", axes) };
-        Some(Sample { operands: vec![ty(if arg { DType::F32 } else { wanted.dtype }, &dims)], attrs })
+        axes.first()?;
+        Some(Sample { operands: vec![ty(wanted.dtype, &dims)], attrs: Attrs::new().with("axes", axes) })
     }
 
     fn concat(&mut self, wanted: &TensorType, count: usize) -> Option<Sample> {

@@ -32,7 +32,7 @@ fn convolve(cx: &mut Context, node: &Node, x: &Item, w: &Item) -> Outcome<Item> 
     cx.node(Op::Conv, window.attrs()?.with("groups", groups), &[&x, w])
 }
 
-fn add_bias(cx: &mut Context, x: &Item, bias: Option<&Item>) -> Outcome<Item> {
+pub(super) fn add_bias(cx: &mut Context, x: &Item, bias: Option<&Item>) -> Outcome<Item> {
     let Some(bias) = bias else { return Ok(x.clone()) };
     let mut dims = vec![Dim::constant(1); cx.rank(x)];
     dims[1] = cx.ty(bias).element_count();
@@ -41,18 +41,30 @@ fn add_bias(cx: &mut Context, x: &Item, bias: Option<&Item>) -> Outcome<Item> {
 }
 
 fn conv_integer(cx: &mut Context, node: &Node) -> Results {
-    let centered = |cx: &mut Context, item: &Item, zero: Option<&Item>| {
-        let item = cx.cast(item, DType::I32)?;
-        let Some(zero) = zero else { return Ok(item) };
-        let zero = cx.cast(zero, DType::I32)?;
-        let count = cx.ty(&zero).element_count();
-        let dims: Vec<Dim> = std::iter::once(count).chain(vec![1.into(); cx.rank(&item).saturating_sub(1)]).collect();
-        let zero = cx.reshape(&zero, &dims)?;
-        cx.sub(&item, &zero)
-    };
-    let x = centered(cx, node.input(0)?, node.optional(2)?)?;
-    let w = centered(cx, node.input(1)?, node.optional(3)?)?;
-    one(convolve(cx, node, &x, &w)?)
+    let (x, w) = ((node.input(0)?, node.optional(2)?), (node.input(1)?, node.optional(3)?));
+    one(convolve_integers(cx, node, x, w)?)
+}
+
+/// The convolution of integers with their zero points.
+pub(super) fn convolve_integers(
+    cx: &mut Context,
+    node: &Node,
+    x: (&Item, Option<&Item>),
+    w: (&Item, Option<&Item>),
+) -> Outcome<Item> {
+    let (x, w) = (centered(cx, x.0, x.1)?, centered(cx, w.0, w.1)?);
+    convolve(cx, node, &x, &w)
+}
+
+/// Elements as i32 relative to a zero point, which is one for all or one for each part along the first axis.
+fn centered(cx: &mut Context, item: &Item, zero: Option<&Item>) -> Outcome<Item> {
+    let item = cx.cast(item, DType::I32)?;
+    let Some(zero) = zero else { return Ok(item) };
+    let zero = cx.cast(zero, DType::I32)?;
+    let count = cx.ty(&zero).element_count();
+    let dims: Vec<Dim> = std::iter::once(count).chain(vec![1.into(); cx.rank(&item).saturating_sub(1)]).collect();
+    let zero = cx.reshape(&zero, &dims)?;
+    cx.sub(&item, &zero)
 }
 
 struct Transposed {

@@ -1,7 +1,8 @@
-//! Einstein sums of one or two operands.
+//! Einstein sums.
 
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
+use crate::import::onnx::movement::Range;
 use crate::import::onnx::problem::{Outcome, Problem, invalid, unsupported};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
@@ -15,46 +16,94 @@ struct Term {
     letters: Vec<char>,
 }
 
-fn parse(equation: &str) -> Outcome<(Vec<Vec<char>>, Vec<char>)> {
-    let text: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
-    if text.contains('.') {
-        return unsupported("Einsum with `...` is not supported");
-    }
-    let (left, right) = match text.split_once("->") {
-        Some((left, right)) => (left.to_string(), right.chars().collect()),
-        None => (text.clone(), implicit_result(&text)),
-    };
-    let terms: Vec<Vec<char>> = left.split(',').map(|term| term.chars().collect()).collect();
-    let all_letters = terms.iter().flatten().chain(&right).all(|c| c.is_ascii_alphabetic());
-    let distinct = |letters: &Vec<char>| letters.iter().collect::<BTreeSet<_>>().len() == letters.len();
-    match all_letters && terms.iter().chain([&right]).all(distinct) {
-        true => Ok((terms, right)),
-        false => unsupported(format!("Einsum `{equation}` is not supported; letters must not repeat in one operand")),
+/// An equation: the letters of each operand and of the result. What `...` stands for has letters of its own.
+struct Equation {
+    terms: Vec<Vec<char>>,
+    result: Vec<char>,
+}
+
+/// The letter for the axis of `...` that comes before `after` others of them.
+fn ellipsis_letter(after: usize) -> char {
+    char::from_u32(0xE000 + u32::try_from(after).unwrap_or(0).min(255)).unwrap_or('.')
+}
+
+/// The letters of one term, whose `...` stands for `axes` axes.
+fn letters(term: &str, axes: usize) -> Outcome<Vec<char>> {
+    let implied: String = (0..axes).rev().map(ellipsis_letter).collect();
+    let letters: Vec<char> = term.replacen("...", &implied, 1).chars().collect();
+    match letters.iter().all(|c| c.is_ascii_alphabetic() || implied.contains(*c)) {
+        true => Ok(letters),
+        false => unsupported(format!("the term `{term}` of an Einstein sum")),
     }
 }
 
-/// The letters that occur once, in order of the alphabet.
-fn implicit_result(terms: &str) -> Vec<char> {
+fn parse(equation: &str, ranks: &[usize]) -> Outcome<Equation> {
+    let text: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
+    let (left, right) = text.split_once("->").map_or((text.as_str(), None), |(left, right)| (left, Some(right)));
+    let parts: Vec<&str> = left.split(',').collect();
+    if parts.len() != ranks.len() {
+        return invalid(format!("`{equation}` has {} terms for {} operands", parts.len(), ranks.len()));
+    }
+    let named = |term: &str| term.chars().filter(|c| *c != '.').count();
+    let implied = |(term, rank): (&&str, &usize)| rank.saturating_sub(named(term)) * usize::from(term.contains("..."));
+    let axes: Vec<usize> = parts.iter().zip(ranks).map(implied).collect();
+    let terms = parts.iter().zip(&axes).map(|(term, axes)| letters(term, *axes)).collect::<Outcome<Vec<_>>>()?;
+    let most = axes.iter().copied().max().unwrap_or(0);
+    let result = match right {
+        Some(right) => letters(right, most)?,
+        None => implicit_result(&terms, most),
+    };
+    let fits = terms.iter().zip(ranks).all(|(letters, rank)| letters.len() == *rank);
+    let distinct = result.iter().collect::<BTreeSet<_>>().len() == result.len();
+    match fits && distinct && result.iter().all(|letter| terms.iter().any(|term| term.contains(letter))) {
+        true => Ok(Equation { terms, result }),
+        false => invalid(format!("`{equation}` does not fit the operands")),
+    }
+}
+
+/// The axes of `...`, then the letters that occur once, in order of the alphabet.
+fn implicit_result(terms: &[Vec<char>], axes: usize) -> Vec<char> {
     let mut counts: BTreeMap<char, usize> = BTreeMap::new();
-    terms.chars().filter(|c| *c != ',').for_each(|c| *counts.entry(c).or_default() += 1);
-    counts.into_iter().filter(|(_, count)| *count == 1).map(|(letter, _)| letter).collect()
+    terms.iter().flatten().filter(|c| c.is_ascii_alphabetic()).for_each(|c| *counts.entry(*c).or_default() += 1);
+    let single = counts.into_iter().filter(|(_, count)| *count == 1).map(|(letter, _)| letter);
+    (0..axes).rev().map(ellipsis_letter).chain(single).collect()
 }
 
 fn einsum(cx: &mut Context, node: &Node) -> Results {
-    let (letters, result) = parse(&node.text("equation", ""))?;
     let items = node.all()?;
-    let fits = items.len() == letters.len() && items.iter().zip(&letters).all(|(item, letters)| cx.rank(item) == letters.len());
-    if !fits || result.iter().any(|letter| letters.iter().all(|term| !term.contains(letter))) {
-        return invalid("the equation does not fit the operands");
+    let ranks: Vec<usize> = items.iter().map(|item| cx.rank(item)).collect();
+    let equation = parse(&node.text("equation", ""), &ranks)?;
+    let terms = items.into_iter().zip(equation.terms).map(|(item, letters)| diagonal(cx, Term { item, letters }));
+    let mut terms: Vec<Term> = terms.collect::<Outcome<_>>()?;
+    while terms.len() > 1 {
+        let (a, b) = (terms.remove(0), terms.remove(0));
+        let later = terms.iter().flat_map(|term| &term.letters);
+        let needed: Vec<char> = equation.result.iter().chain(later).copied().collect();
+        terms.insert(0, contract(cx, &a, &b, &needed)?);
     }
-    let mut terms: Vec<Term> = items.into_iter().zip(letters).map(|(item, letters)| Term { item, letters }).collect();
-    let sum = match terms.len() {
-        1 => terms.remove(0),
-        2 => contract(cx, &terms[0], &terms[1], &result)?,
-        count => return unsupported(format!("Einsum of {count} operands is not supported; split it into pairs")),
-    };
-    let sum = drop_letters(cx, &sum, |letter| result.contains(&letter))?;
-    one(permuted(cx, &sum, &result)?)
+    let Some(sum) = terms.pop() else { return invalid("there are no operands") };
+    let sum = drop_letters(cx, &sum, |letter| equation.result.contains(&letter))?;
+    one(permuted(cx, &sum, &equation.result)?)
+}
+
+/// Two axes of the same letter become the diagonal between them.
+fn diagonal(cx: &mut Context, term: Term) -> Outcome<Term> {
+    let repeated = (0..term.letters.len()).find_map(|i| {
+        let other = term.letters[i + 1..].iter().position(|letter| *letter == term.letters[i])?;
+        Some((i, i + 1 + other))
+    });
+    let Some((first, second)) = repeated else { return Ok(term) };
+    let kept: Vec<usize> = (0..term.letters.len()).filter(|axis| *axis != first && *axis != second).collect();
+    let moved = cx.transpose(&term.item, &[&kept[..], &[first, second]].concat())?;
+    let (mut dims, letter) = (cx.dims(&moved), term.letters[first]);
+    let size = cx.unify(&dims[kept.len()], &dims[kept.len() + 1], "axes of one letter")?;
+    let Some(step) = size.as_constant() else { return unsupported(format!("a diagonal of dynamic size {size}")) };
+    dims.truncate(kept.len());
+    let flat = cx.reshape(&moved, &[&dims[..], &[size.clone() * size.clone()]].concat())?;
+    let range = Range { start: Dim::default(), size, step: step + 1 };
+    let item = cx.slice_axis(&flat, kept.len(), range)?;
+    let letters = kept.iter().map(|axis| term.letters[*axis]).chain([letter]).collect();
+    diagonal(cx, Term { item, letters })
 }
 
 /// Sums over the letters that are not kept.

@@ -120,6 +120,16 @@ fn modulo(cx: &mut Context, node: &Node) -> Results {
     one(combine(cx, Op::Modulo, Number::modulo, a, b)?)
 }
 
+/// The nearest integer where the value is at most a rounding error away from it, so that it does not become the next lower one.
+fn without_rounding_error(cx: &mut Context, x: &Item) -> Outcome<Item> {
+    const ERROR: f64 = 1e-9;
+    let nearest = cx.unary(Op::Round, x)?;
+    let (distance, size) = (cx.sub(x, &nearest)?, cx.unary(Op::Abs, x)?);
+    let (distance, error) = (cx.unary(Op::Abs, &distance)?, cx.with_scalar(Op::Mul, &size, ERROR)?);
+    let is_near = cx.binary(Op::LessEqual, &distance, &error)?;
+    cx.select(&is_near, &nearest, x)
+}
+
 fn power(cx: &mut Context, node: &Node) -> Results {
     const MAX_PRODUCT: f64 = 16.0;
     let (x, exponent) = &operands(cx, node)?;
@@ -139,6 +149,7 @@ fn power(cx: &mut Context, node: &Node) -> Results {
         _ if dtype.is_integer() => {
             let (x, exponent) = (cx.cast(x, DType::F64)?, cx.cast(exponent, DType::F64)?);
             let result = cx.binary(Op::Pow, &x, &exponent)?;
+            let result = without_rounding_error(cx, &result)?;
             one(cx.cast(&result, dtype)?)
         }
         _ => unsupported(format!("powers of {dtype} are not supported")),

@@ -10,13 +10,16 @@ use crate::import::onnx::problem::{Outcome, invalid, unsupported};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
+use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
 
 pub(super) const OPERATORS: &[Entry] = &[
+    ("Compress", "", compress),
     ("Gather", "", gather),
     ("GatherElements", "", gather_elements),
     ("GatherND", "", gather_nd),
     ("OneHot", "", one_hot),
+    ("ReverseSequence", "", reverse_sequence),
     ("Trilu", "", trilu),
 ];
 
@@ -45,7 +48,7 @@ fn gather_known(x: &Item, indices: &Item, axis: usize) -> Option<Known> {
 }
 
 /// Indices counted from the start where negative ones count from the end.
-fn counted(cx: &mut Context, indices: &Item, size: &Dim) -> Outcome<Item> {
+pub(super) fn counted(cx: &mut Context, indices: &Item, size: &Dim) -> Outcome<Item> {
     let indices = cx.cast(indices, DType::I64)?;
     let size: Item = Known::scalar(DType::I64, size.clone()).into();
     let wrapped = cx.add(&indices, &size)?;
@@ -61,45 +64,62 @@ fn scaled(cx: &mut Context, x: &Item, stride: &Dim) -> Outcome<Item> {
 fn gather_elements(cx: &mut Context, node: &Node) -> Results {
     let (x, indices) = (node.input(0)?, node.input(1)?);
     let ty = cx.ty(x);
-    let dims = cx.dims(indices);
-    if dims.len() != ty.rank() {
+    if cx.rank(indices) != ty.rank() {
         return invalid("data and indices differ in rank");
     }
     let axis = axis(node.int("axis", 0), ty.rank())?;
     let indices = counted(cx, indices, &ty.dims[axis])?;
+    let position = element_positions(cx, &ty, &indices, axis)?;
+    let flat = cx.reshape(x, &[ty.element_count()])?;
+    one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &position])?)
+}
+
+/// Positions in the flat form of a tensor of type `ty` whose coordinates are those of `indices`, but `indices` along `axis`.
+pub(super) fn element_positions(cx: &mut Context, ty: &TensorType, indices: &Item, axis: usize) -> Outcome<Item> {
+    let dims = cx.dims(indices);
     let strides = ty.strides();
-    let mut position = scaled(cx, &indices, &strides[axis])?;
+    let mut position = scaled(cx, indices, &strides[axis])?;
     for other in (0..dims.len()).filter(|other| *other != axis) {
         let coordinate = cx.iota(DType::I64, &dims, other)?;
         let offset = scaled(cx, &coordinate, &strides[other])?;
         position = cx.add(&position, &offset)?;
     }
-    let flat = cx.reshape(x, &[ty.element_count()])?;
-    one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &position])?)
+    Ok(position)
+}
+
+/// Positions in a tensor of the given dims whose first `batch` coordinates are those of the indices and whose next ones are
+/// what the last axis of the indices holds; also the number of coordinates, over whose axes the positions count.
+pub(super) fn flat_positions(cx: &mut Context, indices: &Item, dims: &[Dim], batch: usize) -> Outcome<(Item, usize)> {
+    let index_dims = cx.dims(indices);
+    let depth = index_dims.last().and_then(Dim::as_constant).and_then(|depth| usize::try_from(depth).ok());
+    let fits = |depth: &usize| *depth > 0 && batch < index_dims.len() && *depth <= dims.len().saturating_sub(batch);
+    let Some(depth) = depth.filter(fits) else {
+        return unsupported("the last axis of the indices must have a fixed size that fits the data");
+    };
+    let (outer, last) = (&index_dims[..index_dims.len() - 1], index_dims.len() - 1);
+    let strides = TensorType { dtype: DType::I64, dims: dims[..batch + depth].to_vec() }.strides();
+    let mut position = cx.scalar(DType::I64, 0.0)?;
+    for (i, stride) in strides.iter().enumerate() {
+        let part = match i.checked_sub(batch) {
+            None => cx.iota(DType::I64, outer, i)?,
+            Some(column) => {
+                let part = cx.slice_axis(indices, last, Range::new(column as i64, 1))?;
+                let part = counted(cx, &part, &dims[i])?;
+                cx.reshape(&part, outer)?
+            }
+        };
+        let part = scaled(cx, &part, stride)?;
+        position = cx.add(&position, &part)?;
+    }
+    Ok((position, batch + depth))
 }
 
 fn gather_nd(cx: &mut Context, node: &Node) -> Results {
     let (x, indices) = (node.input(0)?, node.input(1)?);
-    let (dims, index_dims) = (cx.dims(x), cx.dims(indices));
-    let depth = index_dims.last().and_then(Dim::as_constant).and_then(|depth| usize::try_from(depth).ok());
-    let Some(depth) = depth.filter(|depth| (1..=dims.len()).contains(depth)) else {
-        return unsupported("the last axis of the indices must have a fixed size that fits the data");
-    };
-    if node.int("batch_dims", 0) != 0 {
-        return unsupported("`batch_dims` is not supported");
-    }
-    let last = index_dims.len() - 1;
-    let strides = TensorType { dtype: DType::I64, dims: dims[..depth].to_vec() }.strides();
-    let mut position: Option<Item> = None;
-    for (i, stride) in strides.iter().enumerate() {
-        let part = cx.slice_axis(indices, last, Range::new(i as i64, 1))?;
-        let part = counted(cx, &part, &dims[i])?;
-        let part = scaled(cx, &part, stride)?;
-        position = Some(if let Some(sum) = position { cx.add(&sum, &part)? } else { part });
-    }
-    let Some(position) = position else { return invalid("there are no indices") };
-    let position = cx.reshape(&position, &index_dims[..last])?;
-    let rows = [&[product(&dims[..depth])], &dims[depth..]].concat();
+    let dims = cx.dims(x);
+    let Ok(batch) = usize::try_from(node.int("batch_dims", 0)) else { return invalid("`batch_dims` is negative") };
+    let (position, count) = flat_positions(cx, indices, &dims, batch)?;
+    let rows = [&[product(&dims[..count])], &dims[count..]].concat();
     let rows = cx.reshape(x, &rows)?;
     one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&rows, &position])?)
 }
@@ -123,6 +143,36 @@ fn one_hot(cx: &mut Context, node: &Node) -> Results {
     };
     let (off, on) = (value(cx, 0)?, value(cx, 1)?);
     one(cx.select(&hit, &on, &off)?)
+}
+
+/// The parts that a constant condition names.
+fn compress(cx: &mut Context, node: &Node) -> Results {
+    let Some(condition) = node.integers(1, "the condition")? else { return invalid("the condition is missing") };
+    let (x, axis) = match node.has("axis") {
+        true => (node.input(0)?.clone(), axis(node.int("axis", 0), cx.rank(node.input(0)?))?),
+        false => (cx.reshape(node.input(0)?, &[cx.ty(node.input(0)?).element_count()])?, 0),
+    };
+    let chosen: Vec<i64> = (0i64..).zip(&condition).filter(|(_, keep)| **keep != 0).map(|(i, _)| i).collect();
+    let Some(chosen) = Tensor::i64(&[chosen.len()], &chosen) else { return invalid("the condition does not fit memory") };
+    one(cx.node(Op::Gather, Attrs::new().with("axis", axis as i64), &[&x, &chosen.into()])?)
+}
+
+fn reverse_sequence(cx: &mut Context, node: &Node) -> Results {
+    let (x, lengths) = (node.input(0)?, node.input(1)?);
+    let ty = cx.ty(x);
+    let (time, batch) = (axis(node.int("time_axis", 0), ty.rank())?, axis(node.int("batch_axis", 1), ty.rank())?);
+    let places = cx.iota(DType::I64, &ty.dims, time)?;
+    let mut dims = vec![Dim::constant(1); ty.rank()];
+    dims[batch] = ty.dims[batch].clone();
+    let lengths = cx.cast(lengths, DType::I64)?;
+    let lengths = cx.reshape(&lengths, &dims)?;
+    let is_part = cx.binary(Op::Less, &places, &lengths)?;
+    let last = cx.with_scalar(Op::Sub, &lengths, 1.0)?;
+    let reversed = cx.sub(&last, &places)?;
+    let source = cx.select(&is_part, &reversed, &places)?;
+    let position = element_positions(cx, &ty, &source, time)?;
+    let flat = cx.reshape(x, &[ty.element_count()])?;
+    one(cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &position])?)
 }
 
 fn trilu(cx: &mut Context, node: &Node) -> Results {

@@ -4,13 +4,17 @@ use super::elementwise::{follow, operands};
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::number::Number;
-use crate::import::onnx::problem::Outcome;
+use crate::import::onnx::problem::{Outcome, unsupported};
+use lostwax_ir::attrs::Attrs;
 use lostwax_ir::ops::Op;
+use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::DType;
 
 pub(super) const OPERATORS: &[Entry] = &[
     ("And", "", |cx, node| compare(cx, node, Op::And, Number::and)),
+    ("BitShift", "", bit_shift),
     ("BitwiseAnd", "", |cx, node| bitwise(cx, node, Op::And)),
+    ("BitwiseNot", "", bitwise_not),
     ("BitwiseOr", "", |cx, node| bitwise(cx, node, Op::Or)),
     ("BitwiseXor", "", |cx, node| bitwise(cx, node, Op::Xor)),
     ("Equal", "", |cx, node| compare(cx, node, Op::Equal, Number::equal)),
@@ -49,6 +53,39 @@ fn swapped(cx: &mut Context, node: &Node, op: Op, fold: Fold) -> Results {
 
 fn bitwise(cx: &mut Context, node: &Node, op: Op) -> Results {
     one(cx.binary(op, node.input(0)?, node.input(1)?)?)
+}
+
+fn bitwise_not(cx: &mut Context, node: &Node) -> Results {
+    let x = node.input(0)?;
+    let ones = if cx.dtype(x).is_signed_integer() { -1.0 } else { 2f64.powi(8 * cx.dtype(x).size() as i32) - 1.0 };
+    let ones = match cx.dtype(x) {
+        DType::U64 => cx.cast(&cx.scalar(DType::I64, -1.0)?, DType::U64)?,
+        dtype => cx.scalar(dtype, ones)?,
+    };
+    one(cx.binary(Op::Xor, x, &ones)?)
+}
+
+/// Shifts of unsigned numbers: products and quotients with powers of two, which are looked up. Shifting all bits out gives 0.
+fn bit_shift(cx: &mut Context, node: &Node) -> Results {
+    let (x, count) = (node.input(0)?, node.input(1)?);
+    let dtype = cx.dtype(x);
+    let bits = 8 * dtype.size();
+    let powers: Vec<u64> = (0..bits).map(|bit| 1 << bit).collect();
+    let table = Tensor::from_slice(DType::U64, &[bits], &powers).map(Item::from);
+    let Some(table) = table.filter(|_| dtype.is_integer() && !dtype.is_signed_integer()) else {
+        return unsupported(format!("shifts of {dtype} are not supported"));
+    };
+    let table = cx.cast(&table, dtype)?;
+    let places = cx.cast(count, DType::I64)?;
+    let power = cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&table, &places])?;
+    let shifted = match node.text("direction", "").as_str() {
+        "LEFT" => cx.mul(x, &power)?,
+        "RIGHT" => cx.div(x, &power)?,
+        other => return unsupported(format!("the direction `{other}` is not known")),
+    };
+    let fits = cx.with_scalar(Op::Less, &places, bits as f64)?;
+    let zero = cx.scalar_like(x, 0.0)?;
+    one(cx.select(&fits, &shifted, &zero)?)
 }
 
 fn not(cx: &mut Context, node: &Node) -> Results {

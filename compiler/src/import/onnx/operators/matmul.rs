@@ -14,7 +14,7 @@ fn matmul(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Numpy's matrix product: vectors become matrices and the added axes disappear again.
-fn product(cx: &mut Context, a: &Item, b: &Item) -> Outcome<Item> {
+pub(super) fn product(cx: &mut Context, a: &Item, b: &Item) -> Outcome<Item> {
     let (left, right) = (cx.dims(a), cx.dims(b));
     if left.is_empty() || right.is_empty() {
         return invalid("matrix products need operands of rank 1 or more");
@@ -61,18 +61,30 @@ fn scaled(cx: &mut Context, x: &Item, factor: f64) -> Outcome<Item> {
 }
 
 fn matmul_integer(cx: &mut Context, node: &Node) -> Results {
-    let (mut a, mut b) = (cx.cast(node.input(0)?, DType::I32)?, cx.cast(node.input(1)?, DType::I32)?);
-    if let Some(zero) = node.optional(2)? {
-        let mut zero = cx.cast(zero, DType::I32)?;
-        if cx.rank(&zero) == 1 {
-            let rows = cx.dims(&zero)[0].clone();
-            zero = cx.reshape(&zero, &[rows, 1.into()])?;
-        }
-        a = cx.sub(&a, &zero)?;
+    let (a, b) = ((node.input(0)?, node.optional(2)?), (node.input(1)?, node.optional(3)?));
+    one(multiply_integers(cx, a, b)?)
+}
+
+/// A parameter of each row, shaped to meet matrices.
+pub(super) fn per_row(cx: &mut Context, parameter: &Item) -> Outcome<Item> {
+    if cx.rank(parameter) != 1 {
+        return Ok(parameter.clone());
     }
-    if let Some(zero) = node.optional(3)? {
+    let rows = cx.dims(parameter)[0].clone();
+    cx.reshape(parameter, &[rows, 1.into()])
+}
+
+/// The product of integers with their zero points: of rows for the first factor, of columns for the second one.
+pub(super) fn multiply_integers(cx: &mut Context, a: (&Item, Option<&Item>), b: (&Item, Option<&Item>)) -> Outcome<Item> {
+    let (mut left, mut right) = (cx.cast(a.0, DType::I32)?, cx.cast(b.0, DType::I32)?);
+    if let Some(zero) = a.1 {
         let zero = cx.cast(zero, DType::I32)?;
-        b = cx.sub(&b, &zero)?;
+        let zero = per_row(cx, &zero)?;
+        left = cx.sub(&left, &zero)?;
     }
-    one(product(cx, &a, &b)?)
+    if let Some(zero) = b.1 {
+        let zero = cx.cast(zero, DType::I32)?;
+        right = cx.sub(&right, &zero)?;
+    }
+    product(cx, &left, &right)
 }

@@ -1,21 +1,32 @@
 //! The operators: one function and one line each, in files by topic.
 
 mod activation;
+mod attention;
+mod blend;
 mod control;
 mod conv;
 mod einsum;
 mod elementwise;
+mod fold;
+mod fused;
 mod generate;
+mod grid;
 mod index;
 mod logic;
+mod loss;
 mod matmul;
 mod movement;
 mod normalization;
 mod pool;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resize;
+mod scatter;
+mod search;
 mod shape;
+mod signal;
+mod trigonometry;
 mod window;
 
 use super::context::Context;
@@ -32,21 +43,31 @@ type Entry = (&'static str, &'static str, Operator);
 
 const TOPICS: &[&[Entry]] = &[
     activation::OPERATORS,
+    attention::OPERATORS,
     control::OPERATORS,
     conv::OPERATORS,
     einsum::OPERATORS,
     elementwise::OPERATORS,
+    fold::OPERATORS,
+    fused::OPERATORS,
     generate::OPERATORS,
+    grid::OPERATORS,
     index::OPERATORS,
     logic::OPERATORS,
+    loss::OPERATORS,
     matmul::OPERATORS,
     movement::OPERATORS,
     normalization::OPERATORS,
     pool::OPERATORS,
     quantize::OPERATORS,
+    recurrent::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
+    scatter::OPERATORS,
+    search::OPERATORS,
     shape::OPERATORS,
+    signal::OPERATORS,
+    trigonometry::OPERATORS,
 ];
 
 /// All operators that are known.
@@ -65,8 +86,7 @@ pub(super) fn hint(name: &str, domain: &str) -> String {
         return format!("{name} belongs to the domain `{domain}`; export the model with standard operators only");
     }
     match name {
-        "Loop" | "Scan" => format!("{name} is not supported; export the model with the loop unrolled"),
-        "NonMaxSuppression" | "NonZero" | "TopK" | "Unique" => {
+        "NonMaxSuppression" | "NonZero" | "Unique" => {
             format!("{name} is not supported; export the model without its post-processing, and do that in the program")
         }
         _ => format!("{name} is not supported; simplify the model, or express it with other operators"),

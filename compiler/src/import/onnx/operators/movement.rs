@@ -3,13 +3,18 @@
 use super::shape::sizes;
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
+use crate::import::onnx::known::Known;
 use crate::import::onnx::movement::{Range, smaller};
 use crate::import::onnx::node::axis;
 use crate::import::onnx::number::is_at_most;
 use crate::import::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
+use lostwax_ir::ops::Op;
+use lostwax_ir::types::DType;
 
 pub(super) const OPERATORS: &[Entry] = &[
+    ("CenterCropPad", "", center),
     ("Concat", "", concat),
     ("DepthToSpace", "", depth_to_space),
     ("Pad", "", pad),
@@ -187,8 +192,51 @@ fn pad(cx: &mut Context, node: &Node) -> Results {
     let x = crop(cx, x, &mut before, &mut after)?;
     match node.text("mode", "constant").as_str() {
         mode @ ("constant" | "edge" | "reflect") => one(cx.pad(&x, before, after, mode, value)?),
+        "wrap" => one(wrapped(cx, &x, &before, &after)?),
         mode => unsupported(format!("padding mode `{mode}` is not supported")),
     }
+}
+
+/// Pads with what follows when the elements are repeated.
+fn wrapped(cx: &mut Context, x: &Item, before: &[Dim], after: &[Dim]) -> Outcome<Item> {
+    let mut result = x.clone();
+    for (axis, size) in cx.dims(x).into_iter().enumerate().filter(|(i, _)| !before[*i].is(0) || !after[*i].is(0)) {
+        let count = before[axis].clone() + size.clone() + after[axis].clone();
+        let places = cx.iota(DType::I64, &[count], 0)?;
+        let (start, size) = (Known::scalar(DType::I64, before[axis].clone()).into(), Known::scalar(DType::I64, size).into());
+        let places = cx.sub(&places, &start)?;
+        let places = cx.binary(Op::Modulo, &places, &size)?;
+        result = cx.node(Op::Gather, Attrs::new().with("axis", axis as i64), &[&result, &places])?;
+    }
+    Ok(result)
+}
+
+/// Cuts or pads both ends of some axes by the same number of elements.
+fn center(cx: &mut Context, node: &Node) -> Results {
+    let (x, wanted) = (node.input(0)?, sizes(node.input(1)?, "the shape")?);
+    let (mut ranges, mut dims): (Vec<Range>, _) = (cx.dims(x).iter().map(Range::all).collect(), cx.dims(x));
+    let axes = match node.ints("axes") {
+        Some(axes) => axes.iter().map(|i| axis(*i, dims.len())).collect::<Outcome<Vec<usize>>>()?,
+        None => (0..dims.len()).collect(),
+    };
+    if axes.len() != wanted.len() {
+        return invalid(format!("{} sizes for {} axes", wanted.len(), axes.len()));
+    }
+    let (mut before, mut after) = (vec![Dim::default(); dims.len()], vec![Dim::default(); dims.len()]);
+    for (axis, wanted) in axes.into_iter().zip(wanted) {
+        let size = std::mem::replace(&mut dims[axis], wanted.clone());
+        if is_at_most(&wanted, &size) {
+            ranges[axis] = Range::new((size - wanted.clone()).floor_div(2), wanted);
+        } else if is_at_most(&size, &wanted) {
+            let missing = wanted - size;
+            before[axis] = missing.floor_div(2);
+            after[axis] = missing.ceil_div(2);
+        } else {
+            return unsupported(format!("whether {size} is less than {wanted} is not known; fix the shape with --shape"));
+        }
+    }
+    let cut = cx.slice(x, &ranges)?;
+    one(cx.pad(&cut, before, after, "constant", 0.0)?)
 }
 
 /// Cuts off where padding is negative, and makes that padding 0.

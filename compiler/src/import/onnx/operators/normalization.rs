@@ -1,11 +1,11 @@
 //! Normalizations.
 
+use super::search::{coordinate, position_of};
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
 use crate::import::onnx::movement::Range;
 use crate::import::onnx::node::axis;
 use crate::import::onnx::problem::{Outcome, invalid, unsupported};
-use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
@@ -59,14 +59,14 @@ fn deviation(cx: &mut Context, variance: &Item, epsilon: f64) -> Outcome<Item> {
     cx.unary(Op::Sqrt, &sum)
 }
 
-struct Normalized {
-    result: Item,
-    mean: Item,
-    deviation: Item,
+pub(super) struct Normalized {
+    pub(super) result: Item,
+    pub(super) mean: Item,
+    pub(super) deviation: Item,
 }
 
 /// Subtracts the mean along axes and divides by the standard deviation.
-fn normalize(cx: &mut Context, x: &Item, axes: &[usize], epsilon: f64) -> Outcome<Normalized> {
+pub(super) fn normalize(cx: &mut Context, x: &Item, axes: &[usize], epsilon: f64) -> Outcome<Normalized> {
     let mean = cx.reduce(Op::ReduceMean, x, axes)?;
     let centered = cx.sub(x, &mean)?;
     let squares = cx.mul(&centered, &centered)?;
@@ -75,7 +75,7 @@ fn normalize(cx: &mut Context, x: &Item, axes: &[usize], epsilon: f64) -> Outcom
     Ok(Normalized { result: cx.div(&centered, &deviation)?, mean, deviation })
 }
 
-fn affine(cx: &mut Context, x: &Item, scale: &Item, bias: Option<&Item>) -> Outcome<Item> {
+pub(super) fn affine(cx: &mut Context, x: &Item, scale: &Item, bias: Option<&Item>) -> Outcome<Item> {
     let scaled = cx.mul(x, scale)?;
     match bias {
         Some(bias) => cx.add(&scaled, bias),
@@ -108,12 +108,17 @@ fn rms_normalization(cx: &mut Context, node: &Node) -> Results {
     let (rank, dtype) = (cx.rank(x), cx.dtype(x));
     let axes: Vec<usize> = (axis(node.int("axis", -1), rank)?..rank).collect();
     let wide = cx.cast(x, statistics_dtype(cx, node, x))?;
-    let squares = cx.mul(&wide, &wide)?;
-    let mean = cx.reduce(Op::ReduceMean, &squares, &axes)?;
-    let deviation = deviation(cx, &mean, node.float("epsilon", 1e-5))?;
-    let result = cx.div(&wide, &deviation)?;
+    let result = root_mean_square(cx, &wide, &axes, node.float("epsilon", 1e-5))?;
     let result = cx.cast(&result, dtype)?;
     one(affine(cx, &result, node.input(1)?, None)?)
+}
+
+/// Divides by the root of the mean square along axes.
+pub(super) fn root_mean_square(cx: &mut Context, x: &Item, axes: &[usize], epsilon: f64) -> Outcome<Item> {
+    let squares = cx.mul(x, x)?;
+    let mean = cx.reduce(Op::ReduceMean, &squares, axes)?;
+    let deviation = deviation(cx, &mean, epsilon)?;
+    cx.div(x, &deviation)
 }
 
 fn instance_normalization(cx: &mut Context, node: &Node) -> Results {
@@ -206,10 +211,14 @@ fn shifted(cx: &mut Context, x: &Item, axes: &[usize]) -> Outcome<Item> {
 
 fn softmax(cx: &mut Context, node: &Node) -> Results {
     let axes = softmax_axes(cx, node)?;
-    let shifted = shifted(cx, node.input(0)?, &axes)?;
+    one(softmax_over(cx, node.input(0)?, &axes)?)
+}
+
+pub(super) fn softmax_over(cx: &mut Context, x: &Item, axes: &[usize]) -> Outcome<Item> {
+    let shifted = shifted(cx, x, axes)?;
     let exponents = cx.unary(Op::Exp, &shifted)?;
-    let sum = cx.reduce(Op::ReduceSum, &exponents, &axes)?;
-    one(cx.div(&exponents, &sum)?)
+    let sum = cx.reduce(Op::ReduceSum, &exponents, axes)?;
+    cx.div(&exponents, &sum)
 }
 
 fn log_softmax(cx: &mut Context, node: &Node) -> Results {
@@ -227,9 +236,8 @@ fn hardmax(cx: &mut Context, node: &Node) -> Results {
     let (dims, dtype) = (cx.dims(x), cx.dtype(x));
     let Some(first) = axes.first().copied() else { return invalid("an axis is expected") };
     let flat = cx.merge_axes(x, first, first + axes.len())?;
-    let flat_dims = cx.dims(&flat);
-    let largest = cx.node(Op::ArgMax, Attrs::new().with("axis", first as i64), &[&flat])?;
-    let positions = cx.iota(DType::I64, &flat_dims, first)?;
+    let largest = position_of(cx, Op::ReduceMax, &flat, first, false)?;
+    let positions = coordinate(cx, &flat, first)?;
     let hit = cx.binary(Op::Equal, &positions, &largest)?;
     let hit = cx.cast(&hit, dtype)?;
     one(cx.reshape(&hit, &dims)?)

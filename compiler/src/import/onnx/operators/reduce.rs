@@ -12,8 +12,6 @@ use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
 pub(super) const OPERATORS: &[Entry] = &[
-    ("ArgMax", "", |cx, node| arg(cx, node, Op::ArgMax)),
-    ("ArgMin", "", |cx, node| arg(cx, node, Op::ArgMin)),
     ("CumSum", "", cumsum),
     ("ReduceL1", "", |cx, node| mapped(cx, node, Some(Op::Abs), None)),
     ("ReduceL2", "", |cx, node| squares(cx, node, Some(Op::Sqrt))),
@@ -37,7 +35,7 @@ fn reduced_axes(cx: &Context, node: &Node) -> Outcome<Vec<usize>> {
 }
 
 /// Removes reduced axes unless they are to be kept.
-fn finish(cx: &mut Context, node: &Node, reduced: &Item, axes: &[usize]) -> Results {
+pub(super) fn finish(cx: &mut Context, node: &Node, reduced: &Item, axes: &[usize]) -> Results {
     if node.flag("keepdims", true) {
         return one(reduced.clone());
     }
@@ -102,22 +100,6 @@ fn log_sum_exp(cx: &mut Context, node: &Node) -> Results {
     let log = cx.unary(Op::Log, &sum)?;
     let result = cx.add(&log, &largest)?;
     finish(cx, node, &result, &axes)
-}
-
-fn arg(cx: &mut Context, node: &Node, op: Op) -> Results {
-    let x = node.input(0)?;
-    let axis = axis(node.int("axis", 0), cx.rank(x))?;
-    let attrs = Attrs::new().with("axis", axis as i64);
-    if !node.flag("select_last_index", false) {
-        let found = cx.node(op, attrs, &[x])?;
-        return finish(cx, node, &found, &[axis]);
-    }
-    let last = cx.dims(x)[axis].clone() - 1.into();
-    let reversed = cx.reverse(x, axis)?;
-    let found = cx.node(op, attrs, &[&reversed])?;
-    let last = Known::scalar(DType::I64, last).into();
-    let found = cx.sub(&last, &found)?;
-    finish(cx, node, &found, &[axis])
 }
 
 fn cumsum(cx: &mut Context, node: &Node) -> Results {

@@ -1,5 +1,6 @@
 //! Resampling.
 
+use super::blend::{Axis, Blend};
 use super::shape::sizes;
 use super::{Context, Entry, Node, Results, one};
 use crate::import::onnx::item::Item;
@@ -64,7 +65,66 @@ fn resize(cx: &mut Context, node: &Node) -> Results {
     for (axis, target) in axes.into_iter().zip(given) {
         targets[axis] = target;
     }
+    if needs_weights(node) {
+        return blended(cx, node, x, &targets, style);
+    }
     resample(cx, x, &targets, &style)
+}
+
+/// Whether the style of resampling is one that only weights can express.
+fn needs_weights(node: &Node) -> bool {
+    let crops = node.text("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize";
+    let mode = node.text("mode", "nearest");
+    crops || (mode != "nearest" && (node.flag("antialias", false) || node.flag("exclude_outside", false)))
+}
+
+fn blended(cx: &mut Context, node: &Node, x: &Item, targets: &[Target], style: Style) -> Results {
+    if style.mode == "nearest" {
+        return unsupported("the nearest element of a crop is not supported");
+    }
+    let blend = Blend {
+        antialias: node.flag("antialias", false),
+        exclude_outside: node.flag("exclude_outside", false),
+        extrapolation: node.float("extrapolation_value", 0.0),
+        mode: style.mode,
+        coordinate: style.coordinate,
+        cubic_a: style.cubic_a,
+    };
+    let (dims, crops) = (cx.dims(x), crops(node, cx.rank(x))?);
+    let mut axes = Vec::new();
+    for (axis, target) in targets.iter().enumerate() {
+        let scale = match &target.scale {
+            None => None,
+            Some(scale) => match scale.as_f64() {
+                Some(scale) => Some(scale),
+                None => return unsupported("scales that depend on the shape are not supported; give sizes instead"),
+            },
+        };
+        if dims[axis] != target.size || scale.is_some() || crops[axis] != (0.0, 1.0) {
+            axes.push(Axis { axis, from: dims[axis].clone(), to: target.size.clone(), scale, crop: crops[axis] });
+        }
+    }
+    blend.apply(cx, x, &axes)
+}
+
+/// The part of each axis that is cropped.
+fn crops(node: &Node, rank: usize) -> Outcome<Vec<(f64, f64)>> {
+    let mut crops = vec![(0.0, 1.0); rank];
+    let Some(item) = node.optional(1)?.filter(|_| node.text("coordinate_transformation_mode", "") == "tf_crop_and_resize") else {
+        return Ok(crops);
+    };
+    let Some(roi) = item.floats() else { return unsupported("a crop that depends on the data is not supported") };
+    let axes = match node.ints("axes") {
+        Some(axes) => axes.iter().map(|i| axis(*i, rank)).collect::<Outcome<Vec<usize>>>()?,
+        None => (0..rank).collect(),
+    };
+    if roi.len() != 2 * axes.len() {
+        return invalid(format!("a crop of {} numbers for {} axes", roi.len(), axes.len()));
+    }
+    for (i, axis) in axes.iter().enumerate() {
+        crops[*axis] = (roi[i], roi[axes.len() + i]);
+    }
+    Ok(crops)
 }
 
 /// An operand that is there and not empty.
@@ -75,14 +135,8 @@ fn given<'a>(cx: &Context, node: &'a Node, position: usize) -> Outcome<Option<&'
 fn style(node: &Node) -> Outcome<Style> {
     let mode = node.text("mode", "nearest");
     let coordinate = node.text("coordinate_transformation_mode", "half_pixel");
-    if matches!(coordinate.as_str(), "tf_crop_and_resize" | "tf_half_pixel_for_nn") {
+    if coordinate == "tf_half_pixel_for_nn" {
         return unsupported(format!("coordinate transformation `{coordinate}` is not supported"));
-    }
-    if mode != "nearest" && node.flag("antialias", false) {
-        return unsupported("antialiasing is not supported");
-    }
-    if mode == "cubic" && node.flag("exclude_outside", false) {
-        return unsupported("`exclude_outside` is not supported");
     }
     let nearest = node.text("nearest_mode", "round_prefer_floor");
     Ok(Style { mode, coordinate, nearest, cubic_a: node.float("cubic_coeff_a", -0.75) })

@@ -16,6 +16,8 @@ pub(super) const OPERATORS: &[Entry] = &[
     ("Expand", "", expand),
     ("Flatten", "", flatten),
     ("Identity", "", |_, node| one(node.input(0)?.clone())),
+    ("OptionalGetElement", "", |_, node| one(node.input(0)?.clone())),
+    ("OptionalHasElement", "", has_element),
     ("Reshape", "", reshape),
     ("Shape", "", shape),
     ("Size", "", size),
@@ -48,6 +50,12 @@ fn dropout(cx: &mut Context, node: &Node) -> Results {
     }
     let mask = cx.full(DType::Bool, &cx.dims(&x), 1.0)?;
     Ok(vec![x, mask])
+}
+
+/// Whether the operand is there: tensors always are.
+fn has_element(cx: &mut Context, node: &Node) -> Results {
+    let exists = node.optional(0)?.is_some();
+    one(cx.scalar(DType::Bool, f64::from(exists))?)
 }
 
 fn shape(cx: &mut Context, node: &Node) -> Results {

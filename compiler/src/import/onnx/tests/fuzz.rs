@@ -1,6 +1,6 @@
 //! Damaged models give errors, never panics, and take little memory.
 
-use super::model::{FLOAT, Model, Value, floats, ints};
+use super::model::{FLOAT, INT64, Model, Value, floats, ints};
 use crate::import::ImportOptions;
 use crate::import::onnx::{check_bytes, import_bytes};
 
@@ -83,6 +83,85 @@ fn extreme_numbers() {
                 .node("EyeLike", &["x"], &["eye"], &[("k", Value::Int(value))])
                 .output("s");
             feed(&model.bytes());
+        }
+    }
+}
+
+/// Attributes that many operators have, with a number for integers and its repetition for lists.
+fn common_attributes(value: i64, list: &[i64]) -> Vec<(&'static str, Value<'_>)> {
+    const NUMBERS: &[&str] = &[
+        "axis",
+        "batch_dims",
+        "block_size",
+        "blocksize",
+        "direction",
+        "group",
+        "k",
+        "keepdims",
+        "kv_num_heads",
+        "num_groups",
+        "num_heads",
+        "num_scan_inputs",
+        "output_height",
+        "output_width",
+        "p",
+        "q_num_heads",
+        "sampling_ratio",
+        "size",
+        "time_axis",
+    ];
+    const LISTS: &[&str] = &[
+        "axes",
+        "dilations",
+        "kernel_shape",
+        "output_padding",
+        "output_shape",
+        "pads",
+        "perm",
+        "qkv_hidden_sizes",
+        "scan_input_axes",
+        "split",
+        "strides",
+    ];
+    let numbers = NUMBERS.iter().map(|name| (*name, Value::Int(value)));
+    numbers.chain(LISTS.iter().map(|name| (*name, Value::Ints(list)))).collect()
+}
+
+/// Every operator with operands of many ranks, numbers and types, and with attributes that do not fit.
+#[test]
+fn any_operands() {
+    const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let dims = |rank: usize| vec!["2"; rank];
+    let shape = |rank: usize| vec![2i64; rank];
+    for (domain, op) in crate::import::onnx::operators() {
+        for (case, (first, second)) in (0..36usize).map(|i| (i, (i / 6, i % 6))) {
+            let rank = |i: usize| {
+                if i == 0 {
+                    first
+                } else if i == 1 {
+                    second
+                } else {
+                    (second + i) % 4
+                }
+            };
+            let mut model = Model::new(if case % 2 == 0 { 22 } else { 13 });
+            for (i, name) in NAMES.iter().enumerate() {
+                let count = 1 << rank(i);
+                model = match (i + case) % 3 {
+                    0 => model.input(name, FLOAT, &dims(rank(i))),
+                    1 => model.input(name, INT64, &dims(rank(i))),
+                    _ => model.constant(ints(name, &shape(rank(i)), &vec![case as i64 % 5 - 1; count])),
+                };
+            }
+            for (i, value) in [0, 1, -1, 2, 3, i64::MAX].into_iter().enumerate() {
+                let list = vec![value; (first + i) % 5];
+                let attributes = if i == 0 { Vec::new() } else { common_attributes(value, &list) };
+                let mut node = super::model::node(op, &NAMES[..case % 9 + 1], &["y", "z"], &attributes);
+                node.domain = domain.to_string();
+                let mut whole = Model(model.0.clone());
+                whole.0.graph.mut_or_insert_default().node.push(node);
+                feed(&whole.output("y").output("z").bytes());
+            }
         }
     }
 }

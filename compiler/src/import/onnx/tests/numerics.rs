@@ -1,6 +1,6 @@
 //! Results of operators whose decomposition is not plain.
 
-use super::model::{FLOAT, Model, Value, floats, ints};
+use super::model::{FLOAT, Model, Value, floats, ints, node, subgraph};
 use crate::import::ImportOptions;
 use crate::import::onnx::import_bytes;
 use lostwax_ir::eval::eval_graph;
@@ -99,4 +99,36 @@ fn quantized_values_come_back() {
         .output("y");
     assert_eq!(run(&model, &[2], &[0.0, 2.55]).1, [0.0, 2.55]);
     assert_eq!(run(&model, &[2], &[0.0, 0.0]).1, [0.0, 0.0]);
+}
+
+#[test]
+fn the_largest_elements_keep_their_order() {
+    let positions = |largest: i64| {
+        let attributes = [("largest", Value::Int(largest))];
+        let model = Model::new(11).input("x", FLOAT, &["n"]).constant(ints("k", &[1], &[3]));
+        model.node("TopK", &["x", "k"], &["v", "y"], &attributes).output("y")
+    };
+    let x = [1.0, f32::NAN, 3.0, 3.0];
+    assert_eq!(run(&positions(1), &[4], &x), (vec![3], vec![1.0, 2.0, 3.0]));
+    assert_eq!(run(&positions(0), &[4], &x), (vec![3], vec![0.0, 2.0, 3.0]));
+}
+
+#[test]
+fn the_data_chooses_a_branch() {
+    let then = subgraph(vec![node("Exp", &["x"], &["a"], &[])], "a");
+    let other = subgraph(vec![node("Neg", &["x"], &["b"], &[])], "b");
+    let branches = [("then_branch", Value::Graph(&then)), ("else_branch", Value::Graph(&other))];
+    let model = Model::new(13).input("x", FLOAT, &["1"]).constant(floats("zero", &[1], &[0.0]));
+    let model = model.node("LessOrEqual", &["x", "zero"], &["c"], &[]).node("If", &["c"], &["y"], &branches).output("y");
+    assert_eq!(run(&model, &[1], &[0.0]).1, [1.0]);
+    assert_eq!(run(&model, &[1], &[2.0]).1, [-2.0]);
+}
+
+#[test]
+fn the_first_query_sees_one_key() {
+    let attributes = [("q_num_heads", Value::Int(1)), ("kv_num_heads", Value::Int(1)), ("is_causal", Value::Int(1))];
+    let model = single(23, &["1", "n", "2"], "Attention", &["x", "x", "v"], &attributes);
+    let model = model.constant(floats("v", &[1, 2, 2], &[1.0, 2.0, 3.0, 4.0]));
+    let (shape, values) = run(&model, &[1, 2, 2], &[0.0; 4]);
+    assert_eq!((shape, values), (vec![1, 2, 2], vec![1.0, 2.0, 2.0, 3.0]));
 }

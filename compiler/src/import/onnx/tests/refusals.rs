@@ -19,7 +19,7 @@ fn all_unsupported_operators_are_reported() {
         .node("Det", &["x"], &["c"], &[])
         .node("Relu", &["a"], &["d"], &[])
         .node("Reshape", &["x", "b"], &["e"], &[])
-        .node("Pad", &["x", "pads"], &["f"], &[("mode", Value::Text("wrap"))])
+        .node("Pad", &["x", "pads"], &["f"], &[("mode", Value::Text("mirror"))])
         .constant(ints("pads", &[4], &[0, 0, 1, 1]))
         .output("d");
     let ImportError::Unsupported(report) = error(&model) else { panic!("unsupported operators") };

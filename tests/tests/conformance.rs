@@ -1,0 +1,92 @@
+//! The ONNX backend suite: every case in the reference interpreter, and on every target through an artifact in memory.
+
+use lostwax::model::{CompileOptions, compile};
+use lostwax::targets::targets;
+use lostwax_ir::eval::eval_graph;
+use lostwax_ir::graph::Graph;
+use lostwax_ir::tensor::Tensor as Reference;
+use lostwax_ir::types::{DType, TensorType};
+use lostwax_runtime::{AlignedBuffer, Device, Model, Options, Tensor};
+use lostwax_tests::model_path;
+use lostwax_tests::suite::{IgnoreList, SuiteCase, case_folders, run_suite};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const IMPORT_LIST: &str = "compiler/conformance-ignore.txt";
+
+fn folders() -> Vec<PathBuf> {
+    let root = model_path("onnx_backend");
+    assert!(root.is_some() || std::env::var_os("CI").is_none(), "the suite is missing; run `./x models`");
+    root.map(|root| case_folders(&root)).unwrap_or_default()
+}
+
+fn report(what: &str, result: Result<String, String>) {
+    match result {
+        Ok(score) => println!("{what}: {score}"),
+        Err(problems) => panic!("{what}:\n{problems}"),
+    }
+}
+
+#[test]
+fn the_interpreter_conforms() {
+    let run = |folder: &Path| {
+        let case = SuiteCase::load(folder)?;
+        case.check(&eval_graph(&case.graph, &case.inputs).map_err(|error| error.to_string())?)
+    };
+    match folders() {
+        none if none.is_empty() => println!("the suite is missing; run `./x models`"),
+        folders => report("interpreter", run_suite(&folders, None, &IgnoreList::read(IMPORT_LIST), run)),
+    }
+}
+
+fn compile_for(graph: &Graph, target: &str) -> Result<Model, String> {
+    let mut artifact = AlignedBuffer::default();
+    let options = CompileOptions { targets: vec![target.to_string()], ..CompileOptions::default() };
+    compile(graph, &options, &mut |_| {}, &mut artifact).map_err(|error| error.to_string())?;
+    Model::from_bytes(artifact).map_err(|error| error.to_string())
+}
+
+/// The target restricted to the level that this machine runs best.
+fn best_level(target: &str) -> String {
+    let mut graph = Graph::new("copy");
+    let x = graph.input("x", &TensorType::new(DType::F32, [1])).expect("a plain input");
+    graph.output("y", x);
+    let model = compile_for(&graph, target).expect("every target can copy");
+    let session = model.session(Device::cpu()).expect("this machine runs one of the default levels");
+    let variant = model.variants().iter().find(|variant| variant.name == session.variant()).expect("it is one of them");
+    format!("{target}:{}+{}", variant.arch, variant.name)
+}
+
+fn convert(tensor: &Reference) -> Result<Tensor, String> {
+    let dtype = lostwax_runtime::DType::from_name(tensor.dtype().name()).ok_or("an element type without a name")?;
+    Tensor::from_bytes(dtype, tensor.shape(), tensor.bytes()).map_err(|error| error.to_string())
+}
+
+fn convert_back(tensor: &Tensor) -> Result<Reference, String> {
+    let dtype = DType::from_name(tensor.dtype().name()).ok_or("an element type without a name")?;
+    Reference::from_bytes(dtype, tensor.shape(), tensor.bytes()).ok_or("a tensor that does not fit its type".to_string())
+}
+
+fn run_artifact(case: &SuiteCase, target: &str) -> Result<BTreeMap<String, Reference>, String> {
+    let model = compile_for(&case.graph, target)?;
+    let inputs = case.inputs.iter().map(|(name, tensor)| Ok((name, convert(tensor)?)));
+    let inputs: Vec<(&String, Tensor)> = inputs.collect::<Result<_, String>>()?;
+    let session = model.session_with(Device::cpu(), Options::new().with_threads(1));
+    let outputs = session.and_then(|mut session| session.run(inputs.iter().map(|(name, tensor)| (name, tensor))));
+    let outputs = outputs.map_err(|error| error.to_string())?;
+    outputs.iter().map(|(name, tensor)| Ok((name.to_string(), convert_back(tensor)?))).collect()
+}
+
+#[test]
+fn targets_conform() {
+    let folders = folders();
+    for target in targets().iter().filter(|_| !folders.is_empty()) {
+        let level = best_level(target.name());
+        let list = IgnoreList::read(&format!("targets/{}/conformance-ignore.txt", target.name()));
+        let run = |folder: &Path| {
+            let case = SuiteCase::load(folder)?;
+            case.check(&run_artifact(&case, &level)?)
+        };
+        report(target.name(), run_suite(&folders, Some(&IgnoreList::read(IMPORT_LIST)), &list, run));
+    }
+}
