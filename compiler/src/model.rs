@@ -3,7 +3,7 @@
 use crate::error::CompileError;
 use crate::import::{ImportOptions, onnx};
 use crate::pipeline::{self, Compiled, Settings, Stage};
-use crate::targets::{Selection, select};
+use crate::targets::{Selection, default_target, select};
 use lostwax_ir::graph::Graph;
 use lostwax_passes::Context;
 use std::io::Write;
@@ -29,7 +29,7 @@ impl Default for CompileOptions {
         Self {
             import: ImportOptions::default(),
             passes: Context::default(),
-            targets: vec!["cpu".to_string()],
+            targets: vec![default_target().to_string()],
             max_memory: None,
             listing: false,
         }

@@ -1,11 +1,43 @@
-//! The targets that this compiler can write code for: one line each.
+//! The targets that this compiler can write code for, and the devices that run it: one line each.
 
 use crate::error::CompileError;
-use lostwax_target_api::{Target, Variant};
+use lostwax_target_api::{Device, Target, Variant, VariantInfo};
+use std::sync::{Arc, LazyLock};
 
-/// All targets.
-pub fn targets() -> Vec<Box<dyn Target>> {
-    vec![lostwax_target_cpu::target()]
+/// Lists the crates, each with a function `target` that gives the compiling half and a function `device` that gives the
+/// running half. The first is the default.
+macro_rules! targets {
+    ($($module:ident,)*) => {
+        /// All targets.
+        pub fn targets() -> Vec<Box<dyn Target>> {
+            vec![$($module::target(),)*]
+        }
+
+        /// All devices, in the order of their targets; the same ones at each call, so that sessions share loaded code.
+        pub fn devices() -> &'static [Arc<dyn Device>] {
+            static DEVICES: LazyLock<Vec<Arc<dyn Device>>> = LazyLock::new(|| vec![$($module::device(),)*]);
+            &DEVICES
+        }
+    };
+}
+
+targets! {
+    lostwax_target_cpu,
+    lostwax_target_interp,
+}
+
+/// The name of the target that is used when none is asked for.
+pub fn default_target() -> &'static str {
+    targets().first().map_or("", |target| target.name())
+}
+
+/// The device of that name; without a name the first that can run one of the variants, or the first of all.
+pub fn device(name: Option<&str>, variants: &[VariantInfo]) -> Option<Arc<dyn Device>> {
+    let found = match name {
+        Some(name) => devices().iter().find(|device| device.name() == name),
+        None => devices().iter().find(|device| device.select(variants).is_some()).or(devices().first()),
+    };
+    found.cloned()
 }
 
 /// A target with the variants that were asked for.

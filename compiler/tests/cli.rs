@@ -105,6 +105,22 @@ fn one_artifact_serves_all_sizes() {
 }
 
 #[test]
+fn an_artifact_runs_on_every_device_that_it_has_code_for() {
+    let place = Workplace::with_model();
+    assert_eq!(place.run("compile model.onnx -o both.lwx --target cpu --target interp").0, 0);
+    assert_eq!(place.run("compile model.onnx -o one.lwx --target interp").0, 0);
+    for (args, device) in [("both.lwx", "cpu"), ("both.lwx", "interp"), ("one.lwx", "interp")] {
+        assert_eq!(place.json(&format!("verify {args} model.onnx --shape x:7x3 --device {device}"), 0)["ok"], true);
+        assert_eq!(place.run(&format!("run {args} --device {device} -i x=2x3xf32=1,0,0,0,0,2 -o {device}.npz")).0, 0);
+    }
+    assert_eq!(place.read("cpu.npz"), place.read("interp.npz"));
+    assert_eq!(place.run("run one.lwx --device cpu").0, 5);
+    let (code, _, stderr) = place.run("run one.lwx");
+    assert!(code == 0 && stderr.contains("interp"), "{stderr}");
+    assert_eq!(place.run("compile model.onnx -o x.lwx --target interp:fast").0, 2);
+}
+
+#[test]
 fn another_model_does_not_verify() {
     let place = Workplace::with_model();
     place.write("other.onnx", &model("Neg"));

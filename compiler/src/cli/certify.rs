@@ -3,6 +3,7 @@
 use super::compare::{Compared, interpret};
 use super::error::CliError;
 use super::plan_sizes::PlanSizes;
+use lostwax::targets;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_runtime::format::{
@@ -25,7 +26,8 @@ pub fn certify(model: &Model, graph: &Graph) -> Result<Model, CliError> {
     let described = reference_inputs(model, entry)?;
     let inputs = described.iter().map(|input| Ok((input.name.clone(), tensor(entry, input)?)));
     let inputs = inputs.collect::<Result<Vec<(String, Tensor)>, CliError>>()?;
-    let device = Device::cpu();
+    let device = targets::device(None, model.variants()).map(Device::from);
+    let device = device.ok_or_else(|| CliError::Device("there is no device".to_string()))?;
     let mut session = model.session(device.clone())?;
     let case = measure(&mut session, graph, entry, described, &inputs)?;
     let certificate = Certificate { cases: vec![CertificateCase { device: device.name().to_string(), ..case }] };

@@ -6,6 +6,7 @@ use super::report::Report;
 use super::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use super::source;
 use super::tensors::{InputArgs, make_inputs, views, write_outputs};
+use lostwax::targets;
 use lostwax_runtime::{Options, Outputs, TensorView};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -45,7 +46,11 @@ impl Args {
         let model = source::open(&self.file, &CompileArgs::default(), &self.shapes, console)?.model;
         let inputs = make_inputs(&model, &self.inputs, &self.shapes, console)?;
         console.stage("running");
-        let mut session = model.session_with(self.device.device()?, Options::new().with_threads(self.threads))?;
+        let device = self.device.device(&model)?;
+        if self.device.device.is_none() && device.name() != targets::default_target() {
+            console.note(&format!("running on the {} device, the only one that the artifact has code for", device.name()));
+        }
+        let mut session = model.session_with(device, Options::new().with_threads(self.threads))?;
         let outputs = session.run(views(&inputs))?;
         if let Some(path) = &self.output {
             write_outputs(path, &outputs)?;

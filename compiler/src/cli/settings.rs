@@ -6,6 +6,7 @@ use lostwax::import::{DimSpec, ImportOptions, ShapeSpec};
 use lostwax::model::CompileOptions;
 use lostwax::targets;
 use lostwax_passes::{Context, Tier};
+use lostwax_runtime::{Device, Model};
 
 /// How a model is read.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,8 +42,8 @@ fn fixed(dim: &DimSpec) -> Option<usize> {
 /// How a model is compiled.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CompileArgs {
-    /// What to compile for: `cpu`, or `cpu:ARCH` with levels such as `cpu:x86_64+x86-64-v3`; see `lostwax targets`; repeatable.
-    #[arg(long = "target", value_name = "TARGET", default_value = "cpu")]
+    /// What to compile for: NAME, or NAME:SPECIFICATION for some forms of the code; see `lostwax targets`; repeatable.
+    #[arg(long = "target", value_name = "TARGET", default_value = targets::default_target())]
     pub targets: Vec<String>,
     /// How far results may differ from the model's order of operations: strict, contract, reassoc or fast.
     #[arg(long, value_name = "TIER", default_value = "reassoc", value_parser = parse_tier)]
@@ -76,23 +77,31 @@ impl CompileArgs {
 
 impl Default for CompileArgs {
     fn default() -> Self {
-        Self { targets: vec!["cpu".to_string()], fp: Tier::Reassociate, disabled: Vec::new(), max_memory: None, level: 3 }
+        Self {
+            targets: vec![targets::default_target().to_string()],
+            fp: Tier::Reassociate,
+            disabled: Vec::new(),
+            max_memory: None,
+            level: 3,
+        }
     }
 }
 
-/// Which device runs, and how.
+/// Which device runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// The device.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: String,
+    /// The device; the first that the artifact has code for if none is given.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
 }
 
 impl DeviceArgs {
-    pub fn device(&self) -> Result<lostwax_runtime::Device, CliError> {
-        match self.device.as_str() {
-            "cpu" => Ok(lostwax_runtime::Device::cpu()),
-            other => Err(CliError::Device(format!("there is no device `{other}`; devices: cpu"))),
-        }
+    pub fn device(&self, model: &Model) -> Result<Device, CliError> {
+        let found = targets::device(self.device.as_deref(), model.variants());
+        found.map(Device::from).ok_or_else(|| {
+            let known: Vec<&str> = targets::devices().iter().map(|device| device.name()).collect();
+            let asked = self.device.as_deref().unwrap_or_default();
+            CliError::Device(format!("there is no device `{asked}`; devices: {}", known.join(", ")))
+        })
     }
 }

@@ -25,6 +25,8 @@ mod place;
 mod stmt;
 mod variants;
 
+pub use lostwax_device_cpu::device;
+
 use image::Unit;
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{EmitError, EmitOptions, Emitted, Target, Variant};
