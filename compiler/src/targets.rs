@@ -48,6 +48,24 @@ pub struct Selection {
     pub variants: Vec<Variant>,
 }
 
+impl Selection {
+    /// What is lost when this machine runs the variants, if it could run a better one of the target; nothing for code that is
+    /// for other machines.
+    pub fn missing_variant(&self) -> Option<String> {
+        let best = pick(&self.target.variants("").ok()?)?;
+        let chosen = pick(&self.variants)?;
+        let problem = || format!("this machine can run {best}, but there is only code for {chosen}; see `lostwax targets`");
+        (best != chosen).then(problem)
+    }
+}
+
+/// The name of the variant that a device of this machine runs.
+fn pick(variants: &[Variant]) -> Option<String> {
+    let infos: Vec<VariantInfo> = variants.iter().map(|variant| variant.info.clone()).collect();
+    let position = devices().iter().find_map(|device| device.select(&infos))?;
+    infos.get(position).map(|info| info.name.clone())
+}
+
 /// The target and variants that `NAME` or `NAME:SPECIFICATION` stands for.
 ///
 /// # Errors

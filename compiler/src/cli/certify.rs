@@ -1,6 +1,6 @@
 //! The numerics certificate of an artifact.
 
-use super::compare::{Compared, interpret};
+use super::compare::{Compared, interpret, references};
 use super::error::CliError;
 use super::plan_sizes::PlanSizes;
 use lostwax::targets;
@@ -62,7 +62,7 @@ fn measure(
     inputs: &[(String, Tensor)],
 ) -> Result<CertificateCase, CliError> {
     let outputs = session.run(inputs.iter().map(|(name, tensor)| (name, tensor)))?;
-    let expected = interpret(graph, inputs)?;
+    let expected = interpret(graph, &references(inputs)?)?;
     let references = outputs.iter().filter_map(|(name, found)| Some(reference_output(name, found, expected.get(name)?)));
     Ok(CertificateCase {
         entry_point: entry.name.clone(),

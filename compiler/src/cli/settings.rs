@@ -3,6 +3,7 @@
 use super::error::CliError;
 use super::format::parse_bytes;
 use lostwax::import::{DimSpec, ImportOptions, ShapeSpec};
+use lostwax::level::HIGHEST;
 use lostwax::model::CompileOptions;
 use lostwax::targets;
 use lostwax_passes::{Context, Tier};
@@ -54,8 +55,9 @@ pub struct CompileArgs {
     /// The most bytes of working memory at typical sizes, such as 64MiB; smaller plans are sought until one fits.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_memory: Option<u64>,
-    /// 0 only folds constants and shares equal nodes; 1 to 3 are the whole optimizer.
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=3))]
+    /// How much is optimized; what each level adds is listed below.
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = HIGHEST,
+        value_parser = clap::value_parser!(u8).range(0..=i64::from(HIGHEST)))]
     pub level: u8,
 }
 
@@ -65,13 +67,14 @@ fn parse_tier(text: &str) -> Result<Tier, String> {
 
 impl CompileArgs {
     /// The options for the compiler. Targets are checked.
-    pub fn options(&self, shapes: &ShapeArgs, listing: bool) -> Result<CompileOptions, CliError> {
+    pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
         for target in &self.targets {
             targets::select(target).map_err(|error| CliError::usage(error.to_string()))?;
         }
         let passes = Context { tier: self.fp, disabled: self.disabled.iter().cloned().collect(), ..Context::default() };
         let import = shapes.import_options();
-        Ok(CompileOptions { import, passes, targets: self.targets.clone(), max_memory: self.max_memory, listing })
+        let (targets, max_memory, level) = (self.targets.clone(), self.max_memory, self.level);
+        Ok(CompileOptions { import, passes, targets, max_memory, level, ..CompileOptions::default() })
     }
 }
 
@@ -82,7 +85,7 @@ impl Default for CompileArgs {
             fp: Tier::Reassociate,
             disabled: Vec::new(),
             max_memory: None,
-            level: 3,
+            level: HIGHEST,
         }
     }
 }

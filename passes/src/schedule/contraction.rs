@@ -208,7 +208,7 @@ pub(super) fn schedule(
     let emitter = Emitter::new(&mut builder, nest, roles, tile, packed.as_ref());
     let body = emitter.item(&mut builder, &grid, &Dim::symbol(&item));
     let kernel = builder.finish(name, item, grid.count(), body);
-    Scheduled { kernel, packing: packed.map(|(packing, _)| packing).into_iter().collect() }
+    Scheduled { kernel, packing: packed.map(|(packing, _)| packing).into_iter().collect(), slow: None }
 }
 
 /// Panels of columns: `[loops but column.., panel, .., lane]` with the column cut in two, zero where it overhangs. Gives the

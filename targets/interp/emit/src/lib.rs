@@ -4,7 +4,7 @@
 
 use lostwax_device_interp::{NAME, format};
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Target, Variant, VariantInfo};
+use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
 
 pub use lostwax_device_interp::device;
 
@@ -49,8 +49,11 @@ impl Target for Interp {
 
     fn emit(&self, _variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
         let code = format::write(kernels);
-        let listing = options.listing.then(|| String::from_utf8_lossy(&code).into_owned());
-        Ok(Emitted { code, listing })
+        if let Some(form) = options.forms.iter().find(|form| **form != Form::Listing) {
+            return Err(unsupported(format!("the form {form:?}; its only form is the listing")));
+        }
+        let forms = options.forms.iter().map(|form| (*form, code.clone())).collect();
+        Ok(Emitted { code, forms })
     }
 }
 
