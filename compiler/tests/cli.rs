@@ -51,6 +51,7 @@ fn misuse_is_told_from_failure() {
         ("run model.lwx --device toaster", 5),
         ("compile deep.onnx -o x.lwx --max-memory 0", 6),
         ("compile model.onnx -o x.lwx --max-size 100", 6),
+        ("run model.lwx --max-memory 1", 6),
         ("compile model.onnx -o x.lwx --target interp --emit object", 3),
         ("compile model.onnx -o x.lwx --emit wool", 2),
         ("compile model.onnx -o x.lwx -O4", 2),
@@ -234,6 +235,9 @@ fn inspection_shows_what_is_inside() {
     assert!(!inspected["sections"].as_array().unwrap().is_empty());
     assert!(!inspected["plan"]["steps"].as_array().unwrap().is_empty());
     assert!(inspected["memory"]["arena_bytes"].as_u64() >= inspected["memory"]["arena_lower_bound_bytes"].as_u64());
+    place.write("deep.onnx", &model("Softmax"));
+    let formula = place.json("inspect deep.onnx", 0)["memory"]["arena_formula"].as_str().unwrap().to_string();
+    assert!(formula.contains("*rows") && !formula.contains("floordiv"), "{formula}");
     let (_, text, _) = place.run("inspect model.lwx --plan --kernels --sections");
     assert!(text.contains("__lostwax__/plan") && text.contains("kernel"));
 }

@@ -1,6 +1,8 @@
 #![forbid(unsafe_code)]
 //! What the tests of whole models share: recorded results and the inputs that belong to them.
 
+pub mod fuzz;
+
 use lostwax_runtime::Tensor;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// Formulas with more parts are not simplified.
 const MOST_PARTS: usize = 64;
 
+/// Formulas hold where all sizes are at least this: parts that are larger elsewhere only are left out.
+pub const LEAST_SIZE: i32 = 8;
+
 /// A size as the largest of several polynomials, of which none is always covered by another.
 type Parts = Vec<Polynomial>;
 
@@ -15,7 +18,7 @@ type Parts = Vec<Polynomial>;
 struct Polynomial(BTreeMap<Vec<u32>, f64>);
 
 /// An expression of the plan as one polynomial or as `max(...)` of several, the largest first. Divisions are exact there and
-/// not rounded, so the value may differ by the rounding. `None` where the expression has no such form or too many parts.
+/// not rounded, so the value may differ by the rounding; see also [`LEAST_SIZE`]. `None` where the expression has no such form or too many parts.
 pub fn largest_of(plan: &Plan, id: u32) -> Option<String> {
     let mut known: Vec<Option<Parts>> = Vec::new();
     for expr in plan.exprs.get(..=id as usize)? {
@@ -108,16 +111,17 @@ impl Polynomial {
         }
     }
 
-    /// Whether this is at least as large wherever all symbols are at least 1: what the other has more of a product of symbols is
-    /// made up for by what this has more of products that contain it.
+    /// Whether this is at least as large where all symbols are at least [`LEAST_SIZE`]: what the other has more of a product of
+    /// symbols is made up for by what this has more of products that contain it.
     fn covers(&self, other: &Self) -> bool {
         let mut spare = self.plus(&Self(other.0.iter().map(|(symbols, c)| (symbols.clone(), -c)).collect()));
         let lacking: Vec<(Vec<u32>, f64)> = spare.0.extract_if(.., |_, c| *c < 0.0).collect();
         lacking.into_iter().rev().all(|(symbols, lack)| {
             let mut lack = -lack;
-            for (_, surplus) in spare.0.iter_mut().filter(|(larger, _)| contains(larger, &symbols)) {
-                let used = lack.min(*surplus);
-                (lack, *surplus) = (lack - used, *surplus - used);
+            for (larger, surplus) in spare.0.iter_mut().filter(|(larger, _)| contains(larger, &symbols)) {
+                let worth = f64::from(LEAST_SIZE).powi((larger.len() - symbols.len()) as i32);
+                let used = lack.min(*surplus * worth);
+                (lack, *surplus) = (lack - used, *surplus - used / worth);
             }
             lack <= 0.0
         })
@@ -136,8 +140,11 @@ impl Polynomial {
     }
 }
 
-/// At most two decimals.
+/// At most two decimals, and two digits of what is too small for them.
 fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.01 {
+        return format!("{value:.1e}");
+    }
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
@@ -171,6 +178,7 @@ mod tests {
             exprs.add(either, h).unwrap()
         });
         assert_eq!(text.as_deref(), Some("max(5*h, h + 100)"));
+        assert_eq!(number(0.001), "1.0e-3");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::error::CliError;
 use super::format::{bytes, hex, tensor_type};
-use super::formula;
+use super::formula::{self, LEAST_SIZE};
 use super::plan_sizes::PlanSizes;
 use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
@@ -101,7 +101,7 @@ impl Memory {
         let (arena, bound) = (bytes(*arena_bytes), bytes(*arena_lower_bound_bytes));
         let mut text = format!("memory     peak {arena}, lower bound {bound}, ratio {:.3}{at}\n", self.ratio());
         if !self.at.is_empty() {
-            let _ = writeln!(text, "           peak = {}, but for rounding", self.formula);
+            let _ = writeln!(text, "           peak = {} (sizes from {LEAST_SIZE}, not rounded up to whole lines)", self.formula);
         }
         let _ = writeln!(text, "weights    {}", bytes(*weight_bytes));
         text
