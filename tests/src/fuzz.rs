@@ -111,7 +111,10 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     match random.size(0, 7) {
         0 => bytes.truncate(at),
         1 => drop(bytes.drain(at..end)),
-        2 => insert(bytes, at, &bytes[at..end].to_vec()),
+        2 => {
+            let part = bytes[at..end].to_vec();
+            insert(bytes, at, &part);
+        }
         3 => insert(bytes, at, random.pick(&TOKENS, b"0")),
         4 => overwrite(bytes, at, &random.pick(&EXTREMES, 0).to_le_bytes()[..random.pick(&[1, 4, 8], 8)]),
         5 => drop(bytes.splice(at..end, other[at.min(other.len())..].iter().copied().take(64))),
@@ -178,9 +181,9 @@ fn exercise(model: &Model) {
     let Some(device) = targets::device(Some("interp"), model.variants()) else { return };
     let Ok(mut session) = model.session_with(device, Options::new().with_max_memory(MEMORY)) else { return };
     for size in [1, 2, 9] {
-        let ranks = model.entry_points().first().map(|entry| entry.inputs.iter().map(|input| input.dims.len()).collect());
-        let shapes: Vec<Vec<usize>> =
-            ranks.unwrap_or_else(Vec::new).into_iter().map(|rank: usize| vec![size; rank.min(8)]).collect();
+        let ranks: Option<Vec<usize>> =
+            model.entry_points().first().map(|entry| entry.inputs.iter().map(|input| input.dims.len()).collect());
+        let shapes: Vec<Vec<usize>> = ranks.unwrap_or_default().into_iter().map(|rank| vec![size; rank.min(8)]).collect();
         drop(session.prepare(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>()));
     }
     drop(session.prepare(&[&[1, 2, 8, 5]]));

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 /// Formulas with more parts are not simplified.
 const MOST_PARTS: usize = 64;
 
-/// Formulas hold where all sizes are at least this: parts that are larger elsewhere only are left out.
-pub const LEAST_SIZE: i32 = 8;
+/// Formulas hold where all sizes but outermost ones are at least this: parts that are larger elsewhere only are left out.
+pub const LEAST_SIZE: i64 = 16;
 
 /// A size as the largest of several polynomials, of which none is always covered by another.
 type Parts = Vec<Polynomial>;
@@ -20,56 +20,87 @@ struct Polynomial(BTreeMap<Vec<u32>, f64>);
 /// An expression of the plan as one polynomial or as `max(...)` of several, the largest first. Divisions are exact there and
 /// not rounded, so the value may differ by the rounding; see also [`LEAST_SIZE`]. `None` where the expression has no such form or too many parts.
 pub fn largest_of(plan: &Plan, id: u32) -> Option<String> {
-    let mut known: Vec<Option<Parts>> = Vec::new();
+    let mut reader = Reader { least: least_sizes(plan)?, known: Vec::new() };
     for expr in plan.exprs.get(..=id as usize)? {
-        let parts = read(plan, expr, &known);
-        known.push(parts);
+        let parts = reader.read(expr);
+        reader.known.push(parts);
     }
-    let mut parts = known.pop()??;
+    let mut parts = reader.known.pop()??;
     parts.sort_by(|a, b| b.0.iter().rev().partial_cmp(a.0.iter().rev()).unwrap_or(std::cmp::Ordering::Equal));
     let mut texts: Vec<String> = parts.iter().map(|part| part.text(&plan.symbols)).collect();
     if texts.len() == 1 { texts.pop() } else { Some(format!("max({})", texts.join(", "))) }
 }
 
-fn read(plan: &Plan, expr: &Expr, known: &[Option<Parts>]) -> Option<Parts> {
-    let operand = |id: u32| known.get(id as usize)?.as_ref();
-    let both = |pair: &Operands| Some((operand(pair.left)?, operand(pair.right)?));
-    match expr.kind.as_ref()? {
-        Kind::Constant(value) => Some(vec![Polynomial::term(Vec::new(), *value as f64)]),
-        Kind::Symbol(index) => Some(vec![Polynomial::term(vec![*index], 1.0)]),
-        Kind::Add(pair) => both(pair).and_then(|(left, right)| products(left, right, Polynomial::plus)),
-        Kind::Multiply(pair) => both(pair).and_then(single).and_then(|(left, right)| Some(vec![left.times(right)?])),
-        Kind::FloorDivide(pair) => both(pair).and_then(single).and_then(|(left, right)| Some(vec![left.over(right)?])),
-        Kind::Maximum(pair) => both(pair).and_then(|(left, right)| uncovered(left.iter().chain(right).cloned().collect())),
-        Kind::Minimum(_) => None,
-    }
-    .filter(|_| plan.symbols.iter().all(|symbol| symbol.min >= 0))
-}
-
-/// Sums of maxima are maxima of all sums.
-fn products(left: &Parts, right: &Parts, combine: fn(&Polynomial, &Polynomial) -> Polynomial) -> Option<Parts> {
-    uncovered(left.iter().flat_map(|a| right.iter().map(move |b| combine(a, b))).collect())
-}
-
-/// The operands where neither is a maximum.
-fn single<'a>((left, right): (&'a Parts, &'a Parts)) -> Option<(&'a Polynomial, &'a Polynomial)> {
-    match (left.as_slice(), right.as_slice()) {
-        ([left], [right]) => Some((left, right)),
-        _ => None,
-    }
-}
-
-/// The parts that no other part covers; of equal ones the first.
-fn uncovered(parts: Parts) -> Option<Parts> {
-    let mut kept: Parts = Vec::new();
-    for part in parts {
-        if kept.iter().any(|other| other.covers(&part)) {
-            continue;
+/// The least sizes that formulas are for, by symbol: those that are the outermost size of an input count from 1. `None` if a
+/// symbol may be negative.
+fn least_sizes(plan: &Plan) -> Option<Vec<f64>> {
+    let outermost = plan.entry_points.iter().flat_map(|entry| &entry.inputs).filter_map(|input| {
+        match plan.exprs.get(*input.dims.first()? as usize)?.kind.as_ref()? {
+            Kind::Symbol(index) => Some(*index),
+            _ => None,
         }
-        kept.retain(|other| !part.covers(other));
-        kept.push(part);
+    });
+    let outermost: Vec<u32> = outermost.collect();
+    let least = (0..).zip(&plan.symbols).map(|(index, symbol)| {
+        let least = if outermost.contains(&index) { 1 } else { LEAST_SIZE };
+        (symbol.min >= 0).then(|| least.clamp(symbol.min.max(1), symbol.max.max(symbol.min).max(1)) as f64)
+    });
+    least.collect()
+}
+
+struct Reader {
+    /// The least value of each symbol.
+    least: Vec<f64>,
+    /// The parts of all expressions so far.
+    known: Vec<Option<Parts>>,
+}
+
+impl Reader {
+    fn read(&self, expr: &Expr) -> Option<Parts> {
+        match expr.kind.as_ref()? {
+            Kind::Constant(value) => Some(vec![Polynomial::term(Vec::new(), *value as f64)]),
+            Kind::Symbol(index) => Some(vec![Polynomial::term(vec![*index], 1.0)]),
+            Kind::Add(pair) => self.sums(pair),
+            Kind::Multiply(pair) => self.single(pair).and_then(|(left, right)| Some(vec![left.times(right)?])),
+            Kind::FloorDivide(pair) => self.single(pair).and_then(|(left, right)| Some(vec![left.over(right)?])),
+            Kind::Maximum(pair) => {
+                self.both(pair).and_then(|(left, right)| self.uncovered(left.iter().chain(right).cloned().collect()))
+            }
+            Kind::Minimum(_) => None,
+        }
     }
-    (1..=MOST_PARTS).contains(&kept.len()).then_some(kept)
+
+    fn both(&self, pair: &Operands) -> Option<(&Parts, &Parts)> {
+        let operand = |id: u32| self.known.get(id as usize)?.as_ref();
+        Some((operand(pair.left)?, operand(pair.right)?))
+    }
+
+    /// Sums of maxima are maxima of all sums.
+    fn sums(&self, pair: &Operands) -> Option<Parts> {
+        let (left, right) = self.both(pair)?;
+        self.uncovered(left.iter().flat_map(|a| right.iter().map(move |b| a.plus(b))).collect())
+    }
+
+    /// The operands where neither is a maximum.
+    fn single(&self, pair: &Operands) -> Option<(&Polynomial, &Polynomial)> {
+        match self.both(pair)? {
+            (left, right) if left.len() == 1 && right.len() == 1 => left.first().zip(right.first()),
+            _ => None,
+        }
+    }
+
+    /// The parts that no other part covers; of equal ones the first.
+    fn uncovered(&self, parts: Parts) -> Option<Parts> {
+        let mut kept: Parts = Vec::new();
+        for part in parts {
+            if kept.iter().any(|other| other.covers(&part, &self.least)) {
+                continue;
+            }
+            kept.retain(|other| !part.covers(other, &self.least));
+            kept.push(part);
+        }
+        (1..=MOST_PARTS).contains(&kept.len()).then_some(kept)
+    }
 }
 
 impl Polynomial {
@@ -111,15 +142,15 @@ impl Polynomial {
         }
     }
 
-    /// Whether this is at least as large where all symbols are at least [`LEAST_SIZE`]: what the other has more of a product of
-    /// symbols is made up for by what this has more of products that contain it.
-    fn covers(&self, other: &Self) -> bool {
+    /// Whether this is at least as large where all symbols have their least values or more: what the other has more of a product
+    /// of symbols is made up for by what this has more of products that contain it.
+    fn covers(&self, other: &Self, least: &[f64]) -> bool {
         let mut spare = self.plus(&Self(other.0.iter().map(|(symbols, c)| (symbols.clone(), -c)).collect()));
         let lacking: Vec<(Vec<u32>, f64)> = spare.0.extract_if(.., |_, c| *c < 0.0).collect();
         lacking.into_iter().rev().all(|(symbols, lack)| {
             let mut lack = -lack;
             for (larger, surplus) in spare.0.iter_mut().filter(|(larger, _)| contains(larger, &symbols)) {
-                let worth = f64::from(LEAST_SIZE).powi((larger.len() - symbols.len()) as i32);
+                let worth = value(larger, least) / value(&symbols, least);
                 let used = lack.min(*surplus * worth);
                 (lack, *surplus) = (lack - used, *surplus - used / worth);
             }
@@ -138,6 +169,11 @@ impl Polynomial {
         let text = texts.collect::<Vec<_>>().join(" + ").replace("+ -", "- ");
         if text.is_empty() { "0".to_string() } else { text }
     }
+}
+
+/// A product of symbols at their least values.
+fn value(product: &[u32], least: &[f64]) -> f64 {
+    product.iter().filter_map(|index| least.get(*index as usize)).product()
 }
 
 /// At most two decimals, and two digits of what is too small for them.
