@@ -38,6 +38,22 @@ pub enum CompileError {
         /// The limit.
         allowed: u64,
     },
+    /// The artifact is larger than allowed.
+    #[error("the artifact has {bytes} bytes ({parts}), {allowed} are allowed (--max-size)")]
+    SizeLimit {
+        /// Bytes of the file.
+        bytes: u64,
+        /// What takes them.
+        parts: String,
+        /// The limit.
+        allowed: u64,
+    },
+    /// Something runs slower than it could, and that was not allowed.
+    #[error("refused, since not everything runs as fast as it could (--strict):\n  {}", problems.join("\n  "))]
+    Slow {
+        /// All that is slow, and why.
+        problems: Vec<String>,
+    },
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {

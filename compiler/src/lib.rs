@@ -3,8 +3,11 @@
 //! The lostwax compiler: reads models ([`import`]), optimizes them and writes artifacts.
 
 pub mod assemble;
+pub mod bisect;
 pub mod error;
 pub mod import;
+pub mod level;
 pub mod model;
+pub mod npy;
 pub mod pipeline;
 pub mod targets;

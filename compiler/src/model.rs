@@ -2,10 +2,13 @@
 
 use crate::error::CompileError;
 use crate::import::{ImportOptions, onnx};
+use crate::level::{self, Level};
 use crate::pipeline::{self, Compiled, Settings, Stage};
-use crate::targets::{Selection, select};
+use crate::targets::{Selection, default_target, select};
 use lostwax_ir::graph::Graph;
 use lostwax_passes::Context;
+use lostwax_target_api::Form;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -20,8 +23,12 @@ pub struct CompileOptions {
     pub targets: Vec<String>,
     /// Bytes of working memory that the model may need at typical sizes.
     pub max_memory: Option<u64>,
-    /// Whether to keep the code as text.
-    pub listing: bool,
+    /// How much is optimized, from 0 to 3; see [`crate::level`].
+    pub level: u8,
+    /// Whether to refuse what runs slower than it could.
+    pub strict: bool,
+    /// The forms of the code to keep beside the artifact.
+    pub forms: BTreeSet<Form>,
 }
 
 impl Default for CompileOptions {
@@ -29,9 +36,11 @@ impl Default for CompileOptions {
         Self {
             import: ImportOptions::default(),
             passes: Context::default(),
-            targets: vec!["cpu".to_string()],
+            targets: vec![default_target().to_string()],
             max_memory: None,
-            listing: false,
+            level: level::HIGHEST,
+            strict: false,
+            forms: BTreeSet::new(),
         }
     }
 }
@@ -47,7 +56,7 @@ pub fn load(path: &Path, options: &ImportOptions) -> Result<Graph, CompileError>
 /// Optimizes a graph and compiles it; the artifact goes to `out`.
 ///
 /// # Errors
-/// [`CompileError`] of the stage that failed; [`CompileError::MemoryLimit`] when no plan is small enough.
+/// As [`pipeline::run`].
 pub fn compile(
     graph: &Graph,
     options: &CompileOptions,
@@ -55,6 +64,13 @@ pub fn compile(
     out: &mut dyn Write,
 ) -> Result<Compiled, CompileError> {
     let targets: Vec<Selection> = options.targets.iter().map(|text| select(text)).collect::<Result<_, _>>()?;
-    let mut settings = Settings { targets: &targets, listing: options.listing, progress };
-    pipeline::run(graph, &options.passes, options.max_memory, &mut settings, out)
+    let mut settings = Settings {
+        targets: &targets,
+        level: Level::from_number(options.level),
+        max_memory: options.max_memory,
+        strict: options.strict,
+        forms: &options.forms,
+        progress,
+    };
+    pipeline::run(graph, &options.passes, &mut settings, out)
 }

@@ -2,6 +2,7 @@
 
 use crate::assemble::{Assembled, assemble};
 use crate::error::CompileError;
+use crate::level::Level;
 use crate::targets::Selection;
 use lostwax_format::{Writer, Written};
 use lostwax_ir::attrs::Attrs;
@@ -9,9 +10,9 @@ use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
 use lostwax_passes::fuse::{fuse, is_given};
-use lostwax_passes::{Context, CostTable, run_passes};
-use lostwax_target_api::{EmitOptions, Variant};
-use std::collections::BTreeSet;
+use lostwax_passes::{Context, CostTable};
+use lostwax_target_api::{EmitOptions, Form, Variant};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,15 @@ pub enum Stage {
 pub struct Settings<'a> {
     /// The targets with their variants.
     pub targets: &'a [Selection],
-    /// Whether to keep the code as text.
-    pub listing: bool,
+    /// How much is optimized.
+    pub level: &'static Level,
+    /// Bytes of working memory that the model may need at typical sizes. When given, the optimizer weighs memory more until the
+    /// working memory fits.
+    pub max_memory: Option<u64>,
+    /// Whether what would make [`Compiled::warnings`] is an error.
+    pub strict: bool,
+    /// The forms of the code that are kept beside the artifact.
+    pub forms: &'a BTreeSet<Form>,
     /// Called when a stage begins.
     pub progress: &'a mut dyn FnMut(Stage),
 }
@@ -47,62 +55,57 @@ pub struct Compiled {
     pub written: Written,
     /// How long each stage took.
     pub times: Vec<(Stage, Duration)>,
-    /// The code of each variant as text, if asked for.
-    pub listings: Vec<String>,
+    /// The forms of the code that were asked for, by variant.
+    pub forms: Vec<BTreeMap<Form, Vec<u8>>>,
     /// Bytes of code of each variant.
     pub code_bytes: Vec<usize>,
-    /// Bytes of working memory at typical sizes.
-    pub arena_bytes: u64,
+    /// What runs slower than it could.
+    pub warnings: Vec<String>,
 }
-
-/// The passes from an imported to an optimized graph, in order.
-pub const PASSES: &[&str] = &[
-    "fold_constants",
-    "canonicalize",
-    "share_common",
-    "optimize",
-    "fold_constants",
-    "split_padding",
-    "share_common",
-    "nest_concats",
-    "remove_dead",
-];
 
 /// Weights of materialized bytes that are tried one after another until the working memory fits.
 const MEMORY_WEIGHTS: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 
-/// Optimizes and compiles a graph and writes the artifact to `out`. When `max_memory` is given, the optimizer weighs memory
-/// more until the working memory at typical sizes fits.
+/// Optimizes and compiles a graph and writes the artifact to `out`.
 ///
 /// # Errors
-/// [`CompileError`] of the stage that failed; [`CompileError::MemoryLimit`] when no plan is small enough.
-pub fn run(
-    graph: &Graph,
-    passes: &Context,
-    max_memory: Option<u64>,
-    settings: &mut Settings<'_>,
-    out: &mut dyn Write,
-) -> Result<Compiled, CompileError> {
-    let mut smallest = u64::MAX;
+/// [`CompileError`] of the stage that failed; [`CompileError::MemoryLimit`] when no plan is small enough, and
+/// [`CompileError::Slow`] when the settings are strict and something runs slower than it could. Nothing is written then.
+pub fn run(graph: &Graph, passes: &Context, settings: &mut Settings<'_>, out: &mut dyn Write) -> Result<Compiled, CompileError> {
+    let Planned { mut assembled, mut writer, mut clock } = plan_within_limit(graph, passes, settings)?;
+    let warnings = warnings(&assembled, settings.targets);
+    if settings.strict && !warnings.is_empty() {
+        return Err(CompileError::Slow { problems: warnings });
+    }
+    (settings.progress)(Stage::Emit);
+    let (forms, code_bytes) = emit(&mut assembled, settings, &mut writer)?;
+    clock.lap(Stage::Emit);
+    (settings.progress)(Stage::Write);
+    let written = writer.write(&assembled.plan, out)?;
+    clock.lap(Stage::Write);
+    Ok(Compiled { assembled, written, times: clock.laps, forms, code_bytes, warnings })
+}
+
+/// A plan without code, and the file that it will be written to.
+struct Planned {
+    assembled: Assembled,
+    writer: Writer<'static>,
+    clock: Clock,
+}
+
+fn plan_within_limit(graph: &Graph, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
+    let allowed = settings.max_memory.unwrap_or(u64::MAX);
+    let mut needed = u64::MAX;
     for weight in MEMORY_WEIGHTS {
-        let started = Instant::now();
-        (settings.progress)(Stage::Optimize);
-        let mut optimized = graph.clone();
         let costs = costs(settings.targets).unwrap_or_else(|| passes.costs.clone());
         let context = Context { memory_weight: passes.memory_weight * weight, costs, ..passes.clone() };
-        run_passes(PASSES, &mut optimized, &context)?;
-        let took = started.elapsed();
-        let mut bytes = Vec::new();
-        let mut compiled = compile(&optimized, settings, &mut bytes)?;
-        compiled.times.insert(0, (Stage::Optimize, took));
-        smallest = smallest.min(compiled.arena_bytes);
-        if max_memory.is_none_or(|limit| compiled.arena_bytes <= limit) {
-            let io = |source| CompileError::Io { path: "the artifact".into(), source };
-            out.write_all(&bytes).map_err(io)?;
-            return Ok(compiled);
+        let planned = plan(graph, &context, settings)?;
+        if planned.assembled.arena_bytes <= allowed {
+            return Ok(planned);
         }
+        needed = needed.min(planned.assembled.arena_bytes);
     }
-    Err(CompileError::MemoryLimit { needed: smallest, allowed: max_memory.unwrap_or(0) })
+    Err(CompileError::MemoryLimit { needed, allowed })
 }
 
 /// The costs of the best form of the code: one graph serves all forms.
@@ -110,28 +113,25 @@ fn costs(targets: &[Selection]) -> Option<CostTable> {
     targets.iter().find_map(|selection| selection.variants.first()).map(|variant| CostTable::from(&variant.caps))
 }
 
-/// Compiles an optimized graph and writes the artifact to `out`.
-///
-/// # Errors
-/// [`CompileError`] of the stage that failed.
-pub fn compile(graph: &Graph, settings: &mut Settings<'_>, out: impl Write) -> Result<Compiled, CompileError> {
+fn plan(graph: &Graph, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
     let mut clock = Clock::default();
-    (settings.progress)(Stage::Schedule);
+    (settings.progress)(Stage::Optimize);
     let mut graph = graph.clone();
+    settings.level.run(&mut graph, passes)?;
+    clock.lap(Stage::Optimize);
+    (settings.progress)(Stage::Schedule);
     separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
     let fused = fuse(&graph)?;
     let variants: Vec<Variant> = settings.targets.iter().flat_map(|selection| selection.variants.clone()).collect();
     let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
-    let mut assembled = assemble(&graph, &fused, &variants, &mut writer)?;
+    let assembled = assemble(&graph, &fused, &variants, &mut writer)?;
     clock.lap(Stage::Schedule);
-    (settings.progress)(Stage::Emit);
-    let (listings, code_bytes) = emit(&mut assembled, settings, &mut writer)?;
-    clock.lap(Stage::Emit);
-    (settings.progress)(Stage::Write);
-    let written = writer.write(&assembled.plan, out)?;
-    clock.lap(Stage::Write);
-    let arena_bytes = assembled.arena_bytes;
-    Ok(Compiled { assembled, written, times: clock.laps, listings, code_bytes, arena_bytes })
+    Ok(Planned { assembled, writer, clock })
+}
+
+/// What runs slower than it could: steps by their schedules, and code for this machine that does not use all of it.
+fn warnings(assembled: &Assembled, targets: &[Selection]) -> Vec<String> {
+    assembled.slow.iter().cloned().chain(targets.iter().filter_map(Selection::missing_variant)).collect()
 }
 
 struct Clock {
@@ -152,26 +152,25 @@ impl Clock {
     }
 }
 
-fn emit(
-    assembled: &mut Assembled,
-    settings: &Settings<'_>,
-    writer: &mut Writer<'_>,
-) -> Result<(Vec<String>, Vec<usize>), CompileError> {
-    let options = EmitOptions { listing: settings.listing };
-    let (mut listings, mut sizes) = (Vec::new(), Vec::new());
-    let forms = settings.targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
-    for (position, (selection, variant)) in forms.enumerate() {
+type Emission = (Vec<BTreeMap<Form, Vec<u8>>>, Vec<usize>);
+
+fn emit(assembled: &mut Assembled, settings: &Settings<'_>, writer: &mut Writer<'_>) -> Result<Emission, CompileError> {
+    let options = EmitOptions { forms: settings.forms.clone() };
+    let (mut forms, mut sizes) = (Vec::new(), Vec::new());
+    let variants =
+        settings.targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
+    for (position, (selection, variant)) in variants.enumerate() {
         let kernels: &[Kernel] = assembled.kernels.get(position).map_or(&[], Vec::as_slice);
         let emitted = selection.target.emit(variant, kernels, &options)?;
         sizes.push(emitted.code.len());
-        listings.extend(emitted.listing);
+        forms.push(emitted.forms);
         let info = &variant.info;
         let section = writer.code(&info.device, &info.arch, &info.name, emitted.code)?;
         if let Some(entry) = assembled.plan.variants.get_mut(position) {
             entry.code_section = section;
         }
     }
-    Ok((listings, sizes))
+    Ok((forms, sizes))
 }
 
 /// Gives each output a node of its own: outputs that are inputs, constants or other outputs become copies.

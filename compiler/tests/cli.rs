@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{Workplace, model};
+use common::{Workplace, model, scaled_convolution};
 
-const VERBS: &[&str] = &["check", "compile", "run", "bench", "verify", "inspect", "opt", "targets", "ops", "rules", "passes"];
+const VERBS: &[&str] =
+    &["check", "compile", "run", "bench", "verify", "inspect", "opt", "bisect", "targets", "ops", "rules", "passes"];
 
 #[test]
 fn every_verb_explains_itself_with_examples() {
@@ -49,6 +50,11 @@ fn misuse_is_told_from_failure() {
         ("inspect damaged.lwx", 4),
         ("run model.lwx --device toaster", 5),
         ("compile deep.onnx -o x.lwx --max-memory 0", 6),
+        ("compile model.onnx -o x.lwx --max-size 100", 6),
+        ("run model.lwx --max-memory 1", 6),
+        ("compile model.onnx -o x.lwx --target interp --emit object", 3),
+        ("compile model.onnx -o x.lwx --emit wool", 2),
+        ("compile model.onnx -o x.lwx -O4", 2),
     ];
     for (args, expected) in cases {
         let (code, _, stderr) = place.run(args);
@@ -105,6 +111,22 @@ fn one_artifact_serves_all_sizes() {
 }
 
 #[test]
+fn an_artifact_runs_on_every_device_that_it_has_code_for() {
+    let place = Workplace::with_model();
+    assert_eq!(place.run("compile model.onnx -o both.lwx --target cpu --target interp").0, 0);
+    assert_eq!(place.run("compile model.onnx -o one.lwx --target interp").0, 0);
+    for (args, device) in [("both.lwx", "cpu"), ("both.lwx", "interp"), ("one.lwx", "interp")] {
+        assert_eq!(place.json(&format!("verify {args} model.onnx --shape x:7x3 --device {device}"), 0)["ok"], true);
+        assert_eq!(place.run(&format!("run {args} --device {device} -i x=2x3xf32=1,0,0,0,0,2 -o {device}.npz")).0, 0);
+    }
+    assert_eq!(place.read("cpu.npz"), place.read("interp.npz"));
+    assert_eq!(place.run("run one.lwx --device cpu").0, 5);
+    let (code, _, stderr) = place.run("run one.lwx");
+    assert!(code == 0 && stderr.contains("interp"), "{stderr}");
+    assert_eq!(place.run("compile model.onnx -o x.lwx --target interp:fast").0, 2);
+}
+
+#[test]
 fn another_model_does_not_verify() {
     let place = Workplace::with_model();
     place.write("other.onnx", &model("Neg"));
@@ -119,6 +141,80 @@ fn a_certificate_is_kept_and_checked() {
     let verified = place.json("verify model.lwx", 0);
     assert_eq!((&verified["certificate"], &verified["ok"]), (&true.into(), &true.into()));
     assert!(verified["outputs"]["y"]["max_abs"].is_number());
+}
+
+#[test]
+fn a_refused_artifact_is_not_written() {
+    let place = Workplace::with_model();
+    assert_eq!(place.run("compile model.onnx -o x.lwx --max-size 100").0, 6);
+    assert!(!place.path("x.lwx").exists());
+    assert_eq!(place.run("compile model.onnx -o x.lwx --max-size 1MiB").0, 0);
+    assert!(place.path("x.lwx").exists());
+}
+
+#[test]
+fn every_level_computes_the_same() {
+    let place = Workplace::with_model();
+    place.write("norm.onnx", &scaled_convolution());
+    for level in 0..=3 {
+        assert_eq!(place.run(&format!("compile norm.onnx -o norm.lwx -O{level}")).0, 0);
+        assert_eq!(place.json("verify norm.lwx norm.onnx --shape x:2x3x9x7", 0)["ok"], true, "-O{level}");
+    }
+}
+
+#[test]
+fn each_level_does_more() {
+    let place = Workplace::with_model();
+    place.write("norm.onnx", &scaled_convolution());
+    let optimized = |level: u8| {
+        let target = "--target interp";
+        assert_eq!(place.run(&format!("compile norm.onnx -o norm.lwx -O{level} {target} --dump-ir o{level}")).0, 0);
+        String::from_utf8(place.read(&format!("o{level}/optimized.ir"))).unwrap()
+    };
+    let signs = [" sigmoid ", " silu ", " mul ", " transpose ", " pad "];
+    let found = |level| signs.map(|sign| optimized(level).contains(sign));
+    assert_eq!(found(0), [true, false, true, false, false]);
+    assert_eq!(found(1), [false, true, true, false, false]);
+    assert_eq!(found(2), [false, true, false, true, false]);
+    assert_eq!(found(3), [false, true, false, true, true]);
+    let steps = |level: u8| place.json(&format!("compile model.onnx -o model.lwx -O{level}"), 0)["steps"].as_u64().unwrap();
+    assert!(steps(3) <= steps(0));
+}
+
+#[test]
+fn what_is_slow_is_told_or_refused() {
+    let place = Workplace::with_model();
+    place.write("norm.onnx", &scaled_convolution());
+    assert_eq!(place.json("compile model.onnx -o x.lwx --strict", 0)["warnings"].as_array().unwrap().len(), 0);
+    let level = "--target cpu:x86_64+x86-64-v2";
+    let warned = place.json(&format!("compile model.onnx -o x.lwx {level}"), 0);
+    let can_do_better = std::env::consts::ARCH == "x86_64" && place.json("targets", 0).to_string().contains("x86-64-v3");
+    if can_do_better && is_warned(&warned) {
+        let (code, _, stderr) = place.run(&format!("compile model.onnx -o strict.lwx {level} --strict"));
+        assert!(code == 3 && stderr.contains("x86-64-v2"), "{stderr}");
+        assert!(!place.path("strict.lwx").exists());
+    }
+    assert!(!is_warned(&place.json("compile model.onnx -o x.lwx --target cpu:riscv64 --strict", 0)));
+}
+
+fn is_warned(report: &serde_json::Value) -> bool {
+    !report["warnings"].as_array().unwrap().is_empty()
+}
+
+#[test]
+fn kernels_are_written_for_other_linkers() {
+    let place = Workplace::with_model();
+    let target = "--target cpu:x86_64+x86-64-v2 --target cpu:aarch64";
+    let report = place.json(&format!("compile model.onnx -o model.lwx {target} --emit object,header,asm,ir"), 0);
+    assert_eq!(report["emitted"].as_array().unwrap().len(), 8);
+    for variant in ["x86-64-v2", "armv8-a"] {
+        let header = String::from_utf8(place.read(&format!("model.{variant}.h"))).unwrap();
+        let declared = header.lines().find_map(|line| line.strip_prefix("void ")?.split_once('(')).unwrap().0;
+        assert!(header.contains("symbols: rows") && declared.starts_with("lostwax_"), "{header}");
+        let object = place.read(&format!("model.{variant}.o"));
+        assert!(object.starts_with(b"\x7fELF") && object.windows(declared.len()).any(|window| window == declared.as_bytes()));
+        assert!(String::from_utf8(place.read(&format!("model.{variant}.kernels"))).unwrap().starts_with("kernel "));
+    }
 }
 
 #[test]
@@ -139,6 +235,9 @@ fn inspection_shows_what_is_inside() {
     assert!(!inspected["sections"].as_array().unwrap().is_empty());
     assert!(!inspected["plan"]["steps"].as_array().unwrap().is_empty());
     assert!(inspected["memory"]["arena_bytes"].as_u64() >= inspected["memory"]["arena_lower_bound_bytes"].as_u64());
+    place.write("deep.onnx", &model("Softmax"));
+    let formula = place.json("inspect deep.onnx", 0)["memory"]["arena_formula"].as_str().unwrap().to_string();
+    assert!(formula.contains("*rows") && !formula.contains("floordiv"), "{formula}");
     let (_, text, _) = place.run("inspect model.lwx --plan --kernels --sections");
     assert!(text.contains("__lostwax__/plan") && text.contains("kernel"));
 }
@@ -163,6 +262,20 @@ fn graphs_survive_as_text() {
     assert_eq!((code, text.trim()), (0, String::from_utf8(place.read("model.ir")).unwrap().trim()), "{stderr}");
     let optimized = place.json("opt model.ir --pass canonicalize,optimize,remove_dead", 0);
     assert!(optimized["text"].as_str().unwrap().contains("matmul"));
+}
+
+#[test]
+fn the_passes_can_be_bisected() {
+    let place = Workplace::with_model();
+    place.write("norm.onnx", &scaled_convolution());
+    for (args, passes) in [("model.onnx", 9), ("norm.onnx --shape x:1x3x8x9", 9), ("norm.onnx -O0", 3)] {
+        let found = place.json(&format!("bisect {args}"), 0);
+        assert_eq!((&found["ok"], &found["pass"]), (&true.into(), &serde_json::Value::Null));
+        assert_eq!(found["steps"].as_array().unwrap().len(), passes);
+    }
+    let found = place.json("bisect norm.onnx --rtol=-1", 1);
+    assert_eq!((&found["pass"], &found["rule"]), (&"fold_constants".into(), &serde_json::Value::Null));
+    assert_eq!(place.run("bisect missing.onnx").0, 2);
 }
 
 #[test]

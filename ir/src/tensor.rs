@@ -17,22 +17,27 @@ pub fn element_count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |total, size| total.checked_mul(*size)).filter(|count| *count < isize::MAX as usize / 16)
 }
 
+fn byte_count(dtype: DType, shape: &[usize]) -> Option<usize> {
+    Some(element_count(shape)? / dtype.values_per_unit() * dtype.size())
+}
+
 impl Tensor {
     /// A tensor of zeros. A shape that does not fit memory gives `None`.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Option<Self> {
-        let bytes = element_count(shape)? / dtype.values_per_unit() * dtype.size();
+        let bytes = byte_count(dtype, shape)?;
         let mut words = Vec::new();
         words.try_reserve_exact(bytes.div_ceil(8)).ok()?;
         words.resize(bytes.div_ceil(8), 0);
         Some(Self { dtype, shape: shape.to_vec(), words })
     }
 
-    /// A tensor from its bytes in the machine's (little-endian) order; `None` if their number does not fit the shape.
+    /// A tensor from its bytes in the machine's (little-endian) order; `None` if their number does not fit the shape. Nothing is
+    /// allocated then.
     pub fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> Option<Self> {
-        let mut tensor = Self::zeros(dtype, shape)?;
-        if tensor.byte_count() != bytes.len() {
+        if byte_count(dtype, shape)? != bytes.len() {
             return None;
         }
+        let mut tensor = Self::zeros(dtype, shape)?;
         tensor.bytes_mut().copy_from_slice(bytes);
         Some(tensor)
     }

@@ -27,7 +27,8 @@ pub const PASS: Pass = Pass {
     },
 };
 
-/// The rule groups that are applied together, by phase.
+/// The rule groups that are applied together, by phase; each phase has those of the one before. One whose additional groups
+/// are all disabled is left out.
 const PHASES: &[(&str, &[&str])] = &[
     ("recognize", &["algebra", "movement", "recognize"]),
     ("weights", &["algebra", "movement", "weights", "recognize"]),
@@ -102,8 +103,14 @@ pub fn optimize(graph: &Graph, ctx: &Context) -> Result<(Graph, Report), PassErr
     let (mut graph, mut report) = (graph.clone(), Report::default());
     canonicalize(&mut graph, ctx)?;
     tidy(&mut graph, ctx, &mut report)?;
+    let mut applied = 0;
     for (name, groups) in PHASES {
-        graph = rewrite_phase(&graph, name, &rules::enabled(groups, ctx)?, ctx, &mut report)?;
+        let rules = rules::enabled(groups, ctx)?;
+        if rules.len() == applied {
+            continue;
+        }
+        applied = rules.len();
+        graph = rewrite_phase(&graph, name, &rules, ctx, &mut report)?;
         merge_affine(&mut graph, ctx)?;
         tidy(&mut graph, ctx, &mut report)?;
     }

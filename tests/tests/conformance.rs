@@ -46,13 +46,21 @@ fn compile_for(graph: &Graph, target: &str) -> Result<Model, String> {
     Model::from_bytes(artifact).map_err(|error| error.to_string())
 }
 
-/// The target restricted to the level that this machine runs best.
+/// The device that runs the code of a target.
+fn device(target: &str) -> Device {
+    lostwax::targets::device(Some(target), &[]).expect("every target has a device").into()
+}
+
+/// The target restricted to the level that this machine runs best, if it has several.
 fn best_level(target: &str) -> String {
     let mut graph = Graph::new("copy");
     let x = graph.input("x", &TensorType::new(DType::F32, [1])).expect("a plain input");
     graph.output("y", x);
     let model = compile_for(&graph, target).expect("every target can copy");
-    let session = model.session(Device::cpu()).expect("this machine runs one of the default levels");
+    if model.variants().len() == 1 {
+        return target.to_string();
+    }
+    let session = model.session(device(target)).expect("this machine runs one of the default levels");
     let variant = model.variants().iter().find(|variant| variant.name == session.variant()).expect("it is one of them");
     format!("{target}:{}+{}", variant.arch, variant.name)
 }
@@ -67,11 +75,11 @@ fn convert_back(tensor: &Tensor) -> Result<Reference, String> {
     Reference::from_bytes(dtype, tensor.shape(), tensor.bytes()).ok_or("a tensor that does not fit its type".to_string())
 }
 
-fn run_artifact(case: &SuiteCase, target: &str) -> Result<BTreeMap<String, Reference>, String> {
+fn run_artifact(case: &SuiteCase, target: &str, device: &Device) -> Result<BTreeMap<String, Reference>, String> {
     let model = compile_for(&case.graph, target)?;
     let inputs = case.inputs.iter().map(|(name, tensor)| Ok((name, convert(tensor)?)));
     let inputs: Vec<(&String, Tensor)> = inputs.collect::<Result<_, String>>()?;
-    let session = model.session_with(Device::cpu(), Options::new().with_threads(1));
+    let session = model.session_with(device.clone(), Options::new().with_threads(1));
     let outputs = session.and_then(|mut session| session.run(inputs.iter().map(|(name, tensor)| (name, tensor))));
     let outputs = outputs.map_err(|error| error.to_string())?;
     outputs.iter().map(|(name, tensor)| Ok((name.to_string(), convert_back(tensor)?))).collect()
@@ -81,11 +89,11 @@ fn run_artifact(case: &SuiteCase, target: &str) -> Result<BTreeMap<String, Refer
 fn targets_conform() {
     let folders = folders();
     for target in targets().iter().filter(|_| !folders.is_empty()) {
-        let level = best_level(target.name());
+        let (level, device) = (best_level(target.name()), device(target.name()));
         let list = IgnoreList::read(&format!("targets/{}/conformance-ignore.txt", target.name()));
         let run = |folder: &Path| {
             let case = SuiteCase::load(folder)?;
-            case.check(&run_artifact(&case, &level)?)
+            case.check(&run_artifact(&case, &level, &device)?)
         };
         report(target.name(), run_suite(&folders, Some(&IgnoreList::read(IMPORT_LIST)), &list, run));
     }

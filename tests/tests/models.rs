@@ -21,8 +21,8 @@ fn check_memory(model: &Model, file: &str, inputs: &[(&str, Tensor)]) {
     assert!(ratio <= ARENA_RATIO, "{file}: the arena is {ratio} of its lower bound");
 }
 
-fn check_case(model: &Model, file: &str, case: &Case) {
-    let mut session = model.session(Device::cpu()).unwrap();
+fn check_case(model: &Model, device: &Device, file: &str, case: &Case) {
+    let mut session = model.session(device.clone()).unwrap();
     let inputs: Vec<_> = case.inputs.iter().map(|(name, spec)| (name.as_str(), spec.tensor())).collect();
     check_memory(model, file, &inputs);
     let outputs = session.run(inputs.iter().map(|(name, tensor)| (*name, tensor))).unwrap();
@@ -37,19 +37,23 @@ fn check_case(model: &Model, file: &str, case: &Case) {
 
 /// Compiles the model once and runs all its cases from that artifact.
 fn check(file: &str) {
+    check_with(file, &CompileOptions::default(), &Device::cpu());
+}
+
+fn check_with(file: &str, options: &CompileOptions, device: &Device) {
     let Some(path) = model_path(file) else {
         assert!(std::env::var_os("CI").is_none(), "{file} is missing; run `./x models`");
         return println!("{file} is missing; run `./x models`");
     };
     let recorded = recorded_models().into_iter().find(|model| model.file == file).unwrap();
     let shapes = recorded.shapes.iter().map(|text| text.parse::<ShapeSpec>().unwrap()).map(|spec| (spec.name, spec.dims));
-    let options = ImportOptions { shapes: shapes.collect(), ..ImportOptions::default() };
-    let graph = load(&path, &options).unwrap();
+    let import = ImportOptions { shapes: shapes.collect(), ..ImportOptions::default() };
+    let graph = load(&path, &import).unwrap();
     let mut artifact = AlignedBuffer::default();
-    compile(&graph, &CompileOptions::default(), &mut |_| {}, &mut artifact).unwrap();
+    compile(&graph, options, &mut |_| {}, &mut artifact).unwrap();
     let model = Model::from_bytes(artifact).unwrap();
     assert!(!recorded.cases.is_empty());
-    recorded.cases.iter().for_each(|case| check_case(&model, file, case));
+    recorded.cases.iter().for_each(|case| check_case(&model, device, file, case));
 }
 
 macro_rules! models {
@@ -70,4 +74,23 @@ models! {
     densenet: "light_densenet121.onnx",
     inception: "light_inception_v1.onnx",
     shufflenet: "light_shufflenet.onnx",
+}
+
+/// A small model.
+const DIRECTION: &str = "ch_ppocr_mobile_v2.0_cls_infer.onnx";
+
+#[test]
+fn every_level_is_right() {
+    for level in 0..=lostwax::level::HIGHEST {
+        let targets = vec!["cpu:x86_64+x86-64-v2".to_string()];
+        let targets = if cfg!(target_arch = "x86_64") { targets } else { CompileOptions::default().targets };
+        check_with(DIRECTION, &CompileOptions { level, targets, ..CompileOptions::default() }, &Device::cpu());
+    }
+}
+
+#[test]
+fn the_reference_interpreter_runs_artifacts() {
+    let options = CompileOptions { targets: vec!["interp".to_string()], ..CompileOptions::default() };
+    let device = lostwax::targets::device(Some("interp"), &[]).unwrap();
+    check_with(DIRECTION, &options, &device.into());
 }

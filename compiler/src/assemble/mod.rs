@@ -17,7 +17,7 @@ use lostwax_passes::fuse::{Fused, Group};
 use lostwax_passes::plan_memory::{Lifetime, MemoryPlan, plan_memory};
 use lostwax_passes::schedule::{Argument, Scheduled, View, representative, schedule};
 use lostwax_target_api::Variant;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use storage::Storage;
 use weights::Weights;
 
@@ -30,6 +30,8 @@ pub struct Assembled {
     pub kernels: Vec<Vec<Kernel>>,
     /// Bytes of working memory at typical sizes.
     pub arena_bytes: u64,
+    /// Steps that are known to be slow, and why.
+    pub slow: Vec<String>,
 }
 
 /// Makes the plan of one graph for all `variants`. Packed weights go to `writer`.
@@ -48,6 +50,7 @@ pub fn assemble(graph: &Graph, fused: &Fused, variants: &[Variant], writer: &mut
         plan: Plan { model_name: graph.name.clone(), ..Plan::default() },
         kernels: vec![KernelTable::default(); variants.len()],
         arena_bytes: 0,
+        slow: BTreeSet::new(),
     };
     assembler.entry_point()?;
     for variant in variants {
@@ -100,6 +103,7 @@ struct Assembler<'a> {
     plan: Plan,
     kernels: Vec<KernelTable>,
     arena_bytes: u64,
+    slow: BTreeSet<(usize, String)>,
 }
 
 impl Assembler<'_> {
@@ -184,6 +188,8 @@ impl Assembler<'_> {
             variants.iter().map(|variant| schedule(&label, &group.compute, &arguments, &output, &variant.caps)).collect();
         let buffers = self.buffers(group, &scheduled, writer)?;
         for (position, form) in scheduled.into_iter().enumerate() {
+            let slow = form.slow.map(|why| format!("{label} ({}): {why}", origins(self.graph, group).join(" ")));
+            self.slow.extend(slow.map(|text| (self.plan.steps.len(), text)));
             let dispatch = self.dispatch(position, form.kernel)?;
             self.plan.variants[position].dispatches.push(dispatch);
         }
@@ -259,7 +265,8 @@ impl Assembler<'_> {
         for (variant, kernels) in self.plan.variants.iter_mut().zip(&kernels) {
             variant.kernels = kernels.iter().map(|kernel| kernel.name.clone()).collect();
         }
-        Assembled { plan: self.plan, kernels, arena_bytes: self.arena_bytes }
+        let slow = self.slow.into_iter().map(|(step, text)| format!("step {step}, {text}")).collect();
+        Assembled { plan: self.plan, kernels, arena_bytes: self.arena_bytes, slow }
     }
 }
 

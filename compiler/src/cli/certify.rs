@@ -1,8 +1,9 @@
 //! The numerics certificate of an artifact.
 
-use super::compare::{Compared, interpret};
+use super::compare::{Compared, interpret, references};
 use super::error::CliError;
 use super::plan_sizes::PlanSizes;
+use lostwax::targets;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_runtime::format::{
@@ -25,7 +26,8 @@ pub fn certify(model: &Model, graph: &Graph) -> Result<Model, CliError> {
     let described = reference_inputs(model, entry)?;
     let inputs = described.iter().map(|input| Ok((input.name.clone(), tensor(entry, input)?)));
     let inputs = inputs.collect::<Result<Vec<(String, Tensor)>, CliError>>()?;
-    let device = Device::cpu();
+    let device = targets::device(None, model.variants()).map(Device::from);
+    let device = device.ok_or_else(|| CliError::Device("there is no device".to_string()))?;
     let mut session = model.session(device.clone())?;
     let case = measure(&mut session, graph, entry, described, &inputs)?;
     let certificate = Certificate { cases: vec![CertificateCase { device: device.name().to_string(), ..case }] };
@@ -60,7 +62,7 @@ fn measure(
     inputs: &[(String, Tensor)],
 ) -> Result<CertificateCase, CliError> {
     let outputs = session.run(inputs.iter().map(|(name, tensor)| (name, tensor)))?;
-    let expected = interpret(graph, inputs)?;
+    let expected = interpret(graph, &references(inputs)?)?;
     let references = outputs.iter().filter_map(|(name, found)| Some(reference_output(name, found, expected.get(name)?)));
     Ok(CertificateCase {
         entry_point: entry.name.clone(),

@@ -22,8 +22,12 @@ pub struct Compared {
 
 impl Compared {
     pub fn new(tensor: &Tensor, reference: &Reference, rtol: f64) -> Self {
-        let same_type = tensor.shape() == reference.shape() && tensor.dtype().name() == reference.dtype().name();
-        let found = to_reference(tensor).filter(|_| same_type).map(|tensor| tensor.to_f64());
+        Self::between(to_reference(tensor).as_ref(), reference, rtol)
+    }
+
+    /// As [`Compared::new`]; infinite where there is nothing to compare.
+    pub fn between(found: Option<&Reference>, reference: &Reference, rtol: f64) -> Self {
+        let found = found.filter(|found| found.ty() == reference.ty()).map(Reference::to_f64);
         let Some(found) = found else { return Self { max_abs: f64::INFINITY, max_rel: f64::INFINITY, ok: false } };
         let expected = reference.to_f64();
         let differences = found.iter().zip(&expected).map(|(found, expected)| difference(*found, *expected));
@@ -54,16 +58,21 @@ pub fn reference_outputs(
 ) -> Result<BTreeMap<String, Reference>, CliError> {
     let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), fixed(tensor.shape())));
     let options = ImportOptions { shapes: shapes.collect(), ..args.import_options() };
-    interpret(&model::load(path, &options)?, inputs)
+    interpret(&model::load(path, &options)?, &references(inputs)?)
 }
 
 /// Runs a graph in the reference interpreter.
-pub fn interpret(graph: &Graph, inputs: &[(String, Tensor)]) -> Result<BTreeMap<String, Reference>, CliError> {
+pub fn interpret(graph: &Graph, inputs: &BTreeMap<String, Reference>) -> Result<BTreeMap<String, Reference>, CliError> {
+    Ok(eval_graph(graph, inputs)?)
+}
+
+/// Inputs in the form that the reference interpreter takes.
+pub fn references(inputs: &[(String, Tensor)]) -> Result<BTreeMap<String, Reference>, CliError> {
     let inputs = inputs.iter().map(|(name, tensor)| {
         let problem = || CliError::usage(format!("the reference interpreter cannot take {} tensors", tensor.dtype()));
         Ok((name.clone(), to_reference(tensor).ok_or_else(problem)?))
     });
-    Ok(eval_graph(graph, &inputs.collect::<Result<_, CliError>>()?)?)
+    inputs.collect()
 }
 
 fn fixed(shape: &[usize]) -> Vec<DimSpec> {

@@ -1,17 +1,24 @@
 //! `lostwax compile`.
 
 mod dump;
+mod emit;
 mod summary;
 
 use super::certify::certify;
 use super::console::Console;
 use super::error::CliError;
+use super::format::parse_bytes;
 use super::inspect::Memory;
 use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
 use super::source;
+use emit::Kind;
+use lostwax::error::CompileError;
+use lostwax::level::{LEVELS, Level};
+use lostwax::model::CompileOptions;
 use lostwax_runtime::{AlignedBuffer, Model};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Instant;
 use summary::Summary;
 
@@ -20,13 +27,29 @@ Examples:
   lostwax compile model.onnx -o model.lwx
   lostwax compile det.onnx -o det.lwx --shape x:1x3x32*hx32*w
   lostwax compile model.onnx -o model.lwx --target cpu:x86_64 --target cpu:aarch64 --max-memory 16MiB
+  lostwax compile model.onnx -o model.lwx --strict --max-size 10MiB
+  lostwax compile model.onnx -o model.lwx --emit object,header
   lostwax compile model.onnx -o model.lwx --certify --dump-ir dump/";
+
+/// What follows the flags: levels, files, examples.
+static HELP: LazyLock<String> = LazyLock::new(|| {
+    let levels: String = LEVELS.iter().enumerate().map(|(level, Level { doc, .. })| format!("  -O{level}  {doc}\n")).collect();
+    format!("Levels:\n{levels}\n{EMIT}\n\n{EXAMPLES}")
+});
+
+const EMIT: &str = "\
+Files that --emit writes beside model.lwx, for each variant of the code:
+  object  model.VARIANT.o        relocatable, position-independent, needs no other symbol; for each kernel the function
+                                 lostwax_VARIANT_KERNEL(buffers, symbols, first, end)
+  header  model.VARIANT.h        their C declarations; says how to call them, and what buffers and symbols each takes
+  asm     model.VARIANT.s        the code as text
+  ir      model.VARIANT.kernels  the kernels as text";
 
 /// Compiles a model into an artifact
 ///
 /// The same model and flags give the same bytes. The closing report tells what the artifact holds and needs.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = HELP.as_str())]
 pub struct Args {
     /// The model.
     model: PathBuf,
@@ -43,31 +66,56 @@ pub struct Args {
     /// Compare with the reference interpreter at small sizes and store the result in the artifact, for `lostwax verify`.
     #[arg(long)]
     certify: bool,
-    /// Fail instead of leaving a part of the model to another device. One device runs everything today, so nothing is left.
+    /// Refuse a model of which something would run slower than it could: a kernel that no good schedule fits, or code that
+    /// does not use all of this machine. Without this flag the report warns of it.
     #[arg(long)]
     strict: bool,
+    /// The most bytes that the artifact may have, such as 10MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_size: Option<u64>,
+    /// Files to write beside the artifact, see below; separated by commas.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    emit: Vec<Kind>,
 }
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let start = Instant::now();
-        let options = self.compile.options(&self.shapes, self.dump_ir.is_some())?;
+        let options = self.options()?;
         let graph = source::import(&self.model, &self.shapes, console)?;
         let import = start.elapsed();
         let mut buffer = AlignedBuffer::new();
-        let compiled = source::compile_graph(&graph, self.compile.level, &options, console, &mut buffer)?;
+        let compiled = source::compile_graph(&graph, &options, console, &mut buffer)?;
         if let Some(folder) = &self.dump_ir {
-            dump::dump(folder, &graph, &compiled, &self.compile, &options)?;
+            dump::dump(folder, &graph, &compiled, &options)?;
         }
         let mut model = Model::from_bytes(buffer)?;
         if self.certify {
             console.stage("comparing with the reference interpreter");
             model = certify(&model, &graph)?;
         }
+        self.check_size(&model)?;
         write(&self.output, model.file_bytes())?;
+        let emitted = emit::write(&self.output.with_extension(""), &self.emit, &compiled)?;
         let memory = Memory::new(&model, &self.shapes)?;
-        let summary = Summary { args: &self, graph: &graph, compiled: &compiled, model: &model, memory, import };
+        let summary = Summary { args: &self, graph: &graph, compiled: &compiled, model: &model, memory, import, emitted };
         Ok(summary.report(start.elapsed()))
+    }
+
+    fn options(&self) -> Result<CompileOptions, CliError> {
+        let dumped = if self.dump_ir.is_some() { dump::KINDS } else { &[] };
+        let forms = emit::forms(&[self.emit.as_slice(), dumped].concat());
+        Ok(CompileOptions { strict: self.strict, forms, ..self.compile.options(&self.shapes)? })
+    }
+
+    fn check_size(&self, model: &Model) -> Result<(), CliError> {
+        let bytes = model.file_bytes().len() as u64;
+        let Some(allowed) = self.max_size.filter(|allowed| bytes > *allowed) else { return Ok(()) };
+        let artifact = model.artifact();
+        let codes = (0..model.variants().len()).filter_map(|position| artifact.code(position));
+        let code: u64 = codes.map(|range| range.len() as u64).sum();
+        let parts = format!("{} of weights, {} of code", artifact.weights().len(), code);
+        Err(CompileError::SizeLimit { bytes, parts, allowed }.into())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::console::Console;
 use super::error::CliError;
 use super::format::{bytes, hex, tensor_type};
+use super::formula::{self, LEAST_SIZE};
 use super::plan_sizes::PlanSizes;
 use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
@@ -63,9 +64,6 @@ impl Args {
     }
 }
 
-/// What stands in formulas that are too long.
-const CUT: &str = "...";
-
 /// Working memory at one choice of sizes.
 pub struct Memory {
     formula: String,
@@ -78,7 +76,8 @@ impl Memory {
     pub fn new(model: &Model, shapes: &ShapeArgs) -> Result<Self, CliError> {
         let plan = model.artifact().plan();
         let mut sizes = PlanSizes::new(plan);
-        let formula = model.entry_points().first().map(|entry| entry.arena_bytes.clone()).unwrap_or_default();
+        let simple = plan.entry_points.first().and_then(|entry| formula::largest_of(plan, entry.arena_bytes));
+        let formula = simple.or_else(|| Some(model.entry_points().first()?.arena_bytes.clone())).unwrap_or_default();
         if let Some(entry) = plan.entry_points.first() {
             for spec in &entry.inputs {
                 if let Ok(Some(shape)) = shapes.sizes(&spec.name) {
@@ -101,8 +100,8 @@ impl Memory {
         let at = if self.at.is_empty() { String::new() } else { format!(" at {}", self.at.join(", ")) };
         let (arena, bound) = (bytes(*arena_bytes), bytes(*arena_lower_bound_bytes));
         let mut text = format!("memory     peak {arena}, lower bound {bound}, ratio {:.3}{at}\n", self.ratio());
-        if !self.at.is_empty() && !self.formula.contains(CUT) {
-            let _ = writeln!(text, "           peak = {}", self.formula);
+        if !self.at.is_empty() {
+            let _ = writeln!(text, "           peak = {} (sizes from {LEAST_SIZE}, outermost from 1, before rounding up)", self.formula);
         }
         let _ = writeln!(text, "weights    {}", bytes(*weight_bytes));
         text

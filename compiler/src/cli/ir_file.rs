@@ -1,6 +1,9 @@
 //! Graphs as files: text, and the large constants beside it.
 
+use super::console::Console;
 use super::error::CliError;
+use super::settings::ShapeArgs;
+use super::source;
 use super::tensors::{read_npz, write_npz};
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Constant;
@@ -9,6 +12,14 @@ use lostwax_ir::types::DType as ConstantType;
 use lostwax_runtime::{DType, Tensor};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Reads a graph as text, or imports a model.
+pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
+    if path.extension().is_some_and(|extension| extension == "onnx") {
+        return source::import(path, shapes, console);
+    }
+    read(path)
+}
 
 /// Reads a graph from a file, or from stdin if the name is `-`.
 pub fn read(path: &Path) -> Result<Graph, CliError> {

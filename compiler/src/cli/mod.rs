@@ -5,6 +5,7 @@ mod compare;
 mod console;
 mod error;
 mod format;
+mod formula;
 mod ir_file;
 mod machine;
 mod plan_sizes;
@@ -46,6 +47,7 @@ verbs! {
     verify Verify,
     inspect Inspect,
     opt Opt,
+    bisect Bisect,
     targets Targets,
     ops Ops,
     rules Rules,
@@ -55,7 +57,7 @@ verbs! {
 const EXAMPLES: &str = "\
 Results go to stdout, progress to stderr.
 
-Exit codes: 0 fine, 1 mismatch or failed check, 2 usage, 3 unsupported model, 4 incompatible or damaged artifact,
+Exit codes: 0 fine, 1 mismatch or failed check, 2 usage, 3 unsupported or refused model, 4 incompatible or damaged artifact,
 5 device missing or lost, 6 limit exceeded.
 
 Examples:

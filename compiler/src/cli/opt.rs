@@ -5,9 +5,7 @@ use super::error::CliError;
 use super::ir_file;
 use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
-use super::source;
 use lostwax::error::CompileError;
-use lostwax_ir::graph::Graph;
 use lostwax_ir::text::print_graph;
 use lostwax_passes::{Changed, run_passes};
 use serde_json::json;
@@ -41,9 +39,9 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let mut graph = self.graph(console)?;
+        let mut graph = ir_file::read_or_import(&self.file, &self.shapes, console)?;
         let names: Vec<&str> = self.passes.iter().map(String::as_str).collect();
-        let context = self.compile.options(&self.shapes, false)?.passes;
+        let context = self.compile.options(&self.shapes)?.passes;
         let changed = run_passes(&names, &mut graph, &context).map_err(CompileError::from)?;
         let json = json!({ "changed": changed == Changed::Yes, "nodes": graph.len(), "text": print_graph(&graph).text });
         let text = match &self.output {
@@ -54,12 +52,5 @@ impl Args {
             None => print_graph(&graph).text,
         };
         Ok(Report::new(text, json))
-    }
-
-    fn graph(&self, console: &Console) -> Result<Graph, CliError> {
-        if self.file.extension().is_some_and(|extension| extension == "onnx") {
-            return source::import(&self.file, &self.shapes, console);
-        }
-        ir_file::read(&self.file)
     }
 }

@@ -2,10 +2,12 @@
 
 use super::console::Console;
 use super::error::CliError;
+use super::format::parse_bytes;
 use super::report::Report;
 use super::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use super::source;
 use super::tensors::{InputArgs, make_inputs, views, write_outputs};
+use lostwax::targets;
 use lostwax_runtime::{Options, Outputs, TensorView};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -34,6 +36,9 @@ pub struct Args {
     /// The number of threads; 0 lets the device decide.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// The most bytes that working memory and outputs may take, such as 64MiB; a run that needs more is refused.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_memory: Option<u64>,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -45,7 +50,12 @@ impl Args {
         let model = source::open(&self.file, &CompileArgs::default(), &self.shapes, console)?.model;
         let inputs = make_inputs(&model, &self.inputs, &self.shapes, console)?;
         console.stage("running");
-        let mut session = model.session_with(self.device.device()?, Options::new().with_threads(self.threads))?;
+        let device = self.device.device(&model)?;
+        let options = Options { max_memory: self.max_memory, ..Options::new().with_threads(self.threads) };
+        if self.device.device.is_none() && device.name() != targets::default_target() {
+            console.note(&format!("running on the {} device, the only one that the artifact has code for", device.name()));
+        }
+        let mut session = model.session_with(device, options)?;
         let outputs = session.run(views(&inputs))?;
         if let Some(path) = &self.output {
             write_outputs(path, &outputs)?;

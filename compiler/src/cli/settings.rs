@@ -3,9 +3,11 @@
 use super::error::CliError;
 use super::format::parse_bytes;
 use lostwax::import::{ConstantSpec, DimSpec, ImportOptions, ShapeSpec};
+use lostwax::level::HIGHEST;
 use lostwax::model::CompileOptions;
 use lostwax::targets;
 use lostwax_passes::{Context, Tier};
+use lostwax_runtime::{Device, Model};
 
 /// How a model is read.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,8 +47,8 @@ fn fixed(dim: &DimSpec) -> Option<usize> {
 /// How a model is compiled.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CompileArgs {
-    /// What to compile for: `cpu`, or `cpu:ARCH` with levels such as `cpu:x86_64+x86-64-v3`; see `lostwax targets`; repeatable.
-    #[arg(long = "target", value_name = "TARGET", default_value = "cpu")]
+    /// What to compile for: NAME, or NAME:SPECIFICATION for some forms of the code; see `lostwax targets`; repeatable.
+    #[arg(long = "target", value_name = "TARGET", default_value = targets::default_target())]
     pub targets: Vec<String>,
     /// How far results may differ from the model's order of operations: strict, contract, reassoc or fast.
     #[arg(long, value_name = "TIER", default_value = "reassoc", value_parser = parse_tier)]
@@ -57,8 +59,9 @@ pub struct CompileArgs {
     /// The most bytes of working memory at typical sizes, such as 64MiB; smaller plans are sought until one fits.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_memory: Option<u64>,
-    /// 0 only folds constants and shares equal nodes; 1 to 3 are the whole optimizer.
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=3))]
+    /// How much is optimized; what each level adds is listed below.
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = HIGHEST,
+        value_parser = clap::value_parser!(u8).range(0..=i64::from(HIGHEST)))]
     pub level: u8,
 }
 
@@ -68,35 +71,44 @@ fn parse_tier(text: &str) -> Result<Tier, String> {
 
 impl CompileArgs {
     /// The options for the compiler. Targets are checked.
-    pub fn options(&self, shapes: &ShapeArgs, listing: bool) -> Result<CompileOptions, CliError> {
+    pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
         for target in &self.targets {
             targets::select(target).map_err(|error| CliError::usage(error.to_string()))?;
         }
         let passes = Context { tier: self.fp, disabled: self.disabled.iter().cloned().collect(), ..Context::default() };
         let import = shapes.import_options();
-        Ok(CompileOptions { import, passes, targets: self.targets.clone(), max_memory: self.max_memory, listing })
+        let (targets, max_memory, level) = (self.targets.clone(), self.max_memory, self.level);
+        Ok(CompileOptions { import, passes, targets, max_memory, level, ..CompileOptions::default() })
     }
 }
 
 impl Default for CompileArgs {
     fn default() -> Self {
-        Self { targets: vec!["cpu".to_string()], fp: Tier::Reassociate, disabled: Vec::new(), max_memory: None, level: 3 }
+        Self {
+            targets: vec![targets::default_target().to_string()],
+            fp: Tier::Reassociate,
+            disabled: Vec::new(),
+            max_memory: None,
+            level: HIGHEST,
+        }
     }
 }
 
-/// Which device runs, and how.
+/// Which device runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// The device.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: String,
+    /// The device; the first that the artifact has code for if none is given.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
 }
 
 impl DeviceArgs {
-    pub fn device(&self) -> Result<lostwax_runtime::Device, CliError> {
-        match self.device.as_str() {
-            "cpu" => Ok(lostwax_runtime::Device::cpu()),
-            other => Err(CliError::Device(format!("there is no device `{other}`; devices: cpu"))),
-        }
+    pub fn device(&self, model: &Model) -> Result<Device, CliError> {
+        let found = targets::device(self.device.as_deref(), model.variants());
+        found.map(Device::from).ok_or_else(|| {
+            let known: Vec<&str> = targets::devices().iter().map(|device| device.name()).collect();
+            let asked = self.device.as_deref().unwrap_or_default();
+            CliError::Device(format!("there is no device `{asked}`; devices: {}", known.join(", ")))
+        })
     }
 }

@@ -3,20 +3,15 @@
 use super::console::Console;
 use super::error::CliError;
 use super::settings::{CompileArgs, ShapeArgs};
-use lostwax::error::CompileError;
+use lostwax::level::Level;
 use lostwax::model::{self, CompileOptions};
-use lostwax::pipeline::{self, Compiled, Settings, Stage};
-use lostwax::targets::{self, Selection};
+use lostwax::pipeline::{Compiled, Stage};
 use lostwax_ir::graph::Graph;
-use lostwax_passes::run_passes;
 use lostwax_runtime::{AlignedBuffer, Model};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// What `-O0` runs.
-const LEAST_PASSES: &[&str] = &["fold_constants", "remove_dead", "share_common"];
 
 /// A model that is ready to run.
 pub struct Opened {
@@ -48,7 +43,7 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
     console.note(&format!("{} is a model: compiling it in memory first", path.display()));
     let mut buffer = AlignedBuffer::new();
     let graph = import(path, shapes, console)?;
-    compile_graph(&graph, compile.level, &compile.options(shapes, false)?, console, &mut buffer)?;
+    compile_graph(&graph, &compile.options(shapes)?, console, &mut buffer)?;
     let start = Instant::now();
     let model = Model::from_bytes(buffer)?;
     Ok(Opened { model, load: start.elapsed() })
@@ -69,41 +64,17 @@ pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Grap
 /// Compiles a graph and shows the stages.
 pub fn compile_graph(
     graph: &Graph,
-    level: u8,
     options: &CompileOptions,
     console: &Console,
     out: &mut dyn Write,
 ) -> Result<Compiled, CliError> {
-    let mut progress = |stage: Stage| console.stage(stage_name(stage));
-    match level {
-        0 => Ok(compile_plainly(graph, options, &mut progress, out)?),
-        _ => Ok(model::compile(graph, options, &mut progress, out)?),
-    }
-}
-
-fn compile_plainly(
-    graph: &Graph,
-    options: &CompileOptions,
-    progress: &mut dyn FnMut(Stage),
-    out: &mut dyn Write,
-) -> Result<Compiled, CompileError> {
-    let selections: Vec<Selection> = options.targets.iter().map(|text| targets::select(text)).collect::<Result<_, _>>()?;
-    let start = Instant::now();
-    progress(Stage::Optimize);
-    let mut graph = graph.clone();
-    run_passes(LEAST_PASSES, &mut graph, &options.passes)?;
-    let took = start.elapsed();
-    let mut settings = Settings { targets: &selections, listing: options.listing, progress };
-    let mut compiled = pipeline::compile(&graph, &mut settings, out)?;
-    compiled.times.insert(0, (Stage::Optimize, took));
-    Ok(compiled)
+    Ok(model::compile(graph, options, &mut |stage| console.stage(stage_name(stage)), out)?)
 }
 
 /// The graph as it is when kernels are made from it.
-pub fn optimize(graph: &Graph, level: u8, options: &CompileOptions) -> Result<Graph, CliError> {
+pub fn optimize(graph: &Graph, options: &CompileOptions) -> Result<Graph, CliError> {
     let mut graph = graph.clone();
-    let passes = if level == 0 { LEAST_PASSES } else { pipeline::PASSES };
-    run_passes(passes, &mut graph, &options.passes).map_err(CompileError::from)?;
+    Level::from_number(options.level).run(&mut graph, &options.passes)?;
     Ok(graph)
 }
 

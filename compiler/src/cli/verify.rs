@@ -55,7 +55,7 @@ impl Args {
     }
 
     fn certificate(&self, model: &Model) -> Result<Report, CliError> {
-        let checked = model.check(&self.device.device()?)?;
+        let checked = model.check(&self.device.device(model)?)?;
         let id = hex(&model.artifact().id());
         let mut text = format!("all hashes are right, id {id}\n");
         if checked.is_empty() {
@@ -70,7 +70,7 @@ impl Args {
     fn against_model(&self, model: &Model, reference: &Path, console: &Console) -> Result<Report, CliError> {
         let inputs = make_inputs(model, &self.inputs, &self.shapes, console)?;
         console.stage("running the artifact");
-        let mut session = model.session_with(self.device.device()?, Options::new().with_threads(self.threads))?;
+        let mut session = model.session_with(self.device.device(model)?, Options::new().with_threads(self.threads))?;
         let outputs = session.run(views(&inputs))?;
         console.stage("running the reference interpreter");
         let expected = reference_outputs(reference, &inputs, &self.shapes)?;

@@ -3,8 +3,8 @@
 use assert_cmd::Command;
 use onnx_protobuf::tensor_shape_proto::{Dimension, dimension};
 use onnx_protobuf::{
-    GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    type_proto,
+    AttributeProto, GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, attribute_proto, type_proto,
 };
 use protobuf::MessageField;
 use serde_json::Value;
@@ -73,24 +73,45 @@ fn lostwax(folder: &Path) -> Command {
 
 /// `y = OP(x * weights)` as the bytes of an ONNX file.
 pub fn model(op: &str) -> Vec<u8> {
-    let weights = TensorProto {
-        name: "weights".to_string(),
-        data_type: FLOAT,
-        dims: vec![3, 2],
-        float_data: vec![1.0, -1.0, 2.0, -2.0, 0.5, 4.0],
-        ..TensorProto::new()
-    };
-    let graph = GraphProto {
-        name: "tiny".to_string(),
-        node: vec![node("MatMul", &["x", "weights"], "product"), node(op, &["product"], "y")],
-        initializer: vec![weights],
-        input: vec![value("x", 3)],
-        output: vec![value("y", 2)],
-        ..GraphProto::new()
-    };
+    let weights = constant("weights", &[3, 2], vec![1.0, -1.0, 2.0, -2.0, 0.5, 4.0]);
+    let nodes = vec![node("MatMul", &["x", "weights"], "product"), node(op, &["product"], "y")];
+    let rows = |columns| vec![dynamic("rows"), fixed(columns)];
+    bytes(nodes, vec![weights], value("x", rows(3)), value("y", rows(2)))
+}
+
+/// Two convolutions with a border of zeros, from 3 to 32 channels, scaled and with the activation `z * sigmoid(z)` in between.
+pub fn scaled_convolution() -> Vec<u8> {
+    let values = |count: i32| (0..count).map(|i| (i * 7 % 11) as f32 / 20.0 - 0.25).collect();
+    let first = constant("first", &[32, 3, 3, 3], values(864));
+    let second = constant("second", &[32, 32, 3, 3], values(9216));
+    let scale = constant("scale", &[1, 32, 1, 1], (0..32).map(|i| 0.5 + i as f32 / 8.0).collect());
+    let nodes = vec![
+        conv(&["x", "first"], "c"),
+        node("Mul", &["c", "scale"], "z"),
+        node("Sigmoid", &["z"], "gate"),
+        node("Mul", &["z", "gate"], "active"),
+        conv(&["active", "second"], "y"),
+    ];
+    let picture = |channels| vec![dynamic("n"), fixed(channels), dynamic("h"), dynamic("w")];
+    bytes(nodes, vec![first, second, scale], value("x", picture(3)), value("y", picture(32)))
+}
+
+fn conv(inputs: &[&str], output: &str) -> NodeProto {
+    let type_ = attribute_proto::AttributeType::INTS.into();
+    let pads = AttributeProto { name: "pads".to_string(), ints: vec![1; 4], type_, ..AttributeProto::new() };
+    NodeProto { attribute: vec![pads], ..node("Conv", inputs, output) }
+}
+
+fn bytes(node: Vec<NodeProto>, initializer: Vec<TensorProto>, input: ValueInfoProto, output: ValueInfoProto) -> Vec<u8> {
+    let (input, output) = (vec![input], vec![output]);
+    let graph = GraphProto { name: "tiny".to_string(), node, initializer, input, output, ..GraphProto::new() };
     let opset = OperatorSetIdProto { version: 13, ..OperatorSetIdProto::new() };
     let graph = MessageField::some(graph);
     ModelProto { ir_version: 8, opset_import: vec![opset], graph, ..ModelProto::new() }.write_to_bytes().unwrap()
+}
+
+fn constant(name: &str, dims: &[i64], float_data: Vec<f32>) -> TensorProto {
+    TensorProto { name: name.to_string(), data_type: FLOAT, dims: dims.to_vec(), float_data, ..TensorProto::new() }
 }
 
 fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
@@ -103,11 +124,17 @@ fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     }
 }
 
-/// An f32 tensor of any number of rows.
-fn value(name: &str, columns: i64) -> ValueInfoProto {
-    let size = |value| Dimension { value: Some(value), ..Dimension::new() };
-    let dims = [dimension::Value::DimParam("rows".to_string()), dimension::Value::DimValue(columns)].map(size);
-    let shape = MessageField::some(TensorShapeProto { dim: dims.to_vec(), ..TensorShapeProto::new() });
+fn dynamic(name: &str) -> Dimension {
+    Dimension { value: Some(dimension::Value::DimParam(name.to_string())), ..Dimension::new() }
+}
+
+fn fixed(size: i64) -> Dimension {
+    Dimension { value: Some(dimension::Value::DimValue(size)), ..Dimension::new() }
+}
+
+/// An f32 tensor.
+fn value(name: &str, dim: Vec<Dimension>) -> ValueInfoProto {
+    let shape = MessageField::some(TensorShapeProto { dim, ..TensorShapeProto::new() });
     let tensor = type_proto::Tensor { elem_type: FLOAT, shape, ..type_proto::Tensor::new() };
     let ty = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::new() };
     ValueInfoProto { name: name.to_string(), type_: MessageField::some(ty), ..ValueInfoProto::new() }

@@ -208,7 +208,7 @@ pub(super) fn schedule(
     let emitter = Emitter::new(&mut builder, nest, roles, tile, packed.as_ref());
     let body = emitter.item(&mut builder, &grid, &Dim::symbol(&item));
     let kernel = builder.finish(name, item, grid.count(), body);
-    Scheduled { kernel, packing: packed.map(|(packing, _)| packing).into_iter().collect() }
+    Scheduled { kernel, packing: packed.map(|(packing, _)| packing).into_iter().collect(), slow: None }
 }
 
 /// Panels of columns: `[loops but column.., panel, .., lane]` with the column cut in two, zero where it overhangs. Gives the
@@ -355,9 +355,18 @@ impl<'a> Emitter<'a> {
     fn clear(&self, builder: &mut KernelBuilder) -> Block {
         let row = builder.symbol("r", &self.tile.rows.into());
         let zero = Operand::float(DType::F32, 0.0);
-        let vectors = self
-            .each_vector(builder, |_, column| vec![Stmt::Store { place: self.sum_at(&Dim::symbol(&row), column), value: zero }]);
-        vec![for_loop(&row, self.tile.rows, LoopKind::Unrolled, vec![vectors])]
+        let store = |place| vec![Stmt::Store { place, value: zero.clone() }];
+        let sums = self.each_vector(builder, |_, column| store(self.sum_at(&Dim::symbol(&row), column)));
+        let mut block = vec![for_loop(&row, self.tile.rows, LoopKind::Unrolled, vec![sums])];
+        if self.loads_partly() {
+            block.push(self.each_vector(builder, |_, column| store(Place::Local(self.weights, column.clone()))));
+        }
+        block
+    }
+
+    /// Whether the last panel of weights may have fewer columns than lanes, of which the rest then count as 0.
+    fn loads_partly(&self) -> bool {
+        self.packed.is_none() && !self.columns().is_multiple_of(self.tile.panel * self.tile.panels)
     }
 
     /// Whether tiles may reach past the last row.
@@ -425,8 +434,7 @@ impl<'a> Emitter<'a> {
         }
         let start = panel * self.tile.panel.into() + first.modulo(self.tile.panel);
         let index = self.roles.right.1.replace(&self.roles.column.symbol, &(start.clone() + lane.clone()));
-        let exact = self.columns().is_multiple_of(self.tile.panel * self.tile.panels);
-        let active = (!exact).then(|| (self.columns() - start).minimum(self.tile.lanes).maximum(0));
+        let active = self.loads_partly().then(|| (self.columns() - start).minimum(self.tile.lanes).maximum(0));
         (context.dim(&index), active)
     }
 

@@ -12,6 +12,7 @@ mod nest;
 mod reduce;
 mod representative;
 mod rows;
+mod slow;
 mod symbols;
 mod window;
 
@@ -45,6 +46,8 @@ pub struct Scheduled {
     pub kernel: Kernel,
     /// Constants that must be rearranged for it.
     pub packing: Vec<Packing>,
+    /// Why the kernel is much slower than the machine could be, if it is known to be.
+    pub slow: Option<String>,
 }
 
 /// What a schedule may assume about one input.
@@ -64,12 +67,15 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     if let Some(plan) = contraction::analyze(&nest, inputs) {
         return contraction::schedule(name, &nest, &plan, inputs, buffers, caps);
     }
-    let kernel = match &nest.reduction {
-        None => map::schedule(name, &nest, buffers, caps),
-        Some(reduction) => window::schedule(name, &nest, reduction, buffers.clone(), caps)
-            .unwrap_or_else(|| rows::schedule(name, &nest, reduction, buffers, caps)),
+    let (kernel, slow) = match &nest.reduction {
+        None => (map::schedule(name, &nest, buffers, caps), None),
+        Some(reduction) => match window::schedule(name, &nest, reduction, buffers.clone(), caps) {
+            Some(kernel) => (kernel, None),
+            None => (rows::schedule(name, &nest, reduction, buffers, caps), slow::scattered(&nest, reduction)),
+        },
     };
-    Scheduled { kernel, packing: Vec::new() }
+    let slow = slow.or_else(|| slow::one_item(&nest, &kernel, caps));
+    Scheduled { kernel, packing: Vec::new(), slow }
 }
 
 fn buffers(compute: &Compute) -> Vec<BufferDecl> {

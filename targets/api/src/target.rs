@@ -2,6 +2,7 @@
 
 use crate::device::VariantInfo;
 use lostwax_ir::kernel::Kernel;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// What a machine offers, as far as schedules depend on it.
@@ -40,11 +41,22 @@ pub struct Variant {
     pub caps: Caps,
 }
 
+/// A form of the kernels for people and for other tools, beside the code bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// Assembly or source text.
+    Listing,
+    /// A relocatable object file that defines one function per kernel and needs nothing else.
+    Object,
+    /// A C header that declares the functions of [`Form::Object`] and says how to call them.
+    Header,
+}
+
 /// Settings of one emission.
 #[derive(Clone, Debug, Default)]
 pub struct EmitOptions {
-    /// Keeps the assembly text of each kernel in [`Emitted::listing`].
-    pub listing: bool,
+    /// The forms to write into [`Emitted::forms`].
+    pub forms: BTreeSet<Form>,
 }
 
 /// The code of one variant.
@@ -52,8 +64,8 @@ pub struct EmitOptions {
 pub struct Emitted {
     /// The bytes for [`crate::Device::load`].
     pub code: Vec<u8>,
-    /// Assembly or source text, if asked for.
-    pub listing: Option<String>,
+    /// Every form that was asked for.
+    pub forms: BTreeMap<Form, Vec<u8>>,
 }
 
 /// Turns kernels into code.
@@ -74,7 +86,7 @@ pub trait Target: Send + Sync {
     /// Writes the code of all kernels for one variant; kernel `i` of the program is `kernels[i]`. Deterministic.
     ///
     /// # Errors
-    /// [`EmitError`] naming the kernel.
+    /// [`EmitError`] naming the kernel, and [`EmitError::Unsupported`] for a form that the target does not have.
     fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError>;
 }
 

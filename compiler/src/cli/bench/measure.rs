@@ -57,7 +57,7 @@ impl Measured {
 pub fn measure(args: &Args, opened: &Opened, inputs: &[(String, Tensor)], threads: usize) -> Result<Measured, CliError> {
     let inputs = views(inputs);
     let start = Instant::now();
-    let mut session = opened.model.session_with(args.device.device()?, Options::new().with_threads(threads))?;
+    let mut session = opened.model.session_with(args.device.device(&opened.model)?, Options::new().with_threads(threads))?;
     let load_ms = milliseconds(opened.load + start.elapsed());
     let mut outputs = Outputs::new();
     let first_ms = timed(&mut session, &inputs, &mut outputs)?;

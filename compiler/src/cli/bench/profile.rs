@@ -17,7 +17,7 @@ pub fn profile(args: &Args, model: &Model, inputs: &[(String, Tensor)], measured
         threads => threads,
     };
     let ceilings = machine::measure(threads);
-    let mut session = model.session_with(args.device.device()?, Options::new().with_threads(measured.threads))?;
+    let mut session = model.session_with(args.device.device(model)?, Options::new().with_threads(measured.threads))?;
     let steps = session.profile(&views(inputs), args.iters.unwrap_or(RUNS))?;
     measured.profile = Some(json!({
         "ceiling_gflops": ceilings.flops_per_second / 1e9,

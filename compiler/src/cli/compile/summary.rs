@@ -11,6 +11,7 @@ use lostwax_runtime::Model;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// All that the report is made from.
@@ -21,6 +22,7 @@ pub struct Summary<'a> {
     pub model: &'a Model,
     pub memory: Memory,
     pub import: Duration,
+    pub emitted: Vec<PathBuf>,
 }
 
 impl Summary<'_> {
@@ -44,6 +46,12 @@ impl Summary<'_> {
                 let (name, seed) = (&output.name, case.seed);
                 let _ = writeln!(text, "numerics   {name}: max |err| {:.1e} at seed {seed} on {}", output.max_abs, case.variant);
             }
+        }
+        for warning in &self.compiled.warnings {
+            let _ = writeln!(text, "slow       {warning}");
+        }
+        for path in &self.emitted {
+            let _ = writeln!(text, "emitted    {}", path.display());
         }
         let times: Vec<String> = self.times().map(|(stage, time)| format!("{stage} {:.2} s", time.as_secs_f64())).collect();
         let _ = writeln!(text, "time       {}, total {:.2} s", times.join(", "), total.as_secs_f64());
@@ -77,6 +85,8 @@ impl Summary<'_> {
             "steps": plan.steps.len(),
             "variants": variants.collect::<Vec<_>>(),
             "memory": self.memory.json(),
+            "warnings": self.compiled.warnings,
+            "emitted": self.emitted,
             "bytes": self.model.file_bytes().len(),
             "sha256": sha256,
             "seconds": seconds,

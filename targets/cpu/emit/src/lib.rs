@@ -6,12 +6,14 @@
 //!   `place`, operations by `ops`, conversions by `convert`, elementary functions by `math`, all through `ir`, a thin layer
 //!   over the LLVM builder.
 //! - `module`: a group of kernels, optimized and compiled to an ELF object.
+//! - `export`: all kernels as one object file and a C header, for programs that link them statically.
 //! - `image`: our linker; it turns the objects into the code bytes of [`lostwax_device_cpu::format`].
 //!
 //! The schedule decides how loops are vectorized and unrolled and what registers hold; LLVM selects instructions, allocates
 //! registers and removes redundancy, but never vectorizes and never introduces calls.
 
 mod convert;
+mod export;
 mod fault;
 mod image;
 mod index;
@@ -25,10 +27,13 @@ mod place;
 mod stmt;
 mod variants;
 
+pub use lostwax_device_cpu::device;
+
 use image::Unit;
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{EmitError, EmitOptions, Emitted, Target, Variant};
+use lostwax_target_api::{EmitError, EmitOptions, Emitted, Form, Target, Variant};
 use machine::Machine;
+use module::Zeros;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -66,8 +71,11 @@ impl Target for Cpu {
         let compiled = compile_groups(machine, &groups, options)?;
         let (units, listings): (Vec<Unit>, Vec<Option<String>>) = compiled.into_iter().unzip();
         let code = image::link(machine.arch, &units)?;
-        let listing = options.listing.then(|| listings.into_iter().flatten().collect());
-        Ok(Emitted { code, listing })
+        let mut forms = export::forms(machine, kernels, options)?;
+        if options.forms.contains(&Form::Listing) {
+            forms.insert(Form::Listing, listings.into_iter().flatten().collect::<String>().into_bytes());
+        }
+        Ok(Emitted { code, forms })
     }
 }
 
@@ -98,14 +106,19 @@ fn compile_groups(
 }
 
 fn compile_group(machine: &Machine, group: &[Kernel], options: &EmitOptions) -> GroupResult {
-    let compiled = module::compile(machine, group, options.listing)?;
+    let names: Vec<String> = (0..group.len()).map(module::kernel_symbol).collect();
+    let compiled = module::compile(machine, group, &names, Zeros::Linked, options.forms.contains(&Form::Listing))?;
     let kernels = group.iter().map(|kernel| (kernel.buffers.len() as u32, kernel.symbols.len() as u32)).collect();
-    let zero_bytes = group.iter().map(zero_bytes).max().unwrap_or(0).max(MIN_ZERO_BYTES);
-    Ok((Unit { object: compiled.object, kernels, zero_bytes }, compiled.listing))
+    Ok((Unit { object: compiled.object, kernels, zero_bytes: zero_bytes(group) }, compiled.listing))
+}
+
+/// Bytes of zeros that guarded accesses of these kernels may read.
+fn zero_bytes(kernels: &[Kernel]) -> u64 {
+    kernels.iter().map(row_bytes).max().unwrap_or(0).max(MIN_ZERO_BYTES)
 }
 
 /// Bytes that can be read through the address of a row that does not exist.
-fn zero_bytes(kernel: &Kernel) -> u64 {
+fn row_bytes(kernel: &Kernel) -> u64 {
     let element =
         |row: &lostwax_ir::kernel::RowDecl| kernel.buffers.get(row.buffer.0 as usize).map_or(8, |buffer| buffer.dtype.size());
     kernel.rows.iter().map(|row| u64::from(row.extent) * element(row) as u64).max().unwrap_or(0)

@@ -24,7 +24,7 @@ const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixp
 
 /// The compiled form of a group of kernels.
 pub(crate) struct Compiled {
-    /// An ELF object that defines [`kernel_symbol`] for each.
+    /// An ELF object that defines a function for each.
     pub(crate) object: Vec<u8>,
     /// Assembly text, if asked for.
     pub(crate) listing: Option<String>,
@@ -35,16 +35,31 @@ pub(crate) fn kernel_symbol(position: usize) -> String {
     format!("kernel_{position}")
 }
 
-/// Compiles a group of kernels.
-pub(crate) fn compile(machine: &Machine, kernels: &[Kernel], listing: bool) -> Result<Compiled, EmitError> {
+/// Where the memory that holds zeros comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Zeros {
+    /// Our linker provides it.
+    Linked,
+    /// The object holds this many bytes of it.
+    Own(u64),
+}
+
+/// Compiles a group of kernels to functions of these names.
+pub(crate) fn compile(
+    machine: &Machine,
+    kernels: &[Kernel],
+    names: &[String],
+    zeros: Zeros,
+    listing: bool,
+) -> Result<Compiled, EmitError> {
     let context = Context::create();
     let module = context.create_module("lostwax");
     let target = target_machine(machine)?;
     module.set_triple(&target.get_triple());
     module.set_data_layout(&target.get_target_data().get_data_layout());
-    let zeros = declare_zeros(&context, &module);
-    for (position, kernel) in kernels.iter().enumerate() {
-        let function = declare(&context, &module, machine, &kernel_symbol(position));
+    let zeros = declare_zeros(&context, &module, zeros);
+    for (kernel, name) in kernels.iter().zip(names) {
+        let function = declare(&context, &module, machine, name);
         let emitted = emit_kernel(Ir::new(&context, &module), machine, kernel, function, zeros.as_pointer_value());
         emitted.map_err(|fault| fault.of_kernel(&kernel.name))?;
         if !function.verify(false) {
@@ -76,12 +91,26 @@ fn target_machine(machine: &Machine) -> Result<TargetMachine, EmitError> {
 }
 
 /// Declares the zeros as part of the image, so that code addresses them by distance.
-fn declare_zeros<'c>(context: &'c Context, module: &Module<'c>) -> GlobalValue<'c> {
-    let zeros = module.add_global(context.i8_type(), None, ZEROS);
-    zeros.set_linkage(Linkage::External);
-    zeros.set_visibility(GlobalVisibility::Hidden);
-    zeros.set_alignment(64);
-    zeros
+fn declare_zeros<'c>(context: &'c Context, module: &Module<'c>, zeros: Zeros) -> GlobalValue<'c> {
+    let bytes = match zeros {
+        Zeros::Linked => 1,
+        Zeros::Own(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
+    };
+    let ty = context.i8_type().array_type(bytes);
+    let global = module.add_global(ty, None, ZEROS);
+    global.set_alignment(64);
+    match zeros {
+        Zeros::Linked => {
+            global.set_linkage(Linkage::External);
+            global.set_visibility(GlobalVisibility::Hidden);
+        }
+        Zeros::Own(_) => {
+            global.set_initializer(&ty.const_zero());
+            global.set_constant(true);
+            global.set_linkage(Linkage::Private);
+        }
+    }
+    global
 }
 
 fn declare<'c>(context: &'c Context, module: &Module<'c>, machine: &Machine, name: &str) -> FunctionValue<'c> {

@@ -1,0 +1,165 @@
+//! One session: working memory, and the dispatches it was prepared for.
+
+use crate::{InterpProgram, invalid_code};
+use lostwax_ir::eval::eval_kernel;
+use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Prepared, Region};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Runs dispatches of one program.
+pub(crate) struct InterpExecutor {
+    program: Arc<InterpProgram>,
+    arena: Vec<u8>,
+    states: Vec<Vec<u8>>,
+    prepared: Prepared,
+}
+
+impl InterpExecutor {
+    pub(crate) fn new(program: Arc<InterpProgram>) -> Self {
+        Self { program, arena: Vec::new(), states: Vec::new(), prepared: Prepared::default() }
+    }
+
+    fn check(&self, dispatch: &Dispatch, prepared: &Prepared) -> Result<(), DeviceError> {
+        let Some(kernel) = self.program.kernels.get(dispatch.kernel as usize) else {
+            return invalid(format!("there is no kernel {}", dispatch.kernel));
+        };
+        let given = (dispatch.buffers.len(), dispatch.symbols.len());
+        if given != (kernel.buffers.len(), kernel.symbols.len()) {
+            return invalid(format!("kernel `{}` gets {} buffers and {} symbols", kernel.name, given.0, given.1));
+        }
+        for (buffer, decl) in dispatch.buffers.iter().zip(&kernel.buffers) {
+            let BufferRef { region, offset, bytes } = buffer;
+            let len = self.region_bytes(*region, prepared);
+            if offset.checked_add(*bytes).is_none_or(|end| end > len) {
+                return invalid(format!("{bytes} bytes at {offset} of {region:?}, which has {len} bytes"));
+            }
+            if decl.writable && matches!(region, Region::Weights | Region::Input(_)) {
+                return invalid(format!("kernel `{}` writes to {region:?}", kernel.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn region_bytes(&self, region: Region, prepared: &Prepared) -> u64 {
+        let size = |sizes: &[u64], tensor: u32| sizes.get(tensor as usize).copied().unwrap_or(0);
+        match region {
+            Region::Weights => (*self.program.weights).as_ref().len() as u64,
+            Region::Arena => prepared.arena_bytes,
+            Region::State(tensor) => size(&prepared.state_bytes, tensor),
+            Region::Input(tensor) => size(&prepared.input_bytes, tensor),
+            Region::Output(tensor) => size(&prepared.output_bytes, tensor),
+        }
+    }
+
+    fn read(&self, buffer: &BufferRef, io: &Io<'_>) -> Result<Vec<u8>, DeviceError> {
+        let region: Option<&[u8]> = match buffer.region {
+            Region::Weights => Some((*self.program.weights).as_ref()),
+            Region::Arena => Some(&self.arena),
+            Region::State(tensor) => self.states.get(tensor as usize).map(Vec::as_slice),
+            Region::Input(tensor) => io.inputs.get(tensor as usize).copied(),
+            Region::Output(tensor) => io.outputs.get(tensor as usize).map(|output| &**output),
+        };
+        region.and_then(|bytes| bytes.get(range(buffer))).map(<[u8]>::to_vec).ok_or_else(|| outside(buffer))
+    }
+
+    fn write(&mut self, buffer: &BufferRef, bytes: &[u8], io: &mut Io<'_>) -> Result<(), DeviceError> {
+        let region: Option<&mut [u8]> = match buffer.region {
+            Region::Weights | Region::Input(_) => None,
+            Region::Arena => Some(&mut self.arena),
+            Region::State(tensor) => self.states.get_mut(tensor as usize).map(Vec::as_mut_slice),
+            Region::Output(tensor) => io.outputs.get_mut(tensor as usize).map(|output| &mut **output),
+        };
+        let target = region.and_then(|region| region.get_mut(range(buffer))).ok_or_else(|| outside(buffer))?;
+        target.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Runs a kernel on copies of its buffers, which may overlap, and copies back what it writes.
+    fn step(&mut self, dispatch: &Dispatch, io: &mut Io<'_>) -> Result<(), DeviceError> {
+        let program = Arc::clone(&self.program);
+        let Some(kernel) = program.kernels.get(dispatch.kernel as usize) else { return Ok(()) };
+        let mut copies = dispatch.buffers.iter().map(|buffer| self.read(buffer, io)).collect::<Result<Vec<_>, _>>()?;
+        let mut buffers: Vec<&mut [u8]> = copies.iter_mut().map(Vec::as_mut_slice).collect();
+        let ran = eval_kernel(kernel, &mut buffers, &dispatch.symbols);
+        ran.map_err(|error| invalid_code(format!("kernel `{}`: {error}", kernel.name)))?;
+        let written = dispatch.buffers.iter().zip(&kernel.buffers).zip(&copies).filter(|((_, decl), _)| decl.writable);
+        for ((buffer, _), bytes) in written {
+            self.write(buffer, bytes, io)?;
+        }
+        Ok(())
+    }
+
+    /// Runs all dispatches and tells how long each took.
+    fn run_all(&mut self, io: &mut Io<'_>, mut finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
+        check_sizes("input", io.inputs.iter().map(|tensor| tensor.len()), &self.prepared.input_bytes)?;
+        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.prepared.output_bytes)?;
+        let dispatches = std::mem::take(&mut self.prepared.dispatches);
+        let ran = dispatches.iter().enumerate().try_for_each(|(position, dispatch)| {
+            let start = Instant::now();
+            self.step(dispatch, io)?;
+            finished(position, start.elapsed().as_secs_f64());
+            Ok(())
+        });
+        self.prepared.dispatches = dispatches;
+        ran
+    }
+}
+
+impl Executor for InterpExecutor {
+    fn prepare(&mut self, prepared: Prepared) -> Result<(), DeviceError> {
+        self.prepared = Prepared::default();
+        prepared.dispatches.iter().try_for_each(|dispatch| self.check(dispatch, &prepared))?;
+        resize(&mut self.arena, prepared.arena_bytes)?;
+        self.states.resize(prepared.state_bytes.len(), Vec::new());
+        for (state, bytes) in self.states.iter_mut().zip(&prepared.state_bytes) {
+            resize(state, *bytes)?;
+        }
+        self.prepared = prepared;
+        Ok(())
+    }
+
+    fn run(&mut self, io: &mut Io<'_>) -> Result<(), DeviceError> {
+        self.run_all(io, |_, _| {})
+    }
+
+    fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError> {
+        seconds.resize(self.prepared.dispatches.len(), 0.0);
+        self.run_all(io, |position, took| seconds.iter_mut().skip(position).take(1).for_each(|total| *total += took))
+    }
+
+    fn state(&mut self, index: usize) -> Option<&mut [u8]> {
+        self.states.get_mut(index).map(Vec::as_mut_slice)
+    }
+}
+
+fn range(buffer: &BufferRef) -> std::ops::Range<usize> {
+    buffer.offset as usize..buffer.offset.saturating_add(buffer.bytes) as usize
+}
+
+/// Brings memory to a size; what is kept when the size stays the same is all of it, and nothing otherwise.
+fn resize(memory: &mut Vec<u8>, bytes: u64) -> Result<(), DeviceError> {
+    if memory.len() as u64 == bytes {
+        return Ok(());
+    }
+    let problem = || format!("{bytes} bytes of working memory cannot be had");
+    let missing = || DeviceError::LimitExceeded { resource: "memory", problem: problem() };
+    let count = usize::try_from(bytes).map_err(|_| missing())?;
+    let mut fresh = Vec::new();
+    fresh.try_reserve_exact(count).map_err(|_| missing())?;
+    fresh.resize(count, 0);
+    *memory = fresh;
+    Ok(())
+}
+
+fn check_sizes(kind: &str, given: impl Iterator<Item = usize>, expected: &[u64]) -> Result<(), DeviceError> {
+    let given: Vec<u64> = given.map(|bytes| bytes as u64).collect();
+    if given == expected { Ok(()) } else { invalid(format!("{kind} tensors have {given:?} bytes, not {expected:?}")) }
+}
+
+fn outside(buffer: &BufferRef) -> DeviceError {
+    DeviceError::InvalidPlan { problem: format!("{buffer:?} does not exist or cannot be written") }
+}
+
+fn invalid<T>(problem: String) -> Result<T, DeviceError> {
+    Err(DeviceError::InvalidPlan { problem })
+}

@@ -1,0 +1,61 @@
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+//! The smallest device: runs kernels, as `lostwax-target-interp` writes them, in the reference interpreter.
+//!
+//! - [`mod@format`]: the code bytes, shared with the target.
+//! - `executor`: working memory, checked buffer references, the run itself.
+//!
+//! Slow, and unlike other devices it allocates while it runs, as the reference interpreter does.
+
+mod executor;
+pub mod format;
+
+use executor::InterpExecutor;
+use lostwax_ir::kernel::Kernel;
+use lostwax_target_api::{Device, DeviceError, Executor, Program, VariantInfo, WeightBytes};
+use std::sync::Arc;
+
+/// The name of the device family.
+pub const NAME: &str = "interp";
+
+/// The reference interpreter.
+pub fn device() -> Arc<dyn Device> {
+    Arc::new(Interp)
+}
+
+struct Interp;
+
+impl Device for Interp {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
+        variants.iter().position(|variant| variant.device == NAME && variant.features.is_empty())
+    }
+
+    fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
+        let kernels = format::read(code).map_err(invalid_code)?;
+        Ok(Arc::new(InterpProgram { kernels, weights }))
+    }
+}
+
+/// Parsed kernels and the weights they run on.
+struct InterpProgram {
+    kernels: Vec<Kernel>,
+    weights: WeightBytes,
+}
+
+impl Program for InterpProgram {
+    fn kernel_count(&self) -> usize {
+        self.kernels.len()
+    }
+
+    fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
+        Ok(Box::new(InterpExecutor::new(self)))
+    }
+}
+
+fn invalid_code(problem: String) -> DeviceError {
+    DeviceError::InvalidCode { device: NAME.into(), problem }
+}

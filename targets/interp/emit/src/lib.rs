@@ -1,0 +1,62 @@
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+//! The smallest target, and the template for new ones: the code of a variant is its kernels as text.
+
+use lostwax_device_interp::{NAME, format};
+use lostwax_ir::kernel::Kernel;
+use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
+
+pub use lostwax_device_interp::device;
+
+/// What schedules are made for. The interpreter gains nothing from them: these are the numbers of a small processor.
+const CAPS: Caps = Caps {
+    vector_bytes: 32,
+    vector_registers: 16,
+    fused_multiply_add: true,
+    broadcast_operand: false,
+    l1_bytes: 32 << 10,
+    l2_bytes: 256 << 10,
+    l3_bytes: 1 << 20,
+    parallelism: 1,
+    flops_per_ns: 0.01,
+    bytes_per_ns: 0.1,
+    dispatch_ns: 1000.0,
+};
+
+/// The interpreter as a target.
+pub fn target() -> Box<dyn Target> {
+    Box::new(Interp)
+}
+
+struct Interp;
+
+impl Target for Interp {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn doc(&self) -> &'static str {
+        "kernels as text for the reference interpreter: runs anywhere, slowly"
+    }
+
+    fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError> {
+        if !specification.is_empty() {
+            return Err(unsupported(format!("`{specification}`; it takes no specification")));
+        }
+        let info = VariantInfo { device: NAME.into(), arch: "any".into(), name: "reference".into(), features: Vec::new() };
+        Ok(vec![Variant { info, caps: CAPS }])
+    }
+
+    fn emit(&self, _variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
+        let code = format::write(kernels);
+        if let Some(form) = options.forms.iter().find(|form| **form != Form::Listing) {
+            return Err(unsupported(format!("the form {form:?}; its only form is the listing")));
+        }
+        let forms = options.forms.iter().map(|form| (*form, code.clone())).collect();
+        Ok(Emitted { code, forms })
+    }
+}
+
+fn unsupported(what: String) -> EmitError {
+    EmitError::Unsupported { target: NAME.into(), what }
+}
