@@ -95,7 +95,9 @@ impl CliError {
 fn compile_code(error: &CompileError) -> u8 {
     match error {
         CompileError::Import(ImportError::Io { .. }) | CompileError::Io { .. } | CompileError::UnknownTarget { .. } => USAGE,
-        CompileError::Import(ImportError::Invalid { .. } | ImportError::Unsupported(_)) => UNSUPPORTED_MODEL,
+        CompileError::Import(ImportError::Invalid { .. } | ImportError::UnsupportedForm { .. } | ImportError::Unsupported(_)) => {
+            UNSUPPORTED_MODEL
+        }
         CompileError::Import(ImportError::LimitExceeded { .. }) | CompileError::MemoryLimit { .. } => LIMIT,
         CompileError::Pass(PassError::UnknownPass { .. }) => USAGE,
         CompileError::Pass(PassError::Unsupported { .. }) | CompileError::Emit(EmitError::Unsupported { .. }) => {
