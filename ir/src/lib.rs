@@ -10,6 +10,7 @@
 //! oracle for all that rewrites, schedules or compiles.
 
 pub mod attrs;
+pub mod blocks;
 pub mod compute;
 pub mod dim;
 pub mod eval;

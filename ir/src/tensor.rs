@@ -1,5 +1,6 @@
 //! Tensors in host memory: constants of a graph, inputs and results of the interpreter.
 
+use crate::number::Number;
 use crate::types::{DType, TensorType};
 use bytemuck::Pod;
 use half::{bf16, f16};
@@ -18,11 +19,12 @@ pub fn element_count(shape: &[usize]) -> Option<usize> {
 }
 
 fn byte_count(dtype: DType, shape: &[usize]) -> Option<usize> {
-    Some(element_count(shape)? / dtype.values_per_unit() * dtype.size())
+    let whole = shape.last().copied().unwrap_or(1).is_multiple_of(dtype.values_per_unit());
+    Some(element_count(shape).filter(|_| whole)? / dtype.values_per_unit() * dtype.size())
 }
 
 impl Tensor {
-    /// A tensor of zeros. A shape that does not fit memory gives `None`.
+    /// A tensor whose bytes are zero. `None` for a shape that does not fit memory, or whose rows are no whole blocks.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Option<Self> {
         let bytes = byte_count(dtype, shape)?;
         let mut words = Vec::new();
@@ -118,13 +120,22 @@ impl Tensor {
         })
     }
 
-    /// All elements as f64; integers beyond 2^53 lose precision.
+    /// The element at a position in row-major order; f32 for block formats, `None` outside of the tensor.
+    pub fn element(&self, position: usize) -> Option<Number> {
+        match self.dtype {
+            DType::Block(format) => Some(Number::Float(DType::F32, f64::from(format.decode_value(self.bytes(), position)?))),
+            dtype => Number::read(dtype, self.bytes().get(position.checked_mul(dtype.size())?..)?),
+        }
+    }
+
+    /// All elements as f64, those of block formats decoded; integers beyond 2^53 lose precision.
     pub fn to_f64(&self) -> Vec<f64> {
         match self.dtype {
             DType::F32 => self.as_slice::<f32>().iter().map(|v| f64::from(*v)).collect(),
             DType::F64 => self.as_slice::<f64>().to_vec(),
             DType::F16 => self.as_slice::<f16>().iter().map(|v| f64::from(*v)).collect(),
             DType::BF16 => self.as_slice::<bf16>().iter().map(|v| f64::from(*v)).collect(),
+            DType::Block(format) => format.decode(self.bytes()).unwrap_or_default().into_iter().map(f64::from).collect(),
             _ => self.to_i64().into_iter().map(|v| v as f64).collect(),
         }
     }
@@ -140,18 +151,21 @@ impl Tensor {
             DType::U16 => self.as_slice::<u16>().iter().map(|v| i64::from(*v)).collect(),
             DType::U32 => self.as_slice::<u32>().iter().map(|v| i64::from(*v)).collect(),
             DType::U64 => self.as_slice::<u64>().iter().map(|v| *v as i64).collect(),
-            DType::Block(_) => Vec::new(),
             _ => self.to_f64().into_iter().map(|v| v as i64).collect(),
         }
     }
 
-    /// A tensor of floating-point type `dtype` from f64 values, rounded; `None` if their number does not fit.
+    /// A tensor of floating-point type or block format `dtype` from f64 values, rounded. `None` if their number does not fit, or
+    /// if the format has no encoder ([`BlockFormat::encode_block`](crate::blocks::BlockFormat::encode_block)).
     pub fn from_f64(dtype: DType, shape: &[usize], values: &[f64]) -> Option<Self> {
         match dtype {
             DType::F32 => Self::from_slice(dtype, shape, &values.iter().map(|v| *v as f32).collect::<Vec<_>>()),
             DType::F64 => Self::from_slice(dtype, shape, values),
             DType::F16 => Self::from_slice(dtype, shape, &values.iter().map(|v| f16::from_f64(*v)).collect::<Vec<_>>()),
             DType::BF16 => Self::from_slice(dtype, shape, &values.iter().map(|v| bf16::from_f64(*v)).collect::<Vec<_>>()),
+            DType::Block(format) => {
+                Self::from_bytes(dtype, shape, &format.encode(&values.iter().map(|v| *v as f32).collect::<Vec<_>>())?)
+            }
             _ => Self::from_i64(dtype, shape, &values.iter().map(|v| *v as i64).collect::<Vec<_>>()),
         }
     }

@@ -1,30 +1,8 @@
 //! Element types and tensor types.
 
+use crate::blocks::{BLOCK_FORMATS, BlockFormat};
 use crate::dim::{Bindings, Dim, product};
 use std::fmt;
-
-/// A quantized block format: a fixed number of values stored in a fixed number of bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BlockFormat {
-    /// The name, as ggml spells it in lower case.
-    pub name: &'static str,
-    /// Values per block.
-    pub values: u32,
-    /// Bytes per block.
-    pub bytes: u32,
-}
-
-/// The block formats that tensors may be stored in; layouts as in ggml's `ggml-common.h`.
-pub const BLOCK_FORMATS: &[BlockFormat] = &[
-    BlockFormat { name: "q4_0", values: 32, bytes: 18 },
-    BlockFormat { name: "q4_1", values: 32, bytes: 20 },
-    BlockFormat { name: "q5_0", values: 32, bytes: 22 },
-    BlockFormat { name: "q5_1", values: 32, bytes: 24 },
-    BlockFormat { name: "q8_0", values: 32, bytes: 34 },
-    BlockFormat { name: "q4_k", values: 256, bytes: 144 },
-    BlockFormat { name: "q5_k", values: 256, bytes: 176 },
-    BlockFormat { name: "q6_k", values: 256, bytes: 210 },
-];
 
 /// The type of one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

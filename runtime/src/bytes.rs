@@ -94,18 +94,44 @@ pub(crate) fn aligned(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result
     if is_aligned { Ok(Arc::new(bytes)) } else { Ok(Arc::new(AlignedBytes::copy_of(bytes.as_ref())?)) }
 }
 
-#[cfg(feature = "mmap")]
-#[allow(unsafe_code)]
 pub(crate) fn read(path: &Path) -> Result<FileBytes, RuntimeError> {
-    let file = std::fs::File::open(path).map_err(lostwax_format::FormatError::Io)?;
-    // SAFETY: the map is read only and private. That nobody changes the file while it is mapped is the contract of `Model::open`.
-    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(lostwax_format::FormatError::Io)?;
-    aligned(map)
+    aligned(MappedFile::open(path).map_err(lostwax_format::FormatError::Io)?)
 }
 
-#[cfg(not(feature = "mmap"))]
-pub(crate) fn read(path: &Path) -> Result<FileBytes, RuntimeError> {
-    aligned(std::fs::read(path).map_err(lostwax_format::FormatError::Io)?)
+/// The bytes of a file, mapped into memory; read into it without the feature `mmap`. Cheap to clone.
+///
+/// Nobody may change the file while it is mapped.
+#[derive(Clone)]
+pub struct MappedFile(FileBytes);
+
+impl MappedFile {
+    /// Maps a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(feature = "mmap")]
+    #[allow(unsafe_code)]
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = std::fs::File::open(path)?;
+        // SAFETY: the map is read only and private. That nobody changes the file while it is mapped is the contract of the type.
+        let map = unsafe { memmap2::Mmap::map(&file) }?;
+        Ok(Self(Arc::new(map)))
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(not(feature = "mmap"))]
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(Arc::new(std::fs::read(path)?)))
+    }
+}
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
 }
 
 /// A range of an artifact that keeps the artifact alive.

@@ -20,6 +20,7 @@
 //! - [`Device`]: what runs the code. No device is special to this crate; they differ in who makes them.
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
 //! - [`AlignedBuffer`]: where to write an artifact that is run at once.
+//! - [`MappedFile`]: the bytes of any file, without a copy.
 //! - [`Requirements`]: what a run with given shapes will take, known before anything is allocated.
 //!
 //! A call goes through three files: `bind.rs` finds the values of the symbols from the shapes of the inputs, `prepare.rs` turns
@@ -47,7 +48,7 @@ mod session;
 mod state;
 mod tensor;
 
-pub use bytes::AlignedBuffer;
+pub use bytes::{AlignedBuffer, MappedFile};
 pub use certificate::{CheckedOutput, reference_input};
 pub use device::Device;
 pub use error::RuntimeError;

@@ -95,9 +95,8 @@ impl CliError {
 fn compile_code(error: &CompileError) -> u8 {
     match error {
         CompileError::Import(ImportError::Io { .. }) | CompileError::Io { .. } | CompileError::UnknownTarget { .. } => USAGE,
-        CompileError::Import(ImportError::Invalid { .. } | ImportError::Unsupported(_)) | CompileError::Slow { .. } => {
-            UNSUPPORTED_MODEL
-        }
+        CompileError::Import(ImportError::Invalid { .. } | ImportError::UnsupportedForm { .. } | ImportError::Unsupported(_))
+        | CompileError::Slow { .. } => UNSUPPORTED_MODEL,
         CompileError::Import(ImportError::LimitExceeded { .. })
         | CompileError::MemoryLimit { .. }
         | CompileError::SizeLimit { .. } => LIMIT,

@@ -33,7 +33,31 @@ pub enum ImportError {
         /// The limit.
         what: String,
     },
+    /// A part of the model is valid but has a form that is not supported.
+    #[error("unsupported model: {op} `{node}`: {what}")]
+    UnsupportedForm {
+        /// The name of the part.
+        node: String,
+        /// The kind of the part.
+        op: String,
+        /// The form, and the way out.
+        what: String,
+    },
     /// The model uses operators, or forms of operators, that are not supported. The report names all of them.
     #[error("{0}")]
     Unsupported(Box<CheckReport>),
+}
+
+impl ImportError {
+    pub(super) fn invalid(op: &str, node: &str, problem: impl Into<String>) -> Self {
+        Self::Invalid { node: node.to_string(), op: op.to_string(), problem: problem.into() }
+    }
+
+    pub(super) fn unsupported(op: &str, node: &str, what: impl Into<String>) -> Self {
+        Self::UnsupportedForm { node: node.to_string(), op: op.to_string(), what: what.into() }
+    }
+
+    pub(super) fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
+        Self::LimitExceeded { node: node.to_string(), op: op.to_string(), what: what.into() }
+    }
 }

@@ -161,8 +161,7 @@ impl Code {
                 if !holds(valid, &slots) {
                     return Some(Number::from_bits(tensor.dtype(), *otherwise));
                 }
-                let position = flat(tensor.shape(), coords, &slots)?;
-                Number::read(tensor.dtype(), tensor.bytes().get(position * tensor.dtype().size()..)?)
+                tensor.element(flat(tensor.shape(), coords, &slots)?)
             }
             Self::Index(index, dtype) => Some(Number::int(*dtype, i128::from(index.eval(&|slot| machine.values[slot])))),
             Self::Dynamic(slot, value) => {

@@ -40,9 +40,14 @@ pub const ELEMENT_TYPES: &[ElementType] = &[
     blocks("q5_0", 32, 22),
     blocks("q5_1", 32, 24),
     blocks("q8_0", 32, 34),
+    blocks("q2_k", 256, 84),
+    blocks("q3_k", 256, 110),
     blocks("q4_k", 256, 144),
     blocks("q5_k", 256, 176),
     blocks("q6_k", 256, 210),
+    blocks("iq4_nl", 32, 18),
+    blocks("iq4_xs", 256, 136),
+    blocks("mxfp4", 32, 17),
 ];
 
 impl ElementType {
