@@ -20,6 +20,7 @@
 //! - [`Device`]: what runs the code. No device is special to this crate; they differ in who makes them.
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
 //! - [`AlignedBuffer`]: where to write an artifact that is run at once.
+//! - `llm`, with the feature of that name: tokenizers, chat templates, sampling and generation.
 //! - [`Requirements`]: what a run with given shapes will take, known before anything is allocated.
 //!
 //! A call goes through three files: `bind.rs` finds the values of the symbols from the shapes of the inputs, `prepare.rs` turns
@@ -39,6 +40,8 @@ mod device;
 mod error;
 mod expr;
 mod info;
+#[cfg(feature = "llm")]
+pub mod llm;
 mod model;
 mod options;
 mod outputs;
