@@ -5,6 +5,7 @@ mod options;
 mod report;
 mod shape_spec;
 
+pub mod gguf_tokenizer;
 pub mod onnx;
 
 pub use error::ImportError;

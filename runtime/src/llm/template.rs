@@ -6,7 +6,6 @@ use crate::llm::json::to_json;
 use lostwax_format::FormatError;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind, context};
-use serde::Serialize;
 use std::time::SystemTime;
 
 /// The name of the template in its environment.
@@ -16,7 +15,7 @@ const NAME: &str = "chat template";
 const REFUSAL: &str = "raise_exception";
 
 /// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Who speaks: `system`, `user` or `assistant`, or what else the template knows.
     pub role: String,
@@ -28,6 +27,10 @@ impl Message {
     /// A message.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into() }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_pairs([("role", self.role.as_str()), ("content", self.content.as_str())])
     }
 }
 
@@ -58,10 +61,10 @@ impl ChatTemplate {
     /// [`RuntimeError::InvalidInput`] naming the line of the template that refuses the messages or fails.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, RuntimeError> {
         let values = context! {
-            messages => Value::from_serialize(messages),
+            messages => messages.iter().map(Message::to_value).collect::<Vec<Value>>(),
             add_generation_prompt => add_generation_prompt,
-            bos_token => self.bos,
-            eos_token => self.eos,
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
             tools => Value::from(()),
             documents => Value::from(()),
         };
@@ -72,8 +75,10 @@ impl ChatTemplate {
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    let syntax = environment.syntax().to_builder().trim_blocks(true).lstrip_blocks(true).build();
+    if let Ok(syntax) = syntax {
+        environment.set_syntax(syntax);
+    }
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function(REFUSAL, refuse);
