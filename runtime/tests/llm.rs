@@ -136,9 +136,9 @@ fn sampling_follows_probabilities() {
     for (id, expected) in [(0, 2.0 / 9.0), (1, 4.0 / 9.0), (2, 3.0 / 9.0), (3, 0.0)] {
         assert!((share(&first, id) - expected).abs() < 0.02, "{id}");
     }
-    assert_ne!(first, draw(&Sampling { seed: 1, ..sampling.clone() }));
-    assert_eq!(share(&draw(&Sampling { top_k: 2, ..sampling.clone() }), 0), 0.0);
-    assert_eq!(share(&draw(&Sampling { top_p: 0.7, ..sampling.clone() }), 0), 0.0);
+    assert_ne!(first, draw(&Sampling { seed: 1, ..sampling }));
+    assert_eq!(share(&draw(&Sampling { top_k: 2, ..sampling }), 0), 0.0);
+    assert_eq!(share(&draw(&Sampling { top_p: 0.7, ..sampling }), 0), 0.0);
     assert_eq!(share(&draw(&Sampling { min_p: 0.6, ..sampling }), 0), 0.0);
 }
 

@@ -142,8 +142,8 @@ impl Vocabulary {
     }
 
     fn post_processor(&self) -> Value {
-        let bos = self.add_bos.unwrap_or(self.model != "gpt2").then(|| self.bos).flatten();
-        let eos = self.add_eos.unwrap_or(self.model == "bert").then(|| self.eos).flatten();
+        let bos = self.add_bos.unwrap_or(self.model != "gpt2").then_some(self.bos).flatten();
+        let eos = self.add_eos.unwrap_or(self.model == "bert").then_some(self.eos).flatten();
         let special = |id: Option<u32>| id.map(|id| json!({ "SpecialToken": { "id": id.to_string(), "type_id": 0 } }));
         let around = |id: &str| {
             let middle = Some(json!({ "Sequence": { "id": id, "type_id": 0 } }));

@@ -26,11 +26,11 @@ impl<'a> TextStream<'a> {
     /// As [`Tokenizer::decode`].
     pub fn push(&mut self, id: u32) -> Result<String, RuntimeError> {
         self.ids.push(id);
-        let text = self.pending()?;
-        let waits = text.ends_with(BROKEN) && self.ids.len() - self.given < PENDING;
-        if waits {
-            return Ok(String::new());
-        }
+        let text = match self.pending()? {
+            Some(text) if !text.ends_with(BROKEN) => text,
+            _ if self.ids.len() - self.given < PENDING => return Ok(String::new()),
+            _ => return self.finish(),
+        };
         self.ids.drain(..self.given);
         self.given = self.ids.len();
         Ok(text)
@@ -41,16 +41,20 @@ impl<'a> TextStream<'a> {
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn finish(&mut self) -> Result<String, RuntimeError> {
-        let text = self.pending();
+        let text = match self.pending()? {
+            Some(text) => text,
+            None => self.tokenizer.decode(self.ids.get(self.given..).unwrap_or_default(), false)?,
+        };
         self.ids.clear();
         self.given = 0;
-        text
+        Ok(text)
     }
 
-    /// What all tokens give beyond those that were given out: how a token is written may depend on the one before.
-    fn pending(&self) -> Result<String, RuntimeError> {
+    /// What all tokens give beyond those that were given out: how a token is written may depend on the one before. `None` if it
+    /// changes what was given out, as half a character may.
+    fn pending(&self) -> Result<Option<String>, RuntimeError> {
         let before = self.tokenizer.decode(self.ids.get(..self.given).unwrap_or_default(), false)?;
         let all = self.tokenizer.decode(&self.ids, false)?;
-        Ok(all.get(before.len()..).unwrap_or_default().to_owned())
+        Ok(all.strip_prefix(&before).map(str::to_owned))
     }
 }
