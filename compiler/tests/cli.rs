@@ -4,7 +4,9 @@ mod common;
 
 use common::{Workplace, model};
 
-const VERBS: &[&str] = &["check", "compile", "run", "bench", "verify", "inspect", "opt", "targets", "ops", "rules", "passes"];
+const VERBS: &[&str] = &[
+    "check", "compile", "run", "bench", "verify", "inspect", "generate", "tokenize", "opt", "targets", "ops", "rules", "passes",
+];
 
 #[test]
 fn every_verb_explains_itself_with_examples() {

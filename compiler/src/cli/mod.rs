@@ -45,6 +45,8 @@ verbs! {
     bench Bench,
     verify Verify,
     inspect Inspect,
+    generate Generate,
+    tokenize Tokenize,
     opt Opt,
     targets Targets,
     ops Ops,
