@@ -1,8 +1,12 @@
-//! Compiles `plan.proto` without `protoc`.
+//! Compiles the messages without `protoc`.
+
+const MESSAGES: [&str; 2] = ["plan.proto", "language_model.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=plan.proto");
-    let descriptors = protox::compile(["plan.proto"], ["."])?;
+    for file in MESSAGES {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(MESSAGES, ["."])?;
     prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

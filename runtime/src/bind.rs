@@ -18,6 +18,11 @@ impl Bound {
     }
 }
 
+/// Whether all symbols exist and all values are in their ranges.
+pub(crate) fn check_bindings(plan: &Plan, given: &Bindings) -> Result<(), RuntimeError> {
+    given_symbols(plan, given).map(drop)
+}
+
 /// Binds from given values alone.
 pub(crate) fn bind_given(plan: &Plan, entry: &EntryPoint, given: &Bindings) -> Result<Bound, RuntimeError> {
     let symbols = given_symbols(plan, given)?;

@@ -46,6 +46,22 @@ pub enum RuntimeError {
         /// The limit in words.
         limit: String,
     },
+    /// More tokens than the model can attend to.
+    #[error("{needed} tokens do not fit the context of {limit}; shorten the text, or compile the model with a longer context")]
+    ContextFull {
+        /// The tokens.
+        needed: usize,
+        /// The largest number.
+        limit: usize,
+    },
+    /// A model gives numbers from which no token can be chosen.
+    #[error(
+        "the model gives no usable logits: {problem}; `lostwax verify` tells whether the artifact computes what its model does"
+    )]
+    InvalidLogits {
+        /// What is wrong with them.
+        problem: String,
+    },
     /// The device refuses or fails.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -21,6 +21,7 @@
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
 //! - [`AlignedBuffer`]: where to write an artifact that is run at once.
 //! - [`MappedFile`]: the bytes of any file, without a copy.
+//! - `llm`, with the feature of that name: tokenizers, chat templates, sampling and generation.
 //! - [`Requirements`]: what a run with given shapes will take, known before anything is allocated.
 //!
 //! A call goes through three files: `bind.rs` finds the values of the symbols from the shapes of the inputs, `prepare.rs` turns
@@ -40,6 +41,8 @@ mod device;
 mod error;
 mod expr;
 mod info;
+#[cfg(feature = "llm")]
+pub mod llm;
 mod model;
 mod options;
 mod outputs;

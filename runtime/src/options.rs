@@ -10,7 +10,7 @@ pub struct Options {
     pub max_memory: Option<u64>,
     /// The entry point to begin with; the first of the file if `None`.
     pub entry_point: Option<String>,
-    /// Values of symbols that no input determines, such as the context length.
+    /// Values of symbols that no input determines, such as the context length; [`crate::Session::bind`] changes them.
     pub bindings: Bindings,
 }
 

@@ -1,7 +1,7 @@
-use crate::bind::{bind_given, bind_shapes};
+use crate::bind::{bind_given, bind_shapes, check_bindings};
 use crate::prepare::{Evaluator, Shapes, dtype, step_range, total};
 use crate::state::States;
-use crate::{Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
+use crate::{Bindings, Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
 use lostwax_format::{EntryPoint, TensorSpec};
 use lostwax_target_api::{Executor, Io, Prepared, Program};
 use std::sync::Arc;
@@ -28,6 +28,7 @@ pub struct Session {
 
 struct Ready {
     entry: usize,
+    bindings: Bindings,
     shapes: Shapes,
     prepared: Prepared,
 }
@@ -73,6 +74,20 @@ impl Session {
     /// [`RuntimeError::InvalidInput`] if there is no such entry point.
     pub fn set_entry_point(&mut self, name: &str) -> Result<(), RuntimeError> {
         self.entry = self.model.entry_point(Some(name))?.0;
+        Ok(())
+    }
+
+    /// Gives a symbol that no input determines its value for the next runs, in place of that in [`Options::bindings`]. States stay
+    /// as they are, unless their size depends on the symbol: these start anew.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if there is no such symbol or the value is out of its range; the old value stays then.
+    pub fn bind(&mut self, symbol: &str, value: i64) -> Result<(), RuntimeError> {
+        check_bindings(self.model.artifact().plan(), &Bindings::from([(symbol.to_owned(), value)]))?;
+        match self.options.bindings.get_mut(symbol) {
+            Some(bound) => *bound = value,
+            None => drop(self.options.bindings.insert(symbol.to_owned(), value)),
+        }
         Ok(())
     }
 
@@ -213,12 +228,17 @@ impl Session {
     fn is_ready_for<N: AsRef<str>>(&self, inputs: &[(N, TensorView<'_>)]) -> bool {
         let (Some(ready), Ok(entry)) = (self.ready.last(), self.entry_point()) else { return false };
         let same = |(shape, view): (&Vec<usize>, &TensorView<'_>)| shape == view.shape();
-        self.is_prepared && ready.entry == self.entry && ready.shapes.inputs.iter().zip(in_order(entry, inputs)).all(same)
+        self.is_prepared && self.is_bound(ready) && ready.shapes.inputs.iter().zip(in_order(entry, inputs)).all(same)
+    }
+
+    /// Whether a choice of shapes is one of this entry point and these bindings.
+    fn is_bound(&self, ready: &Ready) -> bool {
+        ready.entry == self.entry && ready.bindings == self.options.bindings
     }
 
     /// Brings the choice of shapes to the end of `ready` and to the executor.
     fn make_ready(&mut self, shapes: &[&[usize]]) -> Result<(), RuntimeError> {
-        let known = self.ready.iter().position(|ready| ready.entry == self.entry && ready.shapes.inputs.iter().eq(shapes.iter()));
+        let known = self.ready.iter().position(|ready| self.is_bound(ready) && ready.shapes.inputs.iter().eq(shapes.iter()));
         let ready = match known {
             Some(position) => self.ready.remove(position),
             None => self.evaluate(shapes)?,
@@ -243,7 +263,7 @@ impl Session {
         let missing = || RuntimeError::input("session", "its variant does not exist");
         let variant = plan.variants.get(self.variant).ok_or_else(missing)?;
         let prepared = evaluator.prepared(variant, &shapes.sizes)?;
-        Ok(Ready { entry: self.entry, shapes, prepared })
+        Ok(Ready { entry: self.entry, bindings: self.options.bindings.clone(), shapes, prepared })
     }
 
     fn check_memory(&self, requirements: &Requirements) -> Result<(), RuntimeError> {

@@ -114,5 +114,9 @@ fn copy_sections<'a>(artifact: &Artifact, bytes: &'a [u8], writer: &mut Writer<'
         let written = writer.code(&variant.device, &variant.arch, &variant.name, code);
         written.map_err(lostwax_runtime::RuntimeError::from)?;
     }
+    let tokenizer = artifact.tokenizer().and_then(|range| bytes.get(range));
+    if let Some((language, tokenizer)) = artifact.language_model().zip(tokenizer) {
+        writer.language_model(language, tokenizer).map_err(lostwax_runtime::RuntimeError::from)?;
+    }
     Ok(())
 }

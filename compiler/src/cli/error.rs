@@ -114,7 +114,8 @@ fn runtime_code(error: &RuntimeError) -> u8 {
         RuntimeError::Artifact(error) => format_code(error),
         RuntimeError::InvalidInput { .. } => USAGE,
         RuntimeError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
-        RuntimeError::LimitExceeded { .. } => LIMIT,
+        RuntimeError::LimitExceeded { .. } | RuntimeError::ContextFull { .. } => LIMIT,
+        RuntimeError::InvalidLogits { .. } => MISMATCH,
         RuntimeError::UnsupportedDevice { .. } => DEVICE,
         RuntimeError::Device(error) => device_code(error),
     }

@@ -46,6 +46,8 @@ verbs! {
     bench Bench,
     verify Verify,
     inspect Inspect,
+    generate Generate,
+    tokenize Tokenize,
     opt Opt,
     bisect Bisect,
     targets Targets,

@@ -9,6 +9,7 @@ mod shape_spec;
 mod weights;
 
 pub mod gguf;
+pub mod gguf_tokenizer;
 pub mod onnx;
 pub mod safetensors;
 

@@ -1,10 +1,11 @@
 use crate::error::check_limit;
 use crate::hash::{HASH_BYTES, hash};
 use crate::header::{Entry, read_header};
+use crate::language::check_language_model;
 use crate::validate::{check_plan, check_weights};
 use crate::{
-    CERTIFICATE, CODE, Certificate, FEATURES, FORMAT_VERSION, FormatError, INDEX, Index, MAX_MESSAGE_BYTES,
-    OLDEST_FORMAT_VERSION, PADDING, PLAN, PREFIX, Plan,
+    CERTIFICATE, CODE, Certificate, FEATURES, FORMAT_VERSION, FormatError, INDEX, Index, LANGUAGE_MODEL, LanguageModel,
+    MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, OLDEST_FORMAT_VERSION, PADDING, PLAN, PREFIX, Plan, TOKENIZER,
 };
 use prost::Message;
 use std::ops::Range;
@@ -14,6 +15,7 @@ pub struct Artifact {
     index: Index,
     plan: Plan,
     certificate: Certificate,
+    language_model: Option<LanguageModel>,
     entries: Vec<Entry>,
     weights: Range<usize>,
     code: Vec<Range<usize>>,
@@ -21,8 +23,8 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// Checks the bytes of a file. Header, plan, certificate and code are checked against their hashes; weights and other
-    /// sections are so by [`Artifact::verify`] only.
+    /// Checks the bytes of a file. Header, plan, certificate, language model, tokenizer and code are checked against their
+    /// hashes; weights and other sections are so by [`Artifact::verify`] only.
     ///
     /// What is returned holds: every position in the plan exists, names are unique, the weights are where the plan says, and each
     /// variant has code.
@@ -42,9 +44,10 @@ impl Artifact {
         }
         let plan = read_plan(bytes, &entries)?;
         let certificate = read_certificate(bytes, &entries)?;
+        let language_model = read_language_model(bytes, &entries)?;
         let weights = check_weights(&plan, &entries)?;
         let code = find_code(&plan, &entries)?;
-        Ok(Self { index, plan, certificate, entries, weights, code, id })
+        Ok(Self { index, plan, certificate, language_model, entries, weights, code, id })
     }
 
     /// Checks every byte: hashes of all sections, and padding.
@@ -71,6 +74,16 @@ impl Artifact {
     /// The certificate; without cases if the file has none.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    /// What the file says about text, if the model is a language model.
+    pub fn language_model(&self) -> Option<&LanguageModel> {
+        self.language_model.as_ref()
+    }
+
+    /// The tokenizer, in bytes of the file; there is one exactly if there is a [`Artifact::language_model`].
+    pub fn tokenizer(&self) -> Option<Range<usize>> {
+        find(&self.entries, TOKENIZER).map(|entry| entry.range.clone())
     }
 
     /// SHA-256 of the index, which covers all other bytes but the padding: equal for equal contents.
@@ -105,7 +118,7 @@ fn hashed(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
 }
 
 fn is_checked_early(name: &str) -> bool {
-    name == PLAN || name == CERTIFICATE || name.starts_with(CODE)
+    [PLAN, CERTIFICATE, LANGUAGE_MODEL, TOKENIZER].contains(&name) || name.starts_with(CODE)
 }
 
 fn contents<'a>(entry: &Entry, bytes: &'a [u8]) -> Result<&'a [u8], FormatError> {
@@ -178,6 +191,19 @@ fn read_plan(bytes: &[u8], entries: &[Entry]) -> Result<Plan, FormatError> {
 
 fn read_certificate(bytes: &[u8], entries: &[Entry]) -> Result<Certificate, FormatError> {
     find(entries, CERTIFICATE).map_or_else(|| Ok(Certificate::default()), |entry| decode(entry, bytes))
+}
+
+fn read_language_model(bytes: &[u8], entries: &[Entry]) -> Result<Option<LanguageModel>, FormatError> {
+    let (model, tokenizer) = match (find(entries, LANGUAGE_MODEL), find(entries, TOKENIZER)) {
+        (None, None) => return Ok(None),
+        (Some(model), Some(tokenizer)) => (model, tokenizer),
+        (Some(_), None) => return Err(FormatError::invalid(LANGUAGE_MODEL, "there is no tokenizer")),
+        (None, Some(_)) => return Err(FormatError::invalid(TOKENIZER, "there is no language model")),
+    };
+    check_limit(TOKENIZER, tokenizer.range.len(), MAX_TOKENIZER_BYTES)?;
+    let model = decode(model, bytes)?;
+    check_language_model(&model)?;
+    Ok(Some(model))
 }
 
 fn decode<M: Message + Default>(entry: &Entry, bytes: &[u8]) -> Result<M, FormatError> {

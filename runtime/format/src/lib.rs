@@ -10,6 +10,8 @@
 //! | `__lostwax__/code/...` | code of a variant, for the device that the variant names | 4096 |
 //! | `__lostwax__/plan` | a [`Plan`] message | 64 |
 //! | `__lostwax__/certificate` | a [`Certificate`] message, if any | 64 |
+//! | `__lostwax__/language_model` | a [`LanguageModel`] message, if the model is one | 64 |
+//! | `__lostwax__/tokenizer.json` | the tokenizer of a language model, in the format of the `tokenizers` library | 64 |
 //! | `__lostwax__/pad/...` | zeros | |
 //! | `__lostwax__/index` | an [`Index`] message and the SHA-256 of that message; the last tensor | 64 |
 //!
@@ -27,6 +29,7 @@ mod error;
 mod exprs;
 mod hash;
 mod header;
+mod language;
 mod schema;
 mod validate;
 mod writer;
@@ -50,8 +53,11 @@ pub const OLDEST_FORMAT_VERSION: u32 = 1;
 /// The features that [`Artifact::parse`] knows.
 pub const FEATURES: &[&str] = &[];
 
-/// The largest message that is read, in bytes: plan, index or certificate.
+/// The largest message that is read, in bytes: plan, index, certificate or language model.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// The largest tokenizer that is read, in bytes.
+pub const MAX_TOKENIZER_BYTES: usize = 256 << 20;
 
 /// The largest safetensors header that is read, in bytes; the limit that other readers have too.
 pub const MAX_HEADER_BYTES: usize = 100_000_000;
@@ -65,5 +71,7 @@ pub const CODE_ALIGNMENT: u64 = 4096;
 pub(crate) const INDEX: &str = "__lostwax__/index";
 pub(crate) const PLAN: &str = "__lostwax__/plan";
 pub(crate) const CERTIFICATE: &str = "__lostwax__/certificate";
+pub(crate) const LANGUAGE_MODEL: &str = "__lostwax__/language_model";
+pub(crate) const TOKENIZER: &str = "__lostwax__/tokenizer.json";
 pub(crate) const CODE: &str = "__lostwax__/code/";
 pub(crate) const PADDING: &str = "__lostwax__/pad/";

@@ -1,4 +1,4 @@
-//! The messages of `plan.proto`.
+//! The messages of `plan.proto` and `language_model.proto`.
 
 #![allow(clippy::doc_markdown, clippy::derive_partial_eq_without_eq)]
 

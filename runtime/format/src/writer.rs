@@ -1,10 +1,12 @@
 use crate::error::check_limit;
 use crate::hash::{HASH_BYTES, Hash, HashingWriter, hash};
 use crate::header::write_header;
+use crate::language::check_language_model;
 use crate::validate::check_plan;
 use crate::{
-    CERTIFICATE, CODE, CODE_ALIGNMENT, Certificate, ElementType, FORMAT_VERSION, FormatError, INDEX, Index, MAX_MESSAGE_BYTES,
-    PADDING, PLAN, PREFIX, Plan, Section, WEIGHT_ALIGNMENT, Weight,
+    CERTIFICATE, CODE, CODE_ALIGNMENT, Certificate, ElementType, FORMAT_VERSION, FormatError, INDEX, Index, LANGUAGE_MODEL,
+    LanguageModel, MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, PADDING, PLAN, PREFIX, Plan, Section, TOKENIZER, WEIGHT_ALIGNMENT,
+    Weight,
 };
 use prost::Message;
 use safetensors::tensor::{Dtype, TensorInfo};
@@ -94,13 +96,30 @@ impl<'a> Writer<'a> {
         self.sections.push((CERTIFICATE.into(), certificate.encode_to_vec().into()));
     }
 
-    /// Adds a section of another kind, such as a tokenizer, as `__lostwax__/NAME`. Readers that do not know it pass over it.
+    /// Says that the model is a language model; replaces what was said before. `tokenizer` is a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`FormatError::Invalid`] if a token is not in the vocabulary, [`FormatError::LimitExceeded`] if a reader would refuse the
+    /// sizes.
+    pub fn language_model(&mut self, model: &LanguageModel, tokenizer: impl Into<Cow<'a, [u8]>>) -> Result<(), FormatError> {
+        let tokenizer = tokenizer.into();
+        check_language_model(model)?;
+        check_limit(LANGUAGE_MODEL, model.encoded_len(), MAX_MESSAGE_BYTES)?;
+        check_limit(TOKENIZER, tokenizer.len(), MAX_TOKENIZER_BYTES)?;
+        self.sections.retain(|(name, _)| name != LANGUAGE_MODEL && name != TOKENIZER);
+        self.sections.push((LANGUAGE_MODEL.into(), model.encode_to_vec().into()));
+        self.sections.push((TOKENIZER.into(), tokenizer));
+        Ok(())
+    }
+
+    /// Adds a section of another kind as `__lostwax__/NAME`. Readers that do not know it pass over it.
     ///
     /// # Errors
     /// [`FormatError::Invalid`] if the name is taken or belongs to the format itself.
     pub fn section(&mut self, name: &str, bytes: impl Into<Cow<'a, [u8]>>) -> Result<(), FormatError> {
         let full = format!("{PREFIX}{name}");
-        if [INDEX, PLAN, CERTIFICATE].contains(&full.as_str()) || full.starts_with(CODE) || full.starts_with(PADDING) {
+        let reserved = [INDEX, PLAN, CERTIFICATE, LANGUAGE_MODEL, TOKENIZER];
+        if reserved.contains(&full.as_str()) || full.starts_with(CODE) || full.starts_with(PADDING) {
             return Err(FormatError::invalid(format!("section `{name}`"), "the name is reserved"));
         }
         self.take_name(&full)?;

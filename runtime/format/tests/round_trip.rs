@@ -3,7 +3,7 @@
 mod common;
 
 use common::{artifact, plan, writer};
-use lostwax_format::{Artifact, FormatError, Plan, WeightData, Writer};
+use lostwax_format::{Artifact, FormatError, LanguageModel, Plan, SamplingDefaults, TokenizerVector, WeightData, Writer};
 use safetensors::{Dtype, SafeTensors};
 
 #[test]
@@ -98,4 +98,54 @@ fn weights_that_change_size_are_refused() {
     let code = writer.code("fake", "any", "plain", Vec::new()).unwrap();
     writer.weight("w", "f32", &[4], WeightData::Later(Box::new(|| Ok(vec![0; 15])))).unwrap();
     assert!(problem(writer.write(&plan(code), Vec::new())).contains("has 15 bytes, its shape takes 16"));
+}
+
+fn language_model() -> LanguageModel {
+    let vector = TokenizerVector { text: "hi".into(), ids: vec![1, 7] };
+    LanguageModel {
+        vocabulary_size: 8,
+        context_length: 16,
+        chat_template: "{{ messages }}".into(),
+        bos: Some(1),
+        eos: vec![2, 3],
+        add_bos: true,
+        sampling: Some(SamplingDefaults { temperature: Some(0.5), ..SamplingDefaults::default() }),
+        vectors: vec![vector],
+        ..LanguageModel::default()
+    }
+}
+
+#[test]
+fn language_models_come_back() {
+    let (mut writer, plan) = common::writer();
+    let model = language_model();
+    writer.language_model(&model, b"{}".as_slice()).expect("the tokens exist");
+    let mut file = Vec::new();
+    writer.write(&plan, &mut file).expect("the plan is valid");
+    let mut artifact = Artifact::parse(&file).expect("the file is valid");
+    assert_eq!(artifact.language_model(), Some(&model));
+    let range = artifact.tokenizer().expect("there is a tokenizer");
+    assert_eq!(&file[range.clone()], b"{}");
+    file[range.start] ^= 1;
+    assert!(Artifact::parse(&file).err().is_some_and(|error| error.to_string().contains("__lostwax__/tokenizer.json")));
+    artifact = Artifact::parse(&common::artifact()).expect("the file is valid");
+    assert!(artifact.language_model().is_none() && artifact.tokenizer().is_none());
+}
+
+#[test]
+fn impossible_language_models_are_refused() {
+    let good = language_model();
+    let bad = [
+        LanguageModel { vocabulary_size: 0, ..good.clone() },
+        LanguageModel { context_length: 0, ..good.clone() },
+        LanguageModel { eos: vec![8], ..good.clone() },
+        LanguageModel { bos: None, ..good.clone() },
+        LanguageModel { vectors: vec![TokenizerVector { text: "x".into(), ids: vec![9] }], ..good },
+    ];
+    for model in bad {
+        let (mut writer, _) = common::writer();
+        assert!(matches!(writer.language_model(&model, b"{}".as_slice()), Err(FormatError::Invalid { .. })), "{model:?}");
+    }
+    let (mut writer, _) = common::writer();
+    assert!(writer.section("tokenizer.json", b"{}".as_slice()).is_err());
 }

@@ -1,0 +1,19 @@
+//! What must hold in the description of a language model.
+
+use crate::{FormatError, LANGUAGE_MODEL, LanguageModel};
+
+fn require(condition: bool, text: impl FnOnce() -> String) -> Result<(), FormatError> {
+    if condition { Ok(()) } else { Err(FormatError::invalid(LANGUAGE_MODEL, text())) }
+}
+
+/// Every token exists, and there is room for one.
+pub(crate) fn check_language_model(model: &LanguageModel) -> Result<(), FormatError> {
+    let size = model.vocabulary_size;
+    require(size >= 1 && i32::try_from(size).is_ok(), || format!("the vocabulary has {size} tokens"))?;
+    require(model.context_length >= 1, || "the context length is 0".into())?;
+    let special = model.bos.iter().chain(&model.eos).chain(&model.pad);
+    let all = special.chain(model.vectors.iter().flat_map(|vector| &vector.ids));
+    let outside = all.copied().find(|id| *id >= size);
+    require(outside.is_none(), || format!("token {} is none of the {size} tokens", outside.unwrap_or_default()))?;
+    require(!model.add_bos || model.bos.is_some(), || "prompts start with a token that is not given".into())
+}

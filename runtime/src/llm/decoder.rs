@@ -1,0 +1,172 @@
+//! A compiled decoder, and how an artifact becomes one.
+
+use crate::{Device, Model, Options, Outputs, RuntimeError, Session, TensorView};
+use lostwax_format::FormatError;
+
+/// The entry point for many tokens.
+const PREFILL: &str = "prefill";
+
+/// The entry point for one token.
+const DECODE: &str = "decode";
+
+const TOKENS: &str = "tokens";
+const LOGITS: &str = "logits";
+
+/// The symbol that is the number of tokens in the cache.
+const PAST: &str = "past";
+
+/// A compiled decoder: what generation needs of it.
+pub trait Decoder {
+    /// The number of logits.
+    fn vocabulary_size(&self) -> usize;
+
+    /// The largest number of tokens in the cache.
+    fn context_length(&self) -> usize;
+
+    /// Tokens in the cache.
+    fn position(&self) -> usize;
+
+    /// Appends tokens, at least one, and gives the logits after the last one, as many as the vocabulary has tokens.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ContextFull`] if there is no room, and what a run reports. [`Decoder::position`] tells what was appended.
+    fn append(&mut self, tokens: &[u32]) -> Result<&[f32], RuntimeError>;
+
+    /// Forgets all but the first `position` tokens.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if there are less.
+    fn truncate(&mut self, position: usize) -> Result<(), RuntimeError>;
+}
+
+/// How a decoder runs.
+#[derive(Clone)]
+pub struct DecoderOptions {
+    /// The device.
+    pub device: Device,
+    /// The session.
+    pub session: Options,
+    /// The most tokens that one run appends.
+    pub chunk: usize,
+    /// The most tokens in the cache, if less than the model can attend to.
+    pub context_length: Option<usize>,
+}
+
+impl DecoderOptions {
+    /// Runs of 512 tokens on a device.
+    pub fn new(device: impl Into<Device>) -> Self {
+        Self { device: device.into(), session: Options::default(), chunk: 512, context_length: None }
+    }
+}
+
+/// Makes a decoder of an artifact with the entry points `prefill` (`tokens: i32[sequence]` to `logits: f32[1, vocabulary]` of the
+/// last token) and `decode` (`tokens: i32[1]` to the same), one of which may be missing. The number of tokens in the cache is the
+/// symbol `past`; the cache itself is in states.
+///
+/// # Errors
+/// [`RuntimeError::InvalidInput`] if the artifact is no language model or an option is 0, and what a session reports.
+pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn Decoder>, RuntimeError> {
+    let language = model.artifact().language_model();
+    let language = language.ok_or_else(|| no_language_model(model, "it has no tokenizer"))?;
+    let entries = model.entry_points();
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    if !has(PREFILL) && !has(DECODE) {
+        return Err(no_language_model(model, "it has neither `prefill` nor `decode`"));
+    }
+    let longest = language.context_length as usize;
+    let context = options.context_length.unwrap_or(longest).min(longest);
+    if options.chunk == 0 || context == 0 {
+        return Err(RuntimeError::input("decoder options", "chunk and context length must be at least 1"));
+    }
+    Ok(Box::new(SessionDecoder {
+        session: model.session_with(options.device, options.session)?,
+        outputs: Outputs::new(),
+        vocabulary: language.vocabulary_size as usize,
+        context,
+        chunk: if has(PREFILL) { options.chunk } else { 1 },
+        has_decode: has(DECODE),
+        position: 0,
+        ids: Vec::new(),
+    }))
+}
+
+pub(crate) fn no_language_model(model: &Model, why: &str) -> RuntimeError {
+    let problem = format!("is no language model: {why}; compile one with `lostwax compile MODEL -o FILE`");
+    RuntimeError::input(format!("model `{}`", model.name()), problem)
+}
+
+struct SessionDecoder {
+    session: Session,
+    outputs: Outputs,
+    vocabulary: usize,
+    context: usize,
+    chunk: usize,
+    has_decode: bool,
+    position: usize,
+    ids: Vec<i32>,
+}
+
+impl SessionDecoder {
+    /// One run.
+    fn run(&mut self, tokens: &[u32]) -> Result<(), RuntimeError> {
+        self.ids.clear();
+        self.ids.extend(tokens.iter().map(|token| *token as i32));
+        let name = if tokens.len() == 1 && self.has_decode { DECODE } else { PREFILL };
+        self.session.set_entry_point(name)?;
+        self.session.bind(PAST, self.position as i64)?;
+        let shape = [tokens.len()];
+        self.session.run_into(&[(TOKENS, TensorView::new(&self.ids, &shape)?)], &mut self.outputs)?;
+        self.position += tokens.len();
+        Ok(())
+    }
+
+    fn check(&self, tokens: &[u32]) -> Result<(), RuntimeError> {
+        if tokens.is_empty() {
+            return Err(RuntimeError::input("tokens", "there are none"));
+        }
+        let unknown = tokens.iter().find(|token| **token as usize >= self.vocabulary);
+        if let Some(token) = unknown {
+            return Err(RuntimeError::input("tokens", format!("{token} is none of the {} tokens", self.vocabulary)));
+        }
+        let needed = self.position.saturating_add(tokens.len());
+        let full = RuntimeError::ContextFull { needed, limit: self.context };
+        if needed <= self.context { Ok(()) } else { Err(full) }
+    }
+
+    fn logits(&self) -> Result<&[f32], RuntimeError> {
+        let wrong = |problem: &str| FormatError::Invalid { section: format!("output `{LOGITS}`"), problem: problem.into() };
+        let logits = self.outputs.get(LOGITS).ok_or_else(|| wrong("there is no such output"))?.view::<f32>()?;
+        if logits.len() == self.vocabulary { Ok(logits) } else { Err(wrong("it has not one number for each token").into()) }
+    }
+}
+
+impl Decoder for SessionDecoder {
+    fn vocabulary_size(&self) -> usize {
+        self.vocabulary
+    }
+
+    fn context_length(&self) -> usize {
+        self.context
+    }
+
+    fn position(&self) -> usize {
+        self.position
+    }
+
+    fn append(&mut self, tokens: &[u32]) -> Result<&[f32], RuntimeError> {
+        self.check(tokens)?;
+        for chunk in tokens.chunks(self.chunk) {
+            self.run(chunk)?;
+        }
+        self.logits()
+    }
+
+    fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {
+        if position > self.position {
+            let problem = format!("there are {} tokens, {position} cannot be kept", self.position);
+            return Err(RuntimeError::input("decoder", problem));
+        }
+        self.position = position;
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! Language models: from text to tokens, from a compiled decoder to text.
+//!
+//! ```no_run
+//! use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Request, open_decoder};
+//! use lostwax_runtime::{Device, Model};
+//!
+//! # #[cfg(feature = "cpu")]
+//! # fn example() -> Result<(), lostwax_runtime::RuntimeError> {
+//! let model = Model::open("model.lwx")?;
+//! let language = Language::open(&model)?;
+//! let mut generator = Generator::new(open_decoder(&model, DecoderOptions::new(Device::cpu()))?);
+//! let prompt = language.encode_prompt("Once upon a time")?;
+//! generator.generate(&language, &Request::new(&language, &prompt), &mut |text| {
+//!     print!("{text}");
+//!     Flow::Continue
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Language`]: what an artifact says about text: [`Tokenizer`], [`ChatTemplate`], special tokens, defaults.
+//! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact.
+//! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
+//! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
+//! - [`Perplexity`]: how well a decoder foretells a text.
+
+mod date;
+mod decoder;
+mod exponential;
+mod generate;
+mod json;
+mod language;
+mod perplexity;
+mod sampler;
+mod stop;
+mod stream;
+mod template;
+mod tokenizer;
+
+pub use decoder::{Decoder, DecoderOptions, open_decoder};
+pub use generate::{Ending, Flow, Generated, Generator, Request, Timings};
+pub use language::Language;
+pub use perplexity::Perplexity;
+pub use sampler::{Sampler, Sampling};
+pub use stop::StopFilter;
+pub use stream::TextStream;
+pub use template::{ChatTemplate, Message};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,74 @@
+use crate::RuntimeError;
+use crate::llm::Decoder;
+use crate::llm::exponential::exponential;
+
+/// How well a decoder foretells a text. The text is cut into chunks; the first half of each only gives the second half something
+/// to go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Perplexity {
+    log_sum: f64,
+    square_sum: f64,
+    tokens: usize,
+}
+
+impl Perplexity {
+    /// Adds one chunk. Its first token is replaced by `bos` if there is one.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the chunk has less than 4 tokens, [`RuntimeError::InvalidLogits`] if a probability is no
+    /// number, and what the decoder reports.
+    pub fn add(&mut self, decoder: &mut dyn Decoder, chunk: &[u32], bos: Option<u32>) -> Result<(), RuntimeError> {
+        if chunk.len() < 4 {
+            return Err(RuntimeError::input("text", format!("a chunk has {} tokens, at least 4 are needed", chunk.len())));
+        }
+        let mut tokens = chunk.to_vec();
+        if let Some((first, bos)) = tokens.first_mut().zip(bos) {
+            *first = bos;
+        }
+        let (warm, scored) = tokens.split_at(tokens.len() / 2 + 1);
+        decoder.truncate(0)?;
+        let mut pending = warm;
+        for next in scored.chunks(1) {
+            let logits = decoder.append(pending)?;
+            self.score(logits, next.first().copied().unwrap_or_default())?;
+            pending = next;
+        }
+        Ok(())
+    }
+
+    fn score(&mut self, logits: &[f32], next: u32) -> Result<(), RuntimeError> {
+        let surprise = surprise(logits, next);
+        if !surprise.is_finite() {
+            return Err(RuntimeError::InvalidLogits { problem: format!("token {next} has the surprise {surprise}") });
+        }
+        self.log_sum += surprise;
+        self.square_sum += surprise * surprise;
+        self.tokens += 1;
+        Ok(())
+    }
+
+    /// The tokens that were foretold.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// The perplexity so far; 1 is certainty.
+    pub fn value(&self) -> f64 {
+        (self.log_sum / self.tokens as f64).exp()
+    }
+
+    /// The standard error of the perplexity.
+    pub fn error(&self) -> f64 {
+        let (count, mean) = (self.tokens as f64, self.log_sum / self.tokens as f64);
+        let variance = (self.square_sum / count - mean * mean).max(0.0);
+        if self.tokens < 2 { 0.0 } else { (variance / (count - 1.0)).sqrt() * self.value() }
+    }
+}
+
+/// Minus the logarithm of the probability.
+fn surprise(logits: &[f32], token: u32) -> f64 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let own = logits.get(token as usize).copied().unwrap_or(f32::NAN);
+    let sum: f64 = logits.iter().map(|logit| exponential(f64::from(*logit) - f64::from(largest))).sum();
+    sum.ln() + f64::from(largest) - f64::from(own)
+}

@@ -1,0 +1,73 @@
+/// Ends text at the first of some strings, wherever it is cut into pieces, and never gives out a part of such a string.
+#[derive(Clone, Debug, Default)]
+pub struct StopFilter {
+    stops: Vec<String>,
+    held: String,
+}
+
+impl StopFilter {
+    /// A filter for these strings; empty ones never match.
+    pub fn new(stops: &[String]) -> Self {
+        Self { stops: stops.iter().filter(|stop| !stop.is_empty()).cloned().collect(), held: String::new() }
+    }
+
+    /// The text that may be given out now, and the string that ends the text if it was found. Nothing may follow then.
+    pub fn push(&mut self, text: &str) -> (String, Option<String>) {
+        self.held.push_str(text);
+        if let Some((position, stop)) = self.first() {
+            let found = stop.to_owned();
+            self.held.truncate(position);
+            return (std::mem::take(&mut self.held), Some(found));
+        }
+        let rest = self.held.split_off(self.held.len() - self.possible());
+        (std::mem::replace(&mut self.held, rest), None)
+    }
+
+    /// What was held back.
+    pub fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Where the first string begins; of several, the longest.
+    fn first(&self) -> Option<(usize, &str)> {
+        let found = self.stops.iter().filter_map(|stop| Some((self.held.find(stop)?, stop.as_str())));
+        found.min_by_key(|(position, stop)| (*position, usize::MAX - stop.len()))
+    }
+
+    /// The bytes at the end that may be the begin of a string.
+    fn possible(&self) -> usize {
+        let longest = |stop: &String| {
+            let ends = stop.char_indices().map(|(end, _)| end).rev();
+            ends.filter_map(|end| stop.get(..end)).find(|start| self.held.ends_with(start)).map_or(0, str::len)
+        };
+        self.stops.iter().map(longest).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(stops: &[&str], pieces: &[&str]) -> (String, Option<String>) {
+        let mut filter = StopFilter::new(&stops.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let mut text = String::new();
+        for piece in pieces {
+            let (out, stop) = filter.push(piece);
+            text += &out;
+            if stop.is_some() {
+                return (text, stop);
+            }
+        }
+        (text + &filter.finish(), None)
+    }
+
+    #[test]
+    fn strings_are_found_across_pieces() {
+        assert_eq!(filtered(&["END"], &["a E", "N", "D b"]), ("a ".into(), Some("END".into())));
+        assert_eq!(filtered(&["aab"], &["a", "a", "a", "b", "c"]), ("a".into(), Some("aab".into())));
+        assert_eq!(filtered(&["\u{e9}!"], &["caf\u{e9}", "?"]), ("caf\u{e9}?".into(), None));
+        assert_eq!(filtered(&["b", "abc"], &["x", "a", "bc"]), ("x".into(), Some("abc".into())));
+        assert_eq!(filtered(&["", "zz"], &["z"]), ("z".into(), None));
+        assert_eq!(filtered(&["ab", "abc"], &["abc"]), (String::new(), Some("abc".into())));
+    }
+}

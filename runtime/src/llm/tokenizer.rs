@@ -1,0 +1,60 @@
+//! Text to tokens and back.
+
+use crate::RuntimeError;
+use crate::llm::TextStream;
+use lostwax_format::FormatError;
+
+/// The tokenizer of a language model.
+pub struct Tokenizer(tokenizers::Tokenizer);
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`. Truncation and padding that it asks for are left out.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Artifact`] if it is none.
+    pub fn from_json(json: &[u8]) -> Result<Self, RuntimeError> {
+        let invalid = |problem: String| FormatError::Invalid { section: "tokenizer.json".into(), problem };
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(|error| invalid(error.to_string()))?;
+        tokenizer.with_truncation(None).map_err(|error| invalid(error.to_string()))?;
+        tokenizer.with_padding(None);
+        Ok(Self(tokenizer))
+    }
+
+    /// The tokens of a text. `special` adds those that the tokenizer puts around every text. Names of special tokens in the text
+    /// become these tokens.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the vocabulary cannot express the text.
+    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, RuntimeError> {
+        let encoding = self.0.encode_fast(text, special).map_err(|error| RuntimeError::input("text", error.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of tokens; special tokens have none unless `special`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if they cannot be decoded.
+    pub fn decode(&self, ids: &[u32], special: bool) -> Result<String, RuntimeError> {
+        self.0.decode(ids, !special).map_err(|error| RuntimeError::input("tokens", error.to_string()))
+    }
+
+    /// Text that arrives token by token.
+    pub fn stream(&self) -> TextStream<'_> {
+        TextStream::new(self)
+    }
+
+    /// How the vocabulary writes a token.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.0.id_to_token(id)
+    }
+
+    /// The token that is written so.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.0.token_to_id(token)
+    }
+
+    /// The number of tokens.
+    pub fn vocabulary_size(&self) -> usize {
+        self.0.get_vocab_size(true)
+    }
+}
