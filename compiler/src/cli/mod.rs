@@ -46,8 +46,6 @@ verbs! {
     bench Bench,
     verify Verify,
     inspect Inspect,
-    generate Generate,
-    tokenize Tokenize,
     opt Opt,
     bisect Bisect,
     targets Targets,
