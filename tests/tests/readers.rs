@@ -1,7 +1,8 @@
 //! What reads bytes from outside survives damage, and agrees on element types.
 
+use lostwax_ir::blocks::BLOCK_FORMATS;
 use lostwax_ir::tensor::Tensor;
-use lostwax_ir::types::{BLOCK_FORMATS, DType};
+use lostwax_ir::types::DType;
 use lostwax_runtime::format::{ELEMENT_TYPES, ElementType};
 use lostwax_tests::fuzz::subjects;
 

@@ -1,5 +1,7 @@
 //! The vocabulary of a GGUF file as a `tokenizer.json`.
 
+use super::ImportError;
+use super::gguf::Metadata;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use thiserror::Error;
@@ -72,6 +74,33 @@ pub enum VocabularyError {
 }
 
 impl Vocabulary {
+    /// The vocabulary in the metadata of a GGUF file.
+    ///
+    /// # Errors
+    /// [`ImportError::Invalid`] naming the key that is missing or of another kind.
+    pub fn from_metadata(metadata: &Metadata) -> Result<Self, ImportError> {
+        let key = |name: &str| format!("tokenizer.ggml.{name}");
+        let types: Vec<i64> = metadata.find(&key("token_type"))?.unwrap_or_default();
+        let kind = |value: &i64| {
+            u32::try_from(*value)
+                .map_err(|_| ImportError::invalid("metadata key", &key("token_type"), format!("{value} is no token type")))
+        };
+        Ok(Self {
+            model: metadata.get::<&str>(&key("model"))?.to_string(),
+            pre: metadata.find::<&str>(&key("pre"))?.unwrap_or_default().to_string(),
+            tokens: metadata.get::<&[String]>(&key("tokens"))?.to_vec(),
+            scores: metadata.find::<&[f32]>(&key("scores"))?.unwrap_or_default().to_vec(),
+            token_types: types.iter().map(kind).collect::<Result<_, _>>()?,
+            merges: metadata.find::<&[String]>(&key("merges"))?.unwrap_or_default().to_vec(),
+            bos: metadata.find(&key("bos_token_id"))?,
+            eos: metadata.find(&key("eos_token_id"))?,
+            unknown: metadata.find(&key("unknown_token_id"))?,
+            add_bos: metadata.find(&key("add_bos_token"))?,
+            add_eos: metadata.find(&key("add_eos_token"))?,
+            add_space_prefix: metadata.find(&key("add_space_prefix"))?,
+        })
+    }
+
     /// The tokenizer that gives the tokens which llama.cpp gives.
     ///
     /// # Errors
