@@ -162,6 +162,9 @@ fn choose_rows(rows: i64, limit: i64) -> i64 {
     (1..=limit).rev().min_by_key(|height| time(*height)).unwrap_or(1)
 }
 
+/// Rows of one tile whose addresses stay in scalar registers.
+const ADDRESSED_ROWS: i64 = 6;
+
 fn choose_tile(roles: &Roles, caps: &Caps) -> Tile {
     let panel = choose_panel(representative(&roles.column.extent));
     let lanes = if panel % 16 == 0 { 16 } else { 8 };
@@ -170,7 +173,7 @@ fn choose_tile(roles: &Roles, caps: &Caps) -> Tile {
     let count = representative(&roles.row_count()).max(1);
     let limit = (budget / registers_per_panel).max(1);
     let panel_count = ((representative(&roles.column.extent) + panel - 1) / panel).max(1);
-    let rows = choose_rows(count, limit.min(if caps.vector_registers > 16 { 12 } else { limit }));
+    let rows = choose_rows(count, limit.min(ADDRESSED_ROWS));
     let panels = (budget / (rows * registers_per_panel)).clamp(1, panel_count);
     let (block_rows, block_panels) = choose_blocks(roles, caps, count, panel_count, (rows, panels));
     Tile { lanes, panel, rows, panels, block_rows, block_panels }

@@ -59,16 +59,8 @@ const X86_64_V3: Machine = Machine {
 
 /// All levels, best first within each instruction set.
 pub(crate) const MACHINES: &[Machine] = &[
-    Machine {
-        name: "x86-64-v4",
-        cpu: "x86-64-v4",
-        required: V4,
-        vector_bytes: 64,
-        registers: 32,
-        broadcast_operand: true,
-        flops_per_ns: 180.0,
-        ..X86_64_V3
-    },
+    // 32-byte vectors leave fewer lanes idle than 64-byte ones where channels are few, and run at twice the rate on many machines.
+    Machine { name: "x86-64-v4", cpu: "x86-64-v4", required: V4, registers: 32, broadcast_operand: true, ..X86_64_V3 },
     X86_64_V3,
     Machine {
         name: "x86-64-v2",
