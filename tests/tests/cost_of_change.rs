@@ -96,7 +96,7 @@ fn an_op_is_one_file_and_one_line() {
     let copy = copy_sources("op");
     let mut change = Change::new(&copy);
     let exp = fs::read_to_string(copy.0.join("ir/src/ops/exp.rs")).unwrap();
-    change.file("ir/src/ops/power_of_e.rs", &exp.replace("\"exp\"", "\"power_of_e\"").replace("Op::Exp", "Op::PowerOfE"));
+    change.file("ir/src/ops/power_of_e.rs", &exp.replace("\"exp\"", "\"power_of_e\"").replace("(Op::Exp", "(Op::PowerOfE"));
     change.line_after("ir/src/ops/mod.rs", "    exp Exp,\n", "    power_of_e PowerOfE,");
     change.compiles("lostwax-passes");
     assert_eq!((change.files, change.lines), (1, 1));
