@@ -69,6 +69,19 @@ pub fn model_path(file: &str) -> Option<PathBuf> {
     Some(directory.join(file)).filter(|path| path.exists())
 }
 
+/// The file of a model as in [`model_path`]; a test that gets none has nothing to do.
+///
+/// # Panics
+/// In continuous integration, if the file is missing.
+pub fn model_to_test(file: &str) -> Option<PathBuf> {
+    let path = model_path(file);
+    if path.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "{file} is missing; run `./x models`");
+        println!("{file} is missing; run `./x models`");
+    }
+    path
+}
+
 fn noise(index: u64) -> f64 {
     let mixed = (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

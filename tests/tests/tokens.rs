@@ -3,7 +3,7 @@
 use lostwax::import::gguf::Gguf;
 use lostwax::import::gguf_tokenizer::Vocabulary;
 use lostwax_runtime::llm::Tokenizer;
-use lostwax_tests::model_path;
+use lostwax_tests::model_to_test;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -16,10 +16,7 @@ fn recorded(name: &str) -> Recorded {
 }
 
 fn check(name: &str, file: &str, tokenizer: impl Fn(&Path) -> Tokenizer) {
-    let Some(path) = model_path(file) else {
-        assert!(std::env::var_os("CI").is_none(), "{file} is missing; run `./x models`");
-        return println!("{file} is missing; run `./x models`");
-    };
+    let Some(path) = model_to_test(file) else { return };
     let tokenizer = tokenizer(&path);
     let cases = recorded(name);
     assert!(!cases.is_empty());

@@ -96,9 +96,14 @@ impl<'a> Loaded<'a> {
 
     /// The nodes, each a kernel of its own, for which the sum of what `cost` gives is least.
     pub fn select_by(&self, prices: Prices<'_>, cost: impl Fn(&ENode) -> u64) -> Option<Selection> {
-        let nodes = |id: &Id| self.egraph[*id].nodes.iter().filter(|node| !needs(node, *id)).cloned().map(Form::alone).collect();
+        let nodes = |id: &Id| self.nodes(*id).cloned().map(Form::alone).collect();
         let forms = self.dynamic().into_iter().map(|id| (id, nodes(&id))).collect();
         self.choose(prices, forms, |form| cost(&form.node))
+    }
+
+    /// The nodes of a class that do not need the class itself.
+    pub fn nodes(&self, id: Id) -> impl Iterator<Item = &ENode> {
+        self.egraph[id].nodes.iter().filter(move |node| !node.operands().contains(&id))
     }
 
     /// The classes that are computed at run time.
@@ -197,11 +202,6 @@ impl<'a> Loaded<'a> {
         builder.graph.set_origin([]);
         Ok(builder.graph)
     }
-}
-
-/// Whether a node needs its own class.
-fn needs(node: &ENode, id: Id) -> bool {
-    node.operands().contains(&id)
 }
 
 /// The chosen form of every class that can be built.

@@ -36,7 +36,7 @@ pub struct Form {
     pub node: ENode,
     /// For each operand the form that is computed in the same kernel; `None` where the operand is read from memory.
     pub absorbed: Vec<Option<Form>>,
-    /// What the kernel does, without storing its result.
+    /// What the kernel does.
     work: Work,
     /// Nodes of the kernel.
     members: usize,
@@ -78,13 +78,8 @@ pub fn forms(loaded: &Loaded<'_>, prices: Prices<'_>, classes: &[Id]) -> BTreeMa
     kernels.grow(classes)
 }
 
-/// The nodes of a class that do not need the class itself.
-fn nodes<'a>(loaded: &'a Loaded<'_>, id: Id) -> impl Iterator<Item = &'a ENode> {
-    loaded.egraph[id].nodes.iter().filter(move |node| !node.operands().contains(&id))
-}
-
 fn alone(loaded: &Loaded<'_>, prices: Prices<'_>, id: Id) -> Vec<Form> {
-    nodes(loaded, id).filter_map(|node| form(loaded, prices, id, node, vec![None; node.operands().len()])).collect()
+    loaded.nodes(id).filter_map(|node| form(loaded, prices, id, node, vec![None; node.operands().len()])).collect()
 }
 
 /// A node with some operands absorbed; `None` if the kernel would be too large or hold two reductions.
@@ -131,13 +126,13 @@ impl Kernels<'_> {
 
     fn uses_any(&self, id: Id, changed: &BTreeSet<Id>) -> bool {
         let operands = |node: &ENode| node.operands().iter().any(|operand| changed.contains(&self.loaded.egraph.find(*operand)));
-        nodes(self.loaded, id).any(operands)
+        self.loaded.nodes(id).any(operands)
     }
 
     /// The forms of a class with what its operands have become; `None` if they are as before.
     fn grown(&self, id: Id) -> Option<Vec<Form>> {
         let mut forms: Vec<Form> = Vec::new();
-        for node in nodes(self.loaded, id) {
+        for node in self.loaded.nodes(id) {
             let choices = self.choices(id, node);
             forms.extend(choices.into_iter().filter_map(|absorbed| form(self.loaded, self.prices, id, node, absorbed)));
         }
