@@ -123,7 +123,7 @@ impl Graph {
         for (slot, operand) in operands.iter().enumerate() {
             self.nodes.add_edge(operand.0, index, slot as u32);
         }
-        if op == Op::Input {
+        if op.is_input() {
             self.inputs.push(Value(index));
         }
         Ok(Value(index))
@@ -133,6 +133,12 @@ impl Graph {
     pub fn input(&mut self, name: &str, ty: &TensorType) -> Result<Value, TypeError> {
         let attrs = Attrs::new().with("name", name).with("dtype", ty.dtype).with("dims", ty.dims.clone());
         self.add(Op::Input, attrs, &[])
+    }
+
+    /// Adds a state: a tensor that stays from run to run, and becomes what the output of the same name is.
+    pub fn state(&mut self, name: &str, ty: &TensorType) -> Result<Value, TypeError> {
+        let attrs = Attrs::new().with("name", name).with("dtype", ty.dtype).with("dims", ty.dims.clone());
+        self.add(Op::State, attrs, &[])
     }
 
     /// Adds a constant. Equal constants are stored once.
@@ -248,9 +254,20 @@ impl Graph {
         self.constants.get(usize::try_from(node.attrs.int("id")).ok()?)
     }
 
-    /// The input tensors, in order.
+    /// The input tensors and states, in order.
     pub fn inputs(&self) -> &[Value] {
         &self.inputs
+    }
+
+    /// The name of an input or a state; empty for others.
+    pub fn input_name(&self, value: Value) -> &str {
+        if self.op(value).is_input() { self.node(value).attrs.text("name") } else { "" }
+    }
+
+    /// The state that the output at `position` is the next value of, if it is one.
+    pub fn state_of_output(&self, position: usize) -> Option<Value> {
+        let name = &self.outputs.get(position)?.name;
+        self.inputs.iter().copied().find(|value| self.op(*value) == Op::State && self.input_name(*value) == name)
     }
 
     /// The results, in order.

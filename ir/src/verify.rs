@@ -82,7 +82,7 @@ fn interface_problems(graph: &Graph, order: &[Value]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
     for input in graph.inputs() {
-        match graph.get(*input).filter(|node| node.op == Op::Input) {
+        match graph.get(*input).filter(|node| node.op.is_input()) {
             Some(node) if !names.insert(node.attrs.text("name")) => {
                 problems.push(format!("two inputs are named `{}`", node.attrs.text("name")));
             }
@@ -90,7 +90,7 @@ fn interface_problems(graph: &Graph, order: &[Value]) -> Vec<String> {
             None => problems.push(format!("input {input:?} does not exist")),
         }
     }
-    for value in order.iter().filter(|value| graph.op(**value) == Op::Input && !graph.inputs().contains(value)) {
+    for value in order.iter().filter(|value| graph.op(**value).is_input() && !graph.inputs().contains(value)) {
         problems.push(format!("{value:?} is missing in the list of inputs"));
     }
     let mut names = BTreeSet::new();

@@ -128,6 +128,7 @@ fn elementwise_ops() {
 fn movements() {
     check_class(Class::Movement);
     check_class(Class::Concatenation);
+    check_class(Class::Update);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn random_graphs_are_valid_and_round_trip() {
 #[test]
 fn every_op_occurs_in_random_graphs() {
     let graphs: Vec<Graph> = (0..100).map(graph_of).collect();
-    for op in Op::ALL {
+    for op in Op::ALL.iter().filter(|op| **op != Op::State) {
         let occurs = |graph: &Graph| graph.topological().iter().any(|value| graph.op(*value) == *op);
         assert!(graphs.iter().any(occurs), "{op}");
     }

@@ -40,7 +40,7 @@ pub(crate) fn constant_values(graph: &Graph) -> HashSet<Value> {
     for value in graph.topological() {
         let node = graph.node(value);
         let from_constants = graph.operands(value).iter().all(|operand| constants.contains(operand));
-        if node.op != Op::Input && node.op != Op::DimValue && from_constants && node.ty.static_shape().is_some() {
+        if !node.op.is_input() && node.op != Op::DimValue && from_constants && node.ty.static_shape().is_some() {
             constants.insert(value);
         }
     }

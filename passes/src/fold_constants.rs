@@ -71,7 +71,7 @@ impl<'a> Folder<'a> {
             return Some(tensor.bytes().len());
         }
         let node = self.graph.node(value);
-        if node.op == Op::Input || node.ty.static_shape().is_none() || !is_static(&node.attrs) {
+        if node.op.is_input() || node.ty.static_shape().is_none() || !is_static(&node.attrs) {
             return None;
         }
         self.graph

@@ -3,7 +3,6 @@
 use crate::canonicalize::constant_values;
 use crate::pass::PassError;
 use lostwax_ir::graph::{Graph, TypeError, Value};
-use lostwax_ir::ops::Op;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Transforms one region.
@@ -36,7 +35,7 @@ fn invalid(source: TypeError) -> PassError {
 }
 
 fn is_computed(graph: &Graph, value: Value, constants: &std::collections::HashSet<Value>) -> bool {
-    graph.op(value) != Op::Input && !constants.contains(&value)
+    !graph.op(value).is_input() && !constants.contains(&value)
 }
 
 /// The ranges of `order` that make regions.

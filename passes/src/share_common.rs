@@ -48,7 +48,7 @@ pub fn share_common(graph: &mut Graph, _: &Context) -> Result<Changed, PassError
     let before = graph.len();
     let mut known: HashMap<Key, Value> = HashMap::new();
     for value in graph.topological() {
-        if graph.op(value) == Op::Input {
+        if graph.op(value).is_input() {
             continue;
         }
         let first = *known.entry(key(graph, value)).or_insert(value);

@@ -2,7 +2,6 @@
 
 use crate::pass::Tier;
 use lostwax_ir::graph::{Graph, Value};
-use lostwax_ir::ops::Op;
 use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use std::collections::HashMap;
@@ -32,7 +31,7 @@ fn with_special_values(tensor: Tensor, random: &mut Random) -> Tensor {
 pub fn evaluate(graph: &Graph, inputs: &[Tensor]) -> Option<Vec<Tensor>> {
     let mut values: HashMap<Value, Tensor> = graph.inputs().iter().copied().zip(inputs.iter().cloned()).collect();
     for value in graph.topological() {
-        if graph.op(value) == Op::Input {
+        if graph.op(value).is_input() {
             continue;
         }
         let result = match graph.as_constant(value) {

@@ -181,7 +181,7 @@ impl Run<'_> {
         if let Some(tensor) = self.graph.as_constant(value) {
             return Ok(tensor.clone());
         }
-        if node.op == Op::Input {
+        if node.op.is_input() {
             let name = node.attrs.text("name");
             let tensor = self.inputs.get(name).ok_or_else(|| EvalError::MissingInput(name.to_string()))?;
             return Ok(Arc::new(tensor.clone()));

@@ -38,6 +38,7 @@ macro_rules! ops {
 ops! {
     input Input,
     constant Constant,
+    state State,
     full Full,
     iota Iota,
     dim_value DimValue,
@@ -100,6 +101,7 @@ ops! {
     slice Slice,
     pad Pad,
     concat Concat,
+    update_slice UpdateSlice,
     gather Gather,
     matmul MatMul,
     conv Conv,
@@ -127,6 +129,8 @@ pub enum Class {
     Window,
     /// Puts tensors side by side along one axis.
     Concatenation,
+    /// The first operand with a part of it replaced by the second.
+    Update,
     /// Anything else.
     Other,
 }
@@ -215,6 +219,11 @@ impl Op {
     /// The name in the text form.
     pub fn name(self) -> &'static str {
         self.def().name
+    }
+
+    /// Whether this is a tensor that a run is given: an input or a state.
+    pub fn is_input(self) -> bool {
+        matches!(self, Op::Input | Op::State)
     }
 
     /// Checks operands and attributes and gives the result's type.

@@ -51,7 +51,7 @@ impl<'a> Loaded<'a> {
 
     fn node(&mut self, value: Value) -> ENode {
         let source = self.graph.node(value);
-        if source.op == Op::Input || source.op == Op::Constant {
+        if source.op.is_input() || source.op == Op::Constant {
             let constant = self.graph.as_constant(value);
             self.egraph.analysis.leaves.push(constant.map_or_else(|| Leaf::input(&source.ty), |tensor| Leaf::constant(tensor)));
             self.leaves.push(value);
@@ -236,7 +236,7 @@ impl Builder<'_> {
         for input in self.loaded.graph.inputs() {
             let source = self.loaded.graph.node(*input);
             self.graph.set_origin(source.origin.clone());
-            let value = self.graph.add(Op::Input, source.attrs.clone(), &[])?;
+            let value = self.graph.add(source.op, source.attrs.clone(), &[])?;
             if let Some(id) = self.loaded.class(*input) {
                 self.values.insert(id, value);
             }

@@ -40,7 +40,7 @@ pub(super) struct Decisions<'a> {
 
 /// Inputs and constants: values that no group computes.
 pub fn is_given(graph: &Graph, value: Value) -> bool {
-    matches!(graph.op(value), Op::Input | Op::Constant)
+    graph.op(value).is_input() || graph.op(value) == Op::Constant
 }
 
 /// The operands of a concatenation with the coordinates at which they start in it.
