@@ -6,7 +6,7 @@ use crate::schedule::{Nest, View, is_contraction};
 use lostwax_ir::compute::{Body, Compute, Step};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::graph::{Graph, Value};
-use lostwax_ir::ops::Op;
+use lostwax_ir::ops::{Class, Op};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a value comes to be.
@@ -139,7 +139,7 @@ impl<'a> Decisions<'a> {
         let Some(compute) = self.computes.get(&value) else {
             return self.set(value, Fate::Assembled);
         };
-        if is_relayout(compute) && self.can_alias(value, pinned) {
+        if is_relayout(compute) && !self.is_decoded(value) && self.can_alias(value, pinned) {
             let operand = self.graph.operands(value)[0];
             pinned.insert(operand);
             self.placements.insert(value, Placement::Alias(operand));
@@ -165,7 +165,7 @@ impl<'a> Decisions<'a> {
         if compute.reduction.is_some() {
             return false;
         }
-        let cheap = is_movement(compute) || is_free(compute);
+        let cheap = is_movement(compute) || is_free(compute) || self.is_decoded(value);
         let mut roots = BTreeSet::new();
         for (user, slot) in self.graph.uses(value) {
             if !self.accepts(user, slot, value, compute) {
@@ -186,16 +186,29 @@ impl<'a> Decisions<'a> {
         let Some(consumer) = self.computes.get(&user).filter(|_| self.fate(user) != Fate::Alias) else { return false };
         let count = self.graph.ty(value).element_count();
         let once = iterations(consumer).prove_le(&count) == Some(true);
-        let cheap = is_free(compute) || is_movement(compute);
+        let decoded = self.is_decoded(value);
+        let cheap = is_free(compute) || is_movement(compute) || decoded;
         match &consumer.reduction {
             Some(reduction) if reads(&reduction.value, slot) => {
-                if is_contraction(&Nest::dense(consumer)) {
+                if decoded {
+                    true
+                } else if is_contraction(&Nest::dense(consumer)) {
                     is_movement(compute) && self.contracts_well(consumer, slot, compute)
                 } else {
                     once || is_free(compute)
                 }
             }
             _ => once || cheap,
+        }
+    }
+
+    /// Whether this is a decoded constant, or a movement of one: what is stored nowhere but in its stored form.
+    fn is_decoded(&self, value: Value) -> bool {
+        let operands = self.graph.operands(value);
+        match (self.graph.op(value).def().class, operands.as_slice()) {
+            (Class::Decode, _) => true,
+            (Class::Movement, [operand]) => self.is_decoded(*operand),
+            _ => false,
         }
     }
 
