@@ -32,7 +32,7 @@ fn choose_panel(columns: i64) -> i64 {
 }
 
 /// Panels of one tile whose elements are decoded: each is a stream of memory of its own.
-const DECODED_PANELS: i64 = 4;
+const DECODED_PANELS: i64 = 3;
 
 fn panel(roles: &Roles) -> i64 {
     match roles.right {
