@@ -10,7 +10,7 @@ use lostwax_passes::{Context, Tier};
 use lostwax_runtime::{Device, Model};
 
 /// How a model is read.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct ShapeArgs {
     /// The shape of an input: sizes (`x:1x3x224x224`), ranges (`x:1..8x3x224x224`) or names, also as multiples
     /// (`x:1x3x32*hx32*w`); repeatable.
