@@ -1,6 +1,6 @@
 //! The reference interpreters: slow and obvious, the oracle for rewrites, schedules and targets.
 //!
-//! - [`eval_graph`] and [`eval_value`] run tensor graphs through each op's own reference implementation.
+//! - [`eval_graph`], [`eval_graph_with`] and [`eval_value`] run tensor graphs through each op's own reference implementation.
 //! - [`eval_compute`] runs the definition that an op lowers to.
 //! - [`eval_kernel`] runs a scheduled kernel.
 
@@ -10,7 +10,7 @@ mod index;
 mod kernel;
 
 pub use compute::eval_compute;
-pub use graph::{bind_symbols, eval_graph, eval_node, eval_value};
+pub use graph::{bind_symbols, eval_graph, eval_graph_with, eval_node, eval_value};
 pub use kernel::eval_kernel;
 
 use crate::types::TensorType;

@@ -15,7 +15,25 @@ use std::sync::Arc;
 /// # Errors
 /// [`EvalError`] when inputs are missing or do not fit, a constraint does not hold, or an operation has no value.
 pub fn eval_graph(graph: &Graph, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, EvalError> {
-    let bindings = bind_symbols(graph, inputs)?;
+    eval_graph_with(graph, inputs, &Bindings::new())
+}
+
+/// [`eval_graph`] where `given` are the values of symbols that no input determines, such as the number of tokens in a cache.
+///
+/// # Errors
+/// As [`eval_graph`], and when a given value is out of the symbol's range.
+pub fn eval_graph_with(
+    graph: &Graph,
+    inputs: &BTreeMap<String, Tensor>,
+    given: &Bindings,
+) -> Result<BTreeMap<String, Tensor>, EvalError> {
+    let mut bindings = bind_symbols(graph, inputs)?;
+    for (name, symbol) in graph.symbols() {
+        if let Some(value) = given.get(&name) {
+            check_range(&symbol, *value)?;
+            bindings.insert(name, *value);
+        }
+    }
     check_constraints(graph, &bindings)?;
     let mut run = Run { graph, inputs, bindings: &bindings, tensors: BTreeMap::new() };
     let wanted: Vec<Value> = graph.outputs().iter().map(|output| output.value).collect();
