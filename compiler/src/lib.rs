@@ -10,4 +10,5 @@ pub mod level;
 pub mod model;
 pub mod npy;
 pub mod pipeline;
+pub mod serve;
 pub mod targets;

@@ -43,11 +43,6 @@ pub struct Babbler {
 }
 
 impl Babbler {
-    /// A babbler that is as fast as it can be.
-    pub fn new() -> Self {
-        Self::with_pause(Duration::ZERO)
-    }
-
     /// A babbler that takes so long for each run.
     pub fn with_pause(pause: Duration) -> Self {
         Self { seen: Vec::new(), logits: Vec::new(), pause }
