@@ -10,5 +10,6 @@ pub mod level;
 pub mod model;
 pub mod npy;
 pub mod pipeline;
+pub mod program;
 pub mod serve;
 pub mod targets;

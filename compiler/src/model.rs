@@ -4,8 +4,8 @@ use crate::error::CompileError;
 use crate::import::{ImportOptions, onnx};
 use crate::level::{self, Level};
 use crate::pipeline::{self, Compiled, Settings, Stage};
+use crate::program::Program;
 use crate::targets::{Selection, default_target, select};
-use lostwax_ir::graph::Graph;
 use lostwax_passes::Context;
 use lostwax_target_api::Form;
 use std::collections::BTreeSet;
@@ -49,16 +49,16 @@ impl Default for CompileOptions {
 ///
 /// # Errors
 /// [`CompileError::Import`].
-pub fn load(path: &Path, options: &ImportOptions) -> Result<Graph, CompileError> {
-    Ok(onnx::import(path, options)?)
+pub fn load(path: &Path, options: &ImportOptions) -> Result<Program, CompileError> {
+    Ok(onnx::import(path, options)?.into())
 }
 
-/// Optimizes a graph and compiles it; the artifact goes to `out`.
+/// Optimizes a model and compiles it; the artifact goes to `out`.
 ///
 /// # Errors
 /// As [`pipeline::run`].
 pub fn compile(
-    graph: &Graph,
+    program: &Program,
     options: &CompileOptions,
     progress: &mut dyn FnMut(Stage),
     out: &mut dyn Write,
@@ -72,5 +72,5 @@ pub fn compile(
         forms: &options.forms,
         progress,
     };
-    pipeline::run(graph, &options.passes, &mut settings, out)
+    pipeline::run(program, &options.passes, &mut settings, out)
 }

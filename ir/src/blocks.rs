@@ -14,11 +14,13 @@
 mod decode;
 mod encode;
 mod formats;
+mod panels;
 #[cfg(test)]
 mod tests;
 
 pub use decode::BlockParts;
 pub use formats::BLOCK_FORMATS;
+pub use panels::{PANEL_ROWS, Part, PartKind};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 

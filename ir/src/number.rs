@@ -172,6 +172,7 @@ impl Number {
         }
         match (self, other) {
             (Self::Float(_, x), Self::Float(_, y)) => Some(Self::float(dtype, binary_float(op, x, y)?)),
+            (_, y) if op == BinaryOp::ShiftRight => self.shift_right(y.as_i128().rem_euclid(dtype.size() as i128 * 8) as u32),
             _ => Some(Self::int(dtype, binary_int(op, self.as_i128(), other.as_i128())?)),
         }
     }

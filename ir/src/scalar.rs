@@ -93,6 +93,8 @@ scalar_ops! {
         Or = "or",
         /// Logical or bitwise exclusive or.
         Xor = "xor",
+        /// `x` shifted right by `y` bits, modulo its width; keeps the sign of signed types. Integers only.
+        ShiftRight = "shift_right",
     }
 }
 
@@ -104,7 +106,7 @@ impl BinaryOp {
 
     /// Whether swapping the operands leaves the result unchanged.
     pub fn is_commutative(self) -> bool {
-        !matches!(self, Self::Sub | Self::Div | Self::Pow | Self::Mod | Self::Rem | Self::Lt | Self::Le)
+        !matches!(self, Self::Sub | Self::Div | Self::Pow | Self::Mod | Self::Rem | Self::Lt | Self::Le | Self::ShiftRight)
     }
 }
 

@@ -129,6 +129,7 @@ fn movements() {
     check_class(Class::Movement);
     check_class(Class::Concatenation);
     check_class(Class::Update);
+    check_class(Class::Decode);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::pass::{Changed, Context, Pass, PassError, Tier};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, TypeError, Value};
-use lostwax_ir::ops::Op;
+use lostwax_ir::ops::{Class, Op};
 use std::collections::HashSet;
 
 /// See [`canonicalize`].
@@ -40,7 +40,8 @@ pub(crate) fn constant_values(graph: &Graph) -> HashSet<Value> {
     for value in graph.topological() {
         let node = graph.node(value);
         let from_constants = graph.operands(value).iter().all(|operand| constants.contains(operand));
-        if !node.op.is_input() && node.op != Op::DimValue && from_constants && node.ty.static_shape().is_some() {
+        let computed = !node.op.is_input() && node.op.def().class != Class::Decode;
+        if computed && node.op != Op::DimValue && from_constants && node.ty.static_shape().is_some() {
             constants.insert(value);
         }
     }

@@ -5,7 +5,7 @@ mod quick;
 use crate::pass::{Changed, Context, Pass, PassError};
 use lostwax_ir::attrs::{Attr, Attrs};
 use lostwax_ir::graph::{Graph, Value};
-use lostwax_ir::ops::Op;
+use lostwax_ir::ops::{Class, Op};
 use lostwax_ir::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl<'a> Folder<'a> {
             return Some(tensor.bytes().len());
         }
         let node = self.graph.node(value);
-        if node.op.is_input() || node.ty.static_shape().is_none() || !is_static(&node.attrs) {
+        if node.op.is_input() || node.op.def().class == Class::Decode || node.ty.static_shape().is_none() || !is_static(&node.attrs) {
             return None;
         }
         self.graph

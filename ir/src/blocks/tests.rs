@@ -1,7 +1,9 @@
 use super::*;
+use crate::attrs::Attrs;
+use crate::ops::Op;
 use crate::random::Random;
 use crate::tensor::Tensor;
-use crate::types::DType;
+use crate::types::{DType, TensorType};
 use proptest::prelude::*;
 
 /// Blocks that the package gguf decoded and encoded.
@@ -150,5 +152,31 @@ proptest! {
         for format in BLOCK_FORMATS {
             prop_assert_eq!(format.encode_block(&values).is_some(), format.values == 32 && !matches!(format.quant.code, Code::Table(_)));
         }
+    }
+}
+
+#[test]
+fn parts_hold_all_that_blocks_hold() {
+    let mut random = Random::new(11);
+    for format in BLOCK_FORMATS {
+        let shape = [2, 19, 2 * format.values as usize];
+        let blocks: Vec<u8> = (0..shape[0] * shape[1] * 2 * format.bytes as usize).map(|_| random.int(0, 255) as u8).collect();
+        let parts = format.split(&shape, &blocks).unwrap();
+        let attrs = Attrs::new().with("format", format.name).with("rows", 19);
+        let types: Vec<TensorType> = parts.iter().map(Tensor::ty).collect();
+        let ty = Op::Dequantize.infer(&types.iter().collect::<Vec<_>>(), &attrs).unwrap();
+        let whole = (Op::Dequantize.def().eval)(&parts.iter().collect::<Vec<_>>(), &attrs, &ty).unwrap();
+        let expected = format.decode(&blocks).unwrap();
+        let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
+        assert!(whole.as_slice::<f32>().iter().zip(&expected).all(same), "{}", format.name);
+        assert_eq!(whole.len(), expected.len());
+    }
+}
+
+#[test]
+fn no_parts_of_damaged_tensors() {
+    let format = &BLOCK_FORMATS[0];
+    for (shape, bytes) in [(vec![1, 32], 17), (vec![1, 33], 18), (vec![], 0), (vec![32], 18), (vec![usize::MAX, 32], 18)] {
+        assert!(format.split(&shape, &vec![0; bytes]).is_none(), "{shape:?}");
     }
 }

@@ -103,6 +103,7 @@ ops! {
     concat Concat,
     update_slice UpdateSlice,
     gather Gather,
+    dequantize Dequantize,
     matmul MatMul,
     conv Conv,
     conv_transpose ConvTranspose,
@@ -131,6 +132,8 @@ pub enum Class {
     Concatenation,
     /// The first operand with a part of it replaced by the second.
     Update,
+    /// Expands the form in which constants are stored: computed anew wherever it is used, and never constant itself.
+    Decode,
     /// Anything else.
     Other,
 }

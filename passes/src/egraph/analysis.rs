@@ -137,7 +137,8 @@ fn make_op(egraph: &TensorGraph, op: Op, children: &[Id]) -> Data {
     let types: Vec<&TensorType> = operands.iter().map(|known| known.ty.as_ref()).collect();
     match op.infer(&types, &attrs) {
         Ok(ty) => {
-            let constant = operands.iter().all(|known| known.constant) && is_static(&attrs) && ty.static_shape().is_some();
+            let computed = op.def().class != Class::Decode && operands.iter().all(|known| known.constant);
+            let constant = computed && is_static(&attrs) && ty.static_shape().is_some();
             let splat = if constant { op_splat(op, &attrs, &operands, &ty) } else { None };
             Data::Tensor(Known { ty: Arc::new(ty), constant, splat, origin: Arc::default() })
         }

@@ -150,7 +150,7 @@ impl<'a> Prices<'a> {
             Class::Window => self.window(op, attrs, operands, ty, moved),
             Class::Other if op == Op::Resize => self.window(op, attrs, operands, ty, moved),
             Class::Reduce | Class::Other => Work { scalar: operands.iter().map(|known| self.elements(&known.ty)).sum(), ..moved },
-            Class::Concatenation | Class::Update => moved.inlined(self.table.inlined_fraction),
+            Class::Concatenation | Class::Update | Class::Decode => moved.inlined(self.table.inlined_fraction),
         }
     }
 

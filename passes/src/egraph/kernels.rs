@@ -178,7 +178,7 @@ impl Kernels<'_> {
             Class::Elementwise => ty.dims == result.dims,
             Class::Reduce => true,
             Class::Movement => ty.element_count() == result.element_count(),
-            Class::Leaf | Class::Contraction | Class::Window | Class::Concatenation | Class::Update | Class::Other => false,
+            Class::Leaf | Class::Contraction | Class::Window | Class::Concatenation | Class::Update | Class::Decode | Class::Other => false,
         };
         if !fits || operand == id {
             return Vec::new();
@@ -205,7 +205,7 @@ fn can_absorb(class: Class, form: &Form) -> bool {
     match self::class(&form.node) {
         Some(Class::Elementwise) => class == Class::Elementwise || !form.anchored,
         Some(Class::Contraction | Class::Reduce | Class::Window) => class == Class::Elementwise,
-        Some(Class::Leaf | Class::Movement | Class::Concatenation | Class::Update | Class::Other) | None => false,
+        Some(Class::Leaf | Class::Movement | Class::Concatenation | Class::Update | Class::Decode | Class::Other) | None => false,
     }
 }
 

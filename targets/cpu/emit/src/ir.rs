@@ -109,12 +109,17 @@ impl<'m, 'c> Ir<'m, 'c> {
         self.context.i64_type().const_int(value as u64, true)
     }
 
-    /// The constant `value` in every lane of a type of integers.
-    pub(crate) fn int_of(&self, of: BasicTypeEnum<'c>, value: i64) -> V<'c> {
-        let bits = match element_type(of) {
+    /// The bits of an integer type, or of the lanes of a vector of integers; 64 for other types.
+    pub(crate) fn int_width(&self, of: BasicTypeEnum<'c>) -> u32 {
+        match element_type(of) {
             BasicTypeEnum::IntType(int) => int.get_bit_width(),
             _ => 64,
-        };
+        }
+    }
+
+    /// The constant `value` in every lane of a type of integers.
+    pub(crate) fn int_of(&self, of: BasicTypeEnum<'c>, value: i64) -> V<'c> {
+        let bits = self.int_width(of);
         splat_constant(self.int_type(bits).const_int(value as u64, true).into(), of)
     }
 

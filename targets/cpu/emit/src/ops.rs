@@ -215,7 +215,9 @@ impl<'c> Emitter<'_, 'c, '_> {
             BinaryOp::Eq => ir.fcmp(FloatPredicate::OEQ, x, y),
             BinaryOp::Lt => ir.fcmp(FloatPredicate::OLT, x, y),
             BinaryOp::Le => ir.fcmp(FloatPredicate::OLE, x, y),
-            BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => Fault::invalid(format!("`{}` of floats", op.name())),
+            BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::ShiftRight => {
+                Fault::invalid(format!("`{}` of floats", op.name()))
+            }
         }
     }
 
@@ -245,11 +247,20 @@ impl<'c> Emitter<'_, 'c, '_> {
             BinaryOp::And => ir.and(x, y),
             BinaryOp::Or => ir.or(x, y),
             BinaryOp::Xor => ir.xor(x, y),
+            BinaryOp::ShiftRight => self.shift_right(signed, x, y),
             BinaryOp::Div => self.divide(signed, x, y),
             BinaryOp::Rem => self.int_remainder(signed, x, y),
             BinaryOp::Mod => self.int_modulo(signed, x, y),
             BinaryOp::Pow => Fault::invalid("`pow` of integers"),
         }
+    }
+
+    /// A shift by `y` bits modulo the width.
+    fn shift_right(&self, signed: bool, x: V<'c>, y: V<'c>) -> Emit<V<'c>> {
+        let ir = &self.ir;
+        let last = ir.int_of(y.get_type(), i64::from(ir.int_width(y.get_type())) - 1);
+        let distance = ir.and(y, last)?;
+        if signed { ir.ashr(x, distance) } else { ir.lshr(x, distance) }
     }
 
     /// The divisor, with 1 in place of values that would trap, and whether it was 0 or -1.

@@ -1,0 +1,186 @@
+//! Block tensors in the form that kernels read: panels of rows.
+//!
+//! A tensor `[.., rows, depth]` of a block format is taken apart into ordinary tensors, its *parts*. Each part has the dims
+//! `[.., panels, depth / per, 16]`: a panel is 16 neighbouring rows, which lie side by side in the innermost dimension, and
+//! one entry serves `per` values of each row. There are one or two planes of codes, which hold the bits of the quants, and
+//! one part for every factor of scale and minimum:
+//!
+//! ```text
+//! code  = plane0 | plane1 << width0
+//! value = scale0 * scale1 * (code - zero) + min0 * min1
+//! ```
+//!
+//! An entry of a plane of `width` bits is a u32 that holds the codes of `32 / width` values: value `j` lies in byte `j % 4`,
+//! from bit `j / 4 * width` of it. So one mask gives four codes in four bytes, as the dot products of integer units want them.
+
+use super::{BlockFormat, Code, Factor};
+use crate::tensor::Tensor;
+use crate::types::DType;
+
+/// The rows of one panel.
+pub const PANEL_ROWS: usize = 16;
+
+/// What a part of a block tensor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// Bits of the codes: the lowest that is held, and how many.
+    Codes {
+        /// The bit of the code that the lowest bit becomes.
+        to: u32,
+        /// The number of bits.
+        width: u32,
+    },
+    /// A factor of the scale, by its position in [`BlockFormat::scale`].
+    Scale(usize),
+    /// A factor of the minimum, by its position in [`super::Min::factors`].
+    Min(usize),
+}
+
+/// One part of a block tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it holds.
+    pub kind: PartKind,
+    /// Its element type.
+    pub dtype: DType,
+    /// The values of a row that one entry serves.
+    pub per: usize,
+}
+
+impl Part {
+    fn codes(to: u32, width: u32) -> Self {
+        Self { kind: PartKind::Codes { to, width }, dtype: DType::U32, per: (32 / width) as usize }
+    }
+
+    fn factor(format: &BlockFormat, kind: PartKind, factor: &Factor) -> Self {
+        match factor {
+            Factor::F16(_) => Self { kind, dtype: DType::F16, per: format.values as usize },
+            Factor::HalfE8M0(_) => Self { kind, dtype: DType::BF16, per: format.values as usize },
+            Factor::Packed(_) => Self { kind, dtype: DType::I8, per: format.group as usize },
+        }
+    }
+
+    /// The bit of an entry from which the code of value `j` of its row lies.
+    pub fn shift(&self, j: usize) -> usize {
+        let PartKind::Codes { width, .. } = self.kind else { return 0 };
+        j % 4 * 8 + j % self.per / 4 * width as usize
+    }
+}
+
+impl BlockFormat {
+    /// The parts of a tensor of this format: planes of codes, factors of the scale, factors of the minimum.
+    pub fn parts(&self) -> Vec<Part> {
+        let (mut parts, mut to) = (Vec::new(), 0);
+        for width in [8, 4, 2, 1] {
+            if self.code_width() - to >= width {
+                parts.push(Part::codes(to, width));
+                to += width;
+            }
+        }
+        let scale = self.scale.iter().enumerate().map(|(i, factor)| Part::factor(self, PartKind::Scale(i), factor));
+        let min = self.min.iter().flat_map(|min| min.factors).enumerate();
+        let min = min.map(|(i, factor)| Part::factor(self, PartKind::Min(i), factor));
+        parts.into_iter().chain(scale).chain(min).collect()
+    }
+
+    /// The bits of a code in a plane. Signed quants and those of a table take 8.
+    fn code_width(&self) -> u32 {
+        match self.quant.code {
+            Code::Minus(_) => self.quant.fields.iter().map(|field| field.to + field.width).max().unwrap_or(8),
+            Code::Signed | Code::Table(_) => 8,
+        }
+    }
+
+    /// What is taken from a code to give the quant.
+    pub fn code_zero(&self) -> i32 {
+        match self.quant.code {
+            Code::Minus(zero) => zero,
+            Code::Signed | Code::Table(_) => 128,
+        }
+    }
+
+    /// Whether minima are stored with the opposite sign.
+    pub fn min_is_negated(&self) -> bool {
+        self.min.is_some_and(|min| min.negated)
+    }
+
+    /// Takes a tensor `[.., rows, depth]` apart; parts are in the order of [`BlockFormat::parts`], rows that fill up the last
+    /// panel are 0. `None` if the bytes do not fit the shape, the shape has no rows, or the parts do not fit memory.
+    pub fn split(&self, shape: &[usize], bytes: &[u8]) -> Option<Vec<Tensor>> {
+        let (depth, rest) = shape.split_last()?;
+        let (rows, outer) = rest.split_last()?;
+        let count = outer.iter().try_fold(1usize, |count, size| count.checked_mul(*size))?;
+        let row_bytes = (depth / self.values as usize).checked_mul(self.bytes as usize)?;
+        let whole = depth.is_multiple_of(self.values as usize);
+        if !whole || count.checked_mul(*rows)?.checked_mul(row_bytes)? != bytes.len() {
+            return None;
+        }
+        let rows = Rows { format: self, bytes, depth: *depth, rows: *rows, row_bytes };
+        self.parts().iter().map(|part| rows.part(part, outer, count)).collect()
+    }
+}
+
+/// The rows of a block tensor.
+struct Rows<'a> {
+    format: &'a BlockFormat,
+    bytes: &'a [u8],
+    depth: usize,
+    rows: usize,
+    row_bytes: usize,
+}
+
+impl Rows<'_> {
+    fn part(&self, part: &Part, outer: &[usize], count: usize) -> Option<Tensor> {
+        let (panels, entries) = (self.rows.div_ceil(PANEL_ROWS), self.depth / part.per);
+        let mut tensor = Tensor::zeros(part.dtype, &[outer, &[panels, entries, PANEL_ROWS]].concat())?;
+        let size = part.dtype.size();
+        let panel_bytes = entries * PANEL_ROWS * size;
+        for (position, panel) in tensor.bytes_mut().chunks_exact_mut(panel_bytes.max(1)).enumerate().take(count * panels) {
+            let (block, first) = (position / panels * self.rows, position % panels * PANEL_ROWS);
+            for lane in 0..PANEL_ROWS.min(self.rows - first) {
+                let start = (block + first + lane) * self.row_bytes;
+                let row = self.bytes.get(start..start + self.row_bytes)?;
+                let places = panel.chunks_exact_mut(size).skip(lane).step_by(PANEL_ROWS);
+                places.enumerate().try_for_each(|(entry, place)| self.entry(part, row, entry, place))?;
+            }
+        }
+        Some(tensor)
+    }
+
+    /// Writes entry `entry` of a row to `place`.
+    fn entry(&self, part: &Part, row: &[u8], entry: usize, place: &mut [u8]) -> Option<()> {
+        let (first, values) = (entry * part.per, self.format.values as usize);
+        let block = row.get(first / values * self.format.bytes as usize..)?.get(..self.format.bytes as usize)?;
+        let within = first % values;
+        let group = within / self.format.group as usize;
+        match part.kind {
+            PartKind::Codes { to, width } => {
+                let mask = (1 << width) - 1;
+                let add = |word: u32, j: usize| Some(word | (self.code(block, within + j)? >> to & mask) << part.shift(j));
+                place.copy_from_slice(&(0..part.per).try_fold(0, add)?.to_le_bytes());
+            }
+            PartKind::Scale(position) => self.format.scale.get(position)?.store(block, group, place)?,
+            PartKind::Min(position) => self.format.min?.factors.get(position)?.store(block, group, place)?,
+        }
+        Some(())
+    }
+
+    fn code(&self, block: &[u8], i: usize) -> Option<u32> {
+        match self.format.quant.code {
+            Code::Minus(_) => self.format.quant.code(block, i),
+            Code::Signed | Code::Table(_) => u32::try_from(self.format.quant.read(block, i)? + 128).ok(),
+        }
+    }
+}
+
+impl Factor {
+    /// Writes the factor of a group in the element type of its part.
+    fn store(&self, block: &[u8], group: usize, place: &mut [u8]) -> Option<()> {
+        match self {
+            Factor::F16(byte) => place.copy_from_slice(block.get(*byte as usize..)?.get(..2)?),
+            Factor::HalfE8M0(_) => place.copy_from_slice(&half::bf16::from_f32(self.read(block, group)?).to_le_bytes()),
+            Factor::Packed(packed) => place.copy_from_slice(&i8::try_from(packed.read(block, group)?).ok()?.to_le_bytes()),
+        }
+        Some(())
+    }
+}

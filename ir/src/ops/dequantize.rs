@@ -1,0 +1,147 @@
+use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use crate::attrs::{AttrKind, Attrs};
+use crate::blocks::{BLOCK_FORMATS, BlockFormat, PANEL_ROWS, Part, PartKind};
+use crate::compute::{Body, Compute, Step, StepId};
+use crate::dim::Dim;
+use crate::graph::TypeError;
+use crate::random::Random;
+use crate::scalar::BinaryOp;
+use crate::tensor::Tensor;
+use crate::types::{DType, TensorType};
+
+pub(super) const DEF: OpDef = OpDef {
+    name: "dequantize",
+    doc: "The values of a tensor of a block format, given as the parts that `BlockFormat::split` makes of it.",
+    operands: Operands::Variadic("parts"),
+    attrs: &[
+        AttrSpec { name: "format", kind: AttrKind::Text, doc: "the name of the block format" },
+        AttrSpec { name: "rows", kind: AttrKind::Int, doc: "the rows, without those that fill up the last panel" },
+    ],
+    class: Class::Decode,
+    commutative: false,
+    tolerance: Tolerance::Rounding,
+    infer,
+    eval,
+    lower,
+    sample,
+};
+
+fn format(attrs: &Attrs) -> Option<&'static BlockFormat> {
+    BLOCK_FORMATS.iter().find(|format| format.name == attrs.text("format"))
+}
+
+fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
+    let error = |problem: String| invalid(Op::Dequantize, problem);
+    let format = format(attrs).ok_or_else(|| error(format!("there is no block format `{}`", attrs.text("format"))))?;
+    let (parts, rows) = (format.parts(), Dim::constant(attrs.int("rows")));
+    let (Some(first), [outer @ .., _, entries, _]) = (parts.first(), operands[0].dims.as_slice()) else {
+        return Err(error(format!("{} is no part of a tensor", operands[0])));
+    };
+    let depth = entries.clone() * Dim::constant(first.per as i64);
+    let part = |part: &Part| {
+        let dims = [rows.ceil_div(PANEL_ROWS as i64), depth.floor_div(part.per as i64), Dim::constant(PANEL_ROWS as i64)];
+        TensorType { dtype: part.dtype, dims: [outer, &dims].concat() }
+    };
+    let expected: Vec<TensorType> = parts.iter().map(part).collect();
+    if attrs.int("rows") < 0 || !depth.is_multiple_of(format.values.into()) || !expected.iter().eq(operands.iter().copied()) {
+        let list = |types: &mut dyn Iterator<Item = &TensorType>| types.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (given, expected) = (list(&mut operands.iter().copied()), list(&mut expected.iter()));
+        return Err(error(format!("`{}` needs {expected}; given are {given}", format.name)));
+    }
+    Ok(TensorType { dtype: DType::F32, dims: [outer, &[rows, depth]].concat() })
+}
+
+fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
+    let (format, shape) = (format(attrs)?, output.static_shape()?);
+    let (parts, count) = (format.parts(), crate::tensor::element_count(&shape)?);
+    let values: Option<Vec<f64>> =
+        (0..count).map(|position| value(format, &parts, operands, &shape, position).map(f64::from)).collect();
+    Tensor::from_f64(DType::F32, &shape, &values?)
+}
+
+/// The value at a row-major position.
+fn value(format: &BlockFormat, parts: &[Part], operands: &[&Tensor], shape: &[usize], position: usize) -> Option<f32> {
+    let [.., rows, depth] = shape else { return None };
+    let (row, at) = (position / depth, position % depth);
+    let (outer, row) = (row / rows, row % rows);
+    let (mut code, mut scale, mut min) = (0u32, None, None);
+    for (part, tensor) in parts.iter().zip(operands) {
+        let panel = outer * rows.div_ceil(PANEL_ROWS) + row / PANEL_ROWS;
+        let entry = tensor.element((panel * (depth / part.per) + at / part.per) * PANEL_ROWS + row % PANEL_ROWS)?;
+        let times = |product: Option<f32>| Some(product.unwrap_or(1.0) * entry.as_f64() as f32);
+        match part.kind {
+            PartKind::Codes { to, width } => code |= (entry.as_f64() as u32 >> part.shift(at % part.per) & ((1 << width) - 1)) << to,
+            PartKind::Scale(_) => scale = times(scale),
+            PartKind::Min(_) => min = times(min),
+        }
+    }
+    let scaled = scale? * (i64::from(code) - i64::from(format.code_zero())) as f32;
+    let min = min.map(|min| if format.min_is_negated() { -min } else { min });
+    Some(min.map_or(scaled, |min| scaled + min))
+}
+
+fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option<Compute> {
+    let format = format(attrs)?;
+    Some(Compute::map(operands, output, |body, coords| {
+        let [outer @ .., row, at] = coords else { return };
+        let parts = format.parts();
+        let entry = |body: &mut Body, input: usize| {
+            let (panel, lane) = (row.floor_div(PANEL_ROWS as i64), row.modulo(&Dim::constant(PANEL_ROWS as i64)));
+            body.load(input as u32, [outer, &[panel, at.floor_div(parts[input].per as i64), lane]].concat())
+        };
+        let factors: Vec<StepId> = (0..parts.len()).map(|input| factor(body, &parts[input], at, &|body| entry(body, input))).collect();
+        combine(body, format, &parts, &factors);
+    }))
+}
+
+/// Appends what a part contributes to the value at `at`: bits of the code as i32, or a factor as f32.
+fn factor(body: &mut Body, part: &Part, at: &Dim, load: &dyn Fn(&mut Body) -> StepId) -> StepId {
+    let entry = load(body);
+    let PartKind::Codes { to, width } = part.kind else { return body.push(Step::Cast(DType::F32, entry)) };
+    let within = at.modulo(&Dim::constant(part.per as i64));
+    let shift = at.modulo(&Dim::constant(4)) * Dim::constant(8) + within.floor_div(4) * Dim::constant(width.into());
+    let shift = body.push(Step::Index(shift, DType::U32));
+    let shifted = body.binary(BinaryOp::ShiftRight, entry, shift);
+    let mask = body.push(Step::Int(DType::U32, (1 << width) - 1));
+    let bits = body.binary(BinaryOp::And, shifted, mask);
+    let bits = body.push(Step::Cast(DType::I32, bits));
+    let place = body.push(Step::Int(DType::I32, 1 << to));
+    if to == 0 { bits } else { body.binary(BinaryOp::Mul, bits, place) }
+}
+
+/// Appends `scale * code - scale * zero + min`, whose first product is exact but for formats with several factors.
+fn combine(body: &mut Body, format: &BlockFormat, parts: &[Part], factors: &[StepId]) {
+    let of = |wanted: fn(&PartKind) -> bool| -> Vec<StepId> {
+        parts.iter().zip(factors).filter(|(part, _)| wanted(&part.kind)).map(|(_, step)| *step).collect()
+    };
+    let (codes, scales) = (of(|kind| matches!(kind, PartKind::Codes { .. })), of(|kind| matches!(kind, PartKind::Scale(_))));
+    let mins = of(|kind| matches!(kind, PartKind::Min(_)));
+    let fold = |body: &mut Body, op: BinaryOp, steps: &[StepId]| {
+        let (first, rest) = steps.split_first()?;
+        Some(rest.iter().fold(*first, |total, step| body.binary(op, total, *step)))
+    };
+    let Some((code, scale)) = fold(body, BinaryOp::Add, &codes).zip(fold(body, BinaryOp::Mul, &scales)) else { return };
+    let min = fold(body, BinaryOp::Mul, &mins);
+    let code = body.push(Step::Cast(DType::F32, code));
+    let zero = body.float(DType::F32, f64::from(format.code_zero()));
+    let offset = (format.code_zero() != 0).then(|| body.binary(BinaryOp::Mul, scale, zero));
+    let scaled = body.binary(BinaryOp::Mul, scale, code);
+    let scaled = offset.map_or(scaled, |offset| body.binary(BinaryOp::Sub, scaled, offset));
+    if let Some(min) = min {
+        body.binary(if format.min_is_negated() { BinaryOp::Sub } else { BinaryOp::Add }, scaled, min);
+    }
+}
+
+fn sample(random: &mut Random) -> Sample {
+    let format = &BLOCK_FORMATS[random.size(0, BLOCK_FORMATS.len() - 1)];
+    let mut outer = families::sample_type(random, (1, 2), &[DType::F32]).dims;
+    let (rows, blocks) = (random.int(0, 20), random.int(0, 1));
+    let depth = blocks * i64::from(format.values);
+    outer.push(Dim::constant(rows).ceil_div(PANEL_ROWS as i64));
+    let operand = |part: &Part| {
+        let inner = [Dim::constant(depth / part.per as i64), Dim::constant(PANEL_ROWS as i64)];
+        TensorType { dtype: part.dtype, dims: [outer.as_slice(), &inner].concat() }
+    };
+    let operands = format.parts().iter().map(operand).collect();
+    Sample { operands, attrs: Attrs::new() }.with("format", format.name).with("rows", rows)
+}
