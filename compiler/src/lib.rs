@@ -12,4 +12,5 @@ pub mod models;
 pub mod npy;
 pub mod pipeline;
 pub mod program;
+pub mod serve;
 pub mod targets;

@@ -15,6 +15,8 @@ const VERBS: &[&str] = &[
     "chat",
     "tokenize",
     "perplexity",
+    "embed",
+    "serve",
     "opt",
     "bisect",
     "targets",
@@ -147,7 +149,14 @@ fn only_language_models_speak() {
     let place = Workplace::with_model();
     place.compile();
     place.write("text.txt", b"some text");
-    for verb in ["generate model.lwx -p hi", "chat model.lwx", "tokenize model.lwx hi", "perplexity model.lwx -f text.txt"] {
+    for verb in [
+        "generate model.lwx -p hi",
+        "chat model.lwx",
+        "tokenize model.lwx hi",
+        "perplexity model.lwx -f text.txt",
+        "embed model.lwx hi",
+        "serve model.lwx --port 0",
+    ] {
         let (code, stdout, stderr) = place.run(verb);
         assert_eq!((code, stdout.as_str()), (2, ""), "{verb}: {stderr}");
         assert!(stderr.contains("is no language model") && stderr.contains("lostwax compile"), "{stderr}");

@@ -8,6 +8,7 @@ mod work;
 use super::console::Console;
 use super::error::CliError;
 use super::format;
+use super::language::is_decoder;
 use super::report::Report;
 use super::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use super::source::{self, Opened};
@@ -62,7 +63,7 @@ pub struct Args {
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let opened = source::open(&self.file, &self.compile, &self.shapes, console)?;
-        if language::is_decoder(&opened.model) {
+        if is_decoder(&opened.model) {
             console.clear();
             return language::bench(&self.language, &self.device, &self.threads, &opened);
         }

@@ -98,9 +98,11 @@ fn obey(line: Line, conversation: &mut Conversation<'_>, stop: &AtomicBool, cons
 fn answer(text: String, conversation: &mut Conversation<'_>, stop: &AtomicBool, console: &Console) -> Result<(), CliError> {
     stop.store(false, Ordering::Relaxed);
     let answered = conversation.answer(text, &mut |piece| console.write(piece), &|| stop.load(Ordering::Relaxed));
-    console.write("\n");
     match answered {
-        Ok(timings) => console.note(&language::timing_line(&timings)),
+        Ok(timings) => {
+            console.write("\n");
+            console.note(&language::timing_line(&timings));
+        }
         Err(error @ (RuntimeError::ContextFull { .. } | RuntimeError::InvalidInput { .. })) => {
             console.note(&format!("{error}\nthe message was taken back; /reset starts a new conversation"));
         }

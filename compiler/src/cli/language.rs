@@ -28,6 +28,12 @@ pub fn open(path: &Path, console: &Console) -> Result<Opened, CliError> {
     Ok(Opened { model: opened.model, language, load: opened.load + start.elapsed() })
 }
 
+/// Whether a model reads and writes text.
+pub fn is_decoder(model: &Model) -> bool {
+    let is_entry = |name: &str| name == "prefill" || name == "decode";
+    model.artifact().language_model().is_some() && model.entry_points().iter().any(|entry| is_entry(&entry.name))
+}
+
 /// How a decoder runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DecoderArgs {

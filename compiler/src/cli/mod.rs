@@ -55,6 +55,8 @@ verbs! {
     chat Chat,
     tokenize Tokenize,
     perplexity Perplexity,
+    embed Embed,
+    serve Serve,
     opt Opt,
     bisect Bisect,
     targets Targets,
@@ -75,7 +77,8 @@ Examples:
   lostwax run model.lwx -i x=@input.npy -o out.npz
   lostwax bench model.lwx --threads 1,2 --profile
   lostwax verify model.lwx model.onnx
-  lostwax generate llm.lwx -p \"Why is the sky blue?\"";
+  lostwax generate llm.lwx -p \"Why is the sky blue?\"
+  lostwax serve llm.lwx";
 
 /// Compiles a neural network once into one file that a thin runtime executes.
 #[derive(Parser)]

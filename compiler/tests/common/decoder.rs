@@ -1,5 +1,7 @@
 //! A language model that is written in Rust: it babbles letters that follow from everything that it has seen.
 
+#![allow(dead_code)]
+
 use lostwax_runtime::RuntimeError;
 use lostwax_runtime::format::LanguageModel;
 use lostwax_runtime::llm::{Decoder, Language};
@@ -24,7 +26,8 @@ pub fn language() -> Language {
     Language::new(model, tokenizer_json().as_bytes()).expect("the tokenizer is valid")
 }
 
-fn tokenizer_json() -> String {
+/// One token for each byte, and one that ends a text.
+pub fn tokenizer_json() -> String {
     let vocabulary: Vec<String> = (0..END).map(|byte| format!("\"<0x{byte:02X}>\":{byte}")).collect();
     format!(
         r#"{{"version":"1.0","truncation":null,"padding":null,"added_tokens":[{{"id":256,"content":"<end>","single_word":false,
@@ -43,11 +46,6 @@ pub struct Babbler {
 }
 
 impl Babbler {
-    /// A babbler that is as fast as it can be.
-    pub fn new() -> Self {
-        Self::with_pause(Duration::ZERO)
-    }
-
     /// A babbler that takes so long for each run.
     pub fn with_pause(pause: Duration) -> Self {
         Self { seen: Vec::new(), logits: Vec::new(), pause }

@@ -107,12 +107,22 @@ pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn De
         outputs: Outputs::new(),
         vocabulary: language.vocabulary_size as usize,
         context,
-        chunk: if has(PREFILL) { options.chunk } else { 1 },
+        chunk: options.chunk.min(longest_run(model, PREFILL)).max(1),
+        scored: longest_run(model, SCORE).min(options.chunk).min(SCORED),
         has_decode: has(DECODE),
-        has_score: has(SCORE),
         position: 0,
         ids: Vec::new(),
     }))
+}
+
+/// The most tokens that an entry point takes; 0 if there is none of this name.
+fn longest_run(model: &Model, entry_point: &str) -> usize {
+    let entries = model.entry_points();
+    let tokens = entries.iter().find(|entry| entry.name == entry_point).and_then(|entry| entry.inputs.first());
+    let Some(dim) = tokens.and_then(|tokens| tokens.dims.first()) else { return 0 };
+    let symbols = model.symbols();
+    let largest = symbols.iter().find(|symbol| symbol.name == *dim).and_then(|symbol| usize::try_from(symbol.max).ok());
+    largest.or_else(|| dim.parse().ok()).unwrap_or(usize::MAX)
 }
 
 pub(crate) fn no_language_model(model: &Model, why: &str) -> RuntimeError {
@@ -126,8 +136,9 @@ struct SessionDecoder {
     vocabulary: usize,
     context: usize,
     chunk: usize,
+    /// The most tokens that one run of `score` appends; 0 if there is none.
+    scored: usize,
     has_decode: bool,
-    has_score: bool,
     position: usize,
     ids: Vec<i32>,
 }
@@ -197,11 +208,11 @@ impl Decoder for SessionDecoder {
     }
 
     fn append_each(&mut self, tokens: &[u32], visit: Visit<'_>) -> Result<(), RuntimeError> {
-        if !self.has_score {
+        if self.scored == 0 {
             return tokens.chunks(1).try_for_each(|token| visit(self.append(token)?));
         }
         self.check(tokens)?;
-        for chunk in tokens.chunks(self.chunk.min(SCORED)) {
+        for chunk in tokens.chunks(self.scored) {
             self.run(SCORE, chunk)?;
             self.logits(chunk.len())?.chunks(self.vocabulary).try_for_each(&mut *visit)?;
         }

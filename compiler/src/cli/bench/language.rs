@@ -8,7 +8,6 @@ use crate::cli::report::Report;
 use crate::cli::settings::DeviceArgs;
 use crate::cli::source::Opened;
 use crate::cli::table::Table;
-use lostwax_runtime::Model;
 use lostwax_runtime::llm::{Decoder, DecoderOptions, open_decoder};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -28,12 +27,6 @@ pub struct LanguageArgs {
     /// Language models: how often each test is repeated.
     #[arg(short, long, value_name = "N", default_value_t = 5)]
     repetitions: usize,
-}
-
-/// Whether a model reads and writes text.
-pub fn is_decoder(model: &Model) -> bool {
-    let is_entry = |name: &str| name == "prefill" || name == "decode";
-    model.artifact().language_model().is_some() && model.entry_points().iter().any(|entry| is_entry(&entry.name))
 }
 
 /// Measures a language model with each number of threads.

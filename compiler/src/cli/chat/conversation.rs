@@ -106,7 +106,7 @@ mod tests {
     use std::cell::Cell;
 
     fn conversation(language: &Language) -> Conversation<'_> {
-        Conversation::new(language, Generator::new(Box::new(Babbler::new())), Sampling::greedy())
+        Conversation::new(language, Generator::new(Box::new(Babbler::with_pause(Duration::ZERO))), Sampling::greedy())
     }
 
     #[test]
