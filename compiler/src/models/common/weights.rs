@@ -275,8 +275,10 @@ fn no_memory(name: &str) -> ImportError {
     ImportError::limit("tensor", name, "it does not fit memory")
 }
 
+/// Checks sizes; axes of size 1 in front may be missing.
 fn expect_shape(view: &WeightView, shape: &[usize]) -> Result<(), ImportError> {
-    if view.shape == shape {
+    let given = view.shape.len();
+    if shape.ends_with(view.shape) && shape.iter().rev().skip(given).all(|size| *size == 1) {
         return Ok(());
     }
     Err(invalid(view.name, format!("it has the sizes {:?}; the settings of the model ask for {shape:?}", view.shape)))
