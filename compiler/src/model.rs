@@ -57,7 +57,8 @@ pub fn is_language_model(path: &Path) -> bool {
 /// [`CompileError::Import`].
 pub fn load(path: &Path, options: &ImportOptions) -> Result<Program, CompileError> {
     if is_language_model(path) {
-        return Ok(models::load(path, &options.language)?.into());
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        return Ok(Program::from_language(&name, models::load(path, &options.language)?));
     }
     Ok(onnx::import(path, options)?.into())
 }

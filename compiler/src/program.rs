@@ -53,6 +53,13 @@ impl Program {
         }
     }
 
+    /// A language model under a name.
+    pub fn from_language(name: &str, graphs: LanguageGraphs) -> Self {
+        let LanguageGraphs { entries, description, tokenizer, conversions } = graphs;
+        let entries = entries.into_iter().map(|(name, graph)| EntryGraph { name, graph }).collect();
+        Self { name: name.to_string(), entries, language: Some(Language { description, tokenizer, conversions }) }
+    }
+
     /// The nodes of all graphs.
     pub fn node_count(&self) -> usize {
         self.entries.iter().map(|entry| entry.graph.len()).sum()
@@ -63,13 +70,5 @@ impl Program {
 impl From<Graph> for Program {
     fn from(graph: Graph) -> Self {
         Self { name: graph.name.clone(), entries: vec![EntryGraph { name: MAIN.to_string(), graph }], language: None }
-    }
-}
-
-impl From<LanguageGraphs> for Program {
-    fn from(graphs: LanguageGraphs) -> Self {
-        let LanguageGraphs { name, entries, description, tokenizer, conversions } = graphs;
-        let entries = entries.into_iter().map(|(name, graph)| EntryGraph { name, graph }).collect();
-        Self { name, entries, language: Some(Language { description, tokenizer, conversions }) }
     }
 }

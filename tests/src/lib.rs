@@ -4,6 +4,7 @@
 pub mod decoder;
 pub mod fuzz;
 pub mod suite;
+pub mod tiny;
 
 use lostwax_runtime::Tensor;
 use serde::Deserialize;

@@ -3,8 +3,20 @@
 //! GGUF files and Hugging Face folders hold weights and settings, no graphs. A family says in one file what its settings and
 //! tensors are called and how its layers differ from those of others; [`common`] makes graphs of that.
 
+mod bert;
 mod common;
+mod gemma2;
+mod gemma3;
+mod glm4;
 mod llama;
+mod mistral;
+mod mixtral;
+mod olmo2;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod qwen_moe;
+mod stablelm;
 
 pub use common::quantize::{Conversion, quant_from_name};
 
@@ -12,6 +24,7 @@ use crate::import::ImportError;
 use common::architecture::Decoder;
 use common::decoder::{self, CacheKind};
 use common::decoder_weights::DecoderWeights;
+use common::encoder::{self, Encoder, EncoderWeights};
 use common::language;
 use common::settings::Settings;
 use common::weights::Store;
@@ -21,7 +34,22 @@ use lostwax_ir::types::DType;
 use std::path::Path;
 
 /// The families.
-const FAMILIES: &[Family] = &[llama::FAMILY];
+const FAMILIES: &[Family] = &[
+    llama::FAMILY,
+    mistral::FAMILY,
+    mixtral::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+    qwen_moe::QWEN2,
+    qwen_moe::QWEN3,
+    gemma2::FAMILY,
+    gemma3::FAMILY,
+    phi3::FAMILY,
+    stablelm::FAMILY,
+    olmo2::FAMILY,
+    glm4::FAMILY,
+    bert::FAMILY,
+];
 
 /// How a model becomes graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +73,6 @@ impl Default for Options {
 
 /// A language model as graphs.
 pub struct LanguageGraphs {
-    /// The name of the model.
-    pub name: String,
     /// The entry points by name. Decoders have `prefill`, `decode` and `score`; encoders have `embed`. They share weights.
     pub entries: Vec<(String, Graph)>,
     /// What else is known of the model.
@@ -73,6 +99,14 @@ struct Family {
 enum Architecture {
     /// Tokens to logits.
     Decoder(Box<Decoder>),
+    /// Tokens to a vector.
+    Encoder(Box<Encoder>),
+}
+
+impl From<Decoder> for Architecture {
+    fn from(decoder: Decoder) -> Self {
+        Self::Decoder(Box::new(decoder))
+    }
 }
 
 /// The families, each with the names of its architectures in GGUF files and in folders.
@@ -87,11 +121,10 @@ pub fn families() -> impl Iterator<Item = (&'static str, &'static [&'static str]
 pub fn load(path: &Path, options: &Options) -> Result<LanguageGraphs, ImportError> {
     let settings = Settings::open(path)?;
     let context = context(&settings, options)?;
-    let mut graphs = match (family(&settings)?.read)(&settings, context)? {
-        Architecture::Decoder(decoder) => load_decoder(&settings, &decoder, context, options)?,
-    };
-    graphs.name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(graphs)
+    match (family(&settings)?.read)(&settings, context)? {
+        Architecture::Decoder(decoder) => load_decoder(&settings, &decoder, context, options),
+        Architecture::Encoder(encoder) => load_encoder(&settings, &encoder, context, options),
+    }
 }
 
 fn family(settings: &Settings) -> Result<&'static Family, ImportError> {
@@ -120,7 +153,21 @@ fn load_decoder(
     let weights = DecoderWeights::read(&mut store, decoder, context)?;
     let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }).map_err(no_graph)?;
     let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
-    Ok(LanguageGraphs { name: String::new(), entries, description, tokenizer, conversions: store.conversions })
+    Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
+}
+
+fn load_encoder(
+    settings: &Settings,
+    encoder: &Encoder,
+    context: usize,
+    options: &Options,
+) -> Result<LanguageGraphs, ImportError> {
+    let mut store = Store::new(settings, &encoder.names, options.quant);
+    let weights = EncoderWeights::read(&mut store, encoder)?;
+    let context = context.min(weights.positions());
+    let entries = encoder::entries(encoder, &weights, context).map_err(no_graph)?;
+    let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
+    Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
 }
 
 fn no_graph(error: TypeError) -> ImportError {

@@ -1,11 +1,11 @@
 //! What a family says of a model.
 
-use super::attention::Heads;
+use super::attention::{HeadNorms, Heads};
 use super::names::{Name, Names};
 use super::norm::NormKind;
 use super::rope::Rope;
 use super::settings::{
-    CONTEXT, FEED_FORWARD, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, Key, LAYER_EPSILON, LAYERS, RMS_EPSILON, Settings, VALUE_DIM,
+    FEED_FORWARD, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, Key, LAYER_EPSILON, LAYERS, RMS_EPSILON, Settings, VALUE_DIM,
 };
 use crate::import::ImportError;
 use lostwax_ir::ops::Op;
@@ -15,6 +15,10 @@ const MAX_LAYERS: usize = 4096;
 
 /// The largest size of a vector or a number of heads that is accepted.
 const MAX_SIZE: usize = 1 << 24;
+
+const EXPERTS_USED: Key = Key { gguf: "expert_used_count", folder: "num_experts_per_tok" };
+const EXPERT_WIDTH: Key = Key { gguf: "expert_feed_forward_length", folder: "moe_intermediate_size" };
+const SHARED_WIDTH: Key = Key { gguf: "expert_shared_feed_forward_length", folder: "shared_expert_intermediate_size" };
 
 /// Names of activations in folders.
 const ACTIVATIONS: &[(&str, Op)] = &[
@@ -42,8 +46,6 @@ pub(in crate::models) struct Decoder {
     pub(in crate::models) hidden: usize,
     /// The width of the feed-forward network.
     pub(in crate::models) feed_forward: usize,
-    /// The number of tokens that the model was trained for.
-    pub(in crate::models) trained_context: usize,
     /// Sizes and settings of attention.
     pub(in crate::models) heads: Heads,
     /// The kind of all norms.
@@ -62,8 +64,6 @@ pub(in crate::models) struct Decoder {
     pub(in crate::models) layers: Vec<LayerKind>,
     /// A factor of embeddings.
     pub(in crate::models) embedding_scale: f64,
-    /// A factor of logits.
-    pub(in crate::models) logit_scale: f64,
     /// The limit that logits approach.
     pub(in crate::models) logit_cap: Option<f64>,
     /// Whether attention and feed-forward network read the same normed vector, `x + attention(y) + feed_forward(y)`.
@@ -113,7 +113,6 @@ impl Decoder {
             names: Names::decoder(names),
             hidden,
             feed_forward: bounded(settings, FEED_FORWARD)?,
-            trained_context: bounded(settings, CONTEXT)?,
             norm: NormKind::RootMeanSquare,
             epsilon: settings.find(RMS_EPSILON)?.or(settings.find(LAYER_EPSILON)?).unwrap_or(1e-6),
             norm_offset: 0.0,
@@ -123,7 +122,6 @@ impl Decoder {
             neighbours: false,
             layers: vec![LayerKind::default(); layers],
             embedding_scale: 1.0,
-            logit_scale: 1.0,
             logit_cap: None,
             parallel: false,
             experts: None,
@@ -138,14 +136,28 @@ impl Decoder {
     }
 }
 
+impl ExpertKind {
+    /// The experts of a model, if it has some.
+    ///
+    /// # Errors
+    /// [`ImportError`] naming the setting.
+    pub(in crate::models) fn read(settings: &Settings, count: Key, normalize: bool) -> Result<Option<Self>, ImportError> {
+        let Some(count) = settings.find(count)?.filter(|count| *count > 0) else { return Ok(None) };
+        let used = bounded(settings, EXPERTS_USED)?;
+        let width = settings.find(EXPERT_WIDTH)?.map_or_else(|| bounded(settings, FEED_FORWARD), Ok)?;
+        let shared_width = settings.find(SHARED_WIDTH)?.filter(|width| *width > 0);
+        Ok(Some(Self { count, used, width, shared_width, normalize }))
+    }
+}
+
 /// A size that fits what is accepted.
-fn bounded(settings: &Settings, key: Key) -> Result<usize, ImportError> {
+pub(super) fn bounded(settings: &Settings, key: Key) -> Result<usize, ImportError> {
     let size = settings.size(key)?;
     let problem = || ImportError::limit("setting", &settings.name(key), format!("{size}; at most {MAX_SIZE} is supported"));
     if size <= MAX_SIZE { Ok(size) } else { Err(problem()) }
 }
 
-fn read_heads(settings: &Settings, hidden: usize) -> Result<Heads, ImportError> {
+pub(super) fn read_heads(settings: &Settings, hidden: usize) -> Result<Heads, ImportError> {
     let query = bounded(settings, HEADS)?;
     let kv = settings.find(KV_HEADS)?.unwrap_or(query);
     if kv == 0 || !query.is_multiple_of(kv) {
@@ -159,11 +171,11 @@ fn read_heads(settings: &Settings, hidden: usize) -> Result<Heads, ImportError> 
     if value != size {
         return Err(settings.unsupported(VALUE_DIM, format!("values of size {value} beside keys of size {size}")));
     }
-    Ok(Heads { query, kv, size, scale: 1.0 / (size as f64).sqrt(), cap: None, joint_norms: false })
+    Ok(Heads { query, kv, size, scale: 1.0 / (size as f64).sqrt(), cap: None, norms: HeadNorms::Shared })
 }
 
 /// The activation that a folder names; GGUF files name none.
-fn activation(settings: &Settings, otherwise: Op) -> Result<Op, ImportError> {
+pub(super) fn activation(settings: &Settings, otherwise: Op) -> Result<Op, ImportError> {
     let keys = ["hidden_activation", "hidden_act"].map(|folder| Key { gguf: "", folder });
     for key in keys {
         if let Some(name) = settings.text(key)? {

@@ -43,8 +43,19 @@ pub(in crate::models) struct Heads {
     pub(in crate::models) scale: f64,
     /// The limit that scores approach.
     pub(in crate::models) cap: Option<f64>,
-    /// Whether the norms of queries and keys go over all heads together.
-    pub(in crate::models) joint_norms: bool,
+    /// What the norms of queries and keys go over.
+    pub(in crate::models) norms: HeadNorms,
+}
+
+/// What the norms of queries and keys go over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::models) enum HeadNorms {
+    /// Each head, with the same weights.
+    Shared,
+    /// Each head, with weights of its own.
+    Each,
+    /// All heads together.
+    Joint,
 }
 
 /// Where tokens stand, and what they see.
@@ -97,7 +108,7 @@ impl Builder {
     fn heads(&mut self, x: Value, linear: &Linear, norm: Option<&Norm>, heads: &Heads, count: usize) -> Built {
         let projected = self.linear(x, linear)?;
         let sequence = self.dims(x).first().cloned().unwrap_or_default();
-        let (before, after) = if heads.joint_norms { (norm, None) } else { (None, norm) };
+        let (before, after) = if heads.norms == HeadNorms::Joint { (norm, None) } else { (None, norm) };
         let projected = self.maybe_norm(projected, before)?;
         let split = self.reshape(projected, &[sequence, dim(count), dim(heads.size)])?;
         self.maybe_norm(split, after)

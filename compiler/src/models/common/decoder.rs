@@ -90,7 +90,6 @@ impl Run<'_> {
             Some(head) => b.linear(x, head)?,
             None => b.matmul_transposed(x, &self.weights.embedding)?,
         };
-        let logits = b.scaled(logits, self.decoder.logit_scale)?;
         b.capped(logits, self.decoder.logit_cap)
     }
 

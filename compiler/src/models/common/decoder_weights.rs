@@ -1,7 +1,7 @@
 //! The weights of a decoder.
 
 use super::architecture::{Decoder, ExpertKind};
-use super::attention::Attention;
+use super::attention::{Attention, HeadNorms};
 use super::feed_forward::{FeedForward, Gated};
 use super::moe::Experts;
 use super::norm::Norm;
@@ -54,7 +54,7 @@ impl DecoderWeights {
         let embedding = store.matrix(None, "token_embd", &rows, decoder.hidden)?;
         let head = if store.has(None, "output") { Some(store.linear(None, "output", &rows, decoder.hidden)?) } else { None };
         let mut reader = Reader { store, decoder };
-        let norm = reader.norm(None, "output_norm", decoder.hidden)?;
+        let norm = reader.norm(None, "output_norm", [1, decoder.hidden])?;
         let layers = (0..decoder.layers.len()).map(|layer| reader.layer(layer)).collect::<Result<_, _>>()?;
         store.check_all_used(&[&UNNEEDED[..], &rope_scaling::TENSORS].concat())?;
         let tables = decoder.ropes.iter().map(|rope| rope.tables(context)).collect::<Result<_, _>>()?;
@@ -74,7 +74,7 @@ struct Reader<'a, 'b> {
 
 impl Reader<'_, '_> {
     fn layer(&mut self, layer: usize) -> Result<LayerWeights, ImportError> {
-        let (at, hidden) = (Some(layer), self.decoder.hidden);
+        let (at, hidden) = (Some(layer), [1, self.decoder.hidden]);
         Ok(LayerWeights {
             before_attention: self.norm(at, "attn_norm", hidden)?,
             attention: self.attention(layer)?,
@@ -86,12 +86,12 @@ impl Reader<'_, '_> {
     }
 
     /// A norm, if the family has it.
-    fn norm(&mut self, layer: Layer, part: &str, size: usize) -> Result<Option<Norm>, ImportError> {
+    fn norm(&mut self, layer: Layer, part: &str, shape: [usize; 2]) -> Result<Option<Norm>, ImportError> {
         if !self.decoder.names.has(part) {
             return Ok(None);
         }
-        let weight = self.store.scale(layer, part, size, self.decoder.norm_offset)?;
-        let bias = self.store.shift(layer, part, size)?;
+        let weight = self.store.scale(layer, part, shape, self.decoder.norm_offset)?;
+        let bias = self.store.shift(layer, part, shape[1])?;
         Ok(Some(Norm { kind: self.decoder.norm, epsilon: self.decoder.epsilon, weight, bias }))
     }
 
@@ -121,7 +121,11 @@ impl Reader<'_, '_> {
     /// The norm of queries or keys.
     fn head_norm(&mut self, layer: usize, part: &str, count: usize) -> Result<Option<Norm>, ImportError> {
         let heads = &self.decoder.heads;
-        self.norm(Some(layer), part, if heads.joint_norms { count * heads.size } else { heads.size })
+        match heads.norms {
+            HeadNorms::Shared => self.norm(Some(layer), part, [1, heads.size]),
+            HeadNorms::Each => self.norm(Some(layer), part, [count, heads.size]),
+            HeadNorms::Joint => self.norm(Some(layer), part, [1, count * heads.size]),
+        }
     }
 
     fn neighbours(&self, layer: usize) -> Option<Neighbours> {

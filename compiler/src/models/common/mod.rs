@@ -5,6 +5,7 @@ pub(super) mod attention;
 pub(super) mod builder;
 pub(super) mod decoder;
 pub(super) mod decoder_weights;
+pub(super) mod encoder;
 pub(super) mod feed_forward;
 pub(super) mod language;
 pub(super) mod moe;

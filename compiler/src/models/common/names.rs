@@ -20,11 +20,16 @@ pub(in crate::models) const DECODER: &[Name] = &[
 /// Norms before attention and feed-forward.
 pub(in crate::models) const NORMS_BEFORE: &[Name] = &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
 
+/// Norms of queries and keys.
+pub(in crate::models) const HEAD_NORMS: &[Name] = &[("attn_q_norm", "self_attn.q_norm"), ("attn_k_norm", "self_attn.k_norm")];
+
 /// The names of a model's parts.
 #[derive(Clone, Debug)]
 pub(in crate::models) struct Names {
     /// Tables; the first that has a part counts.
     pub(in crate::models) tables: Vec<&'static [Name]>,
+    /// What all names in folders begin with.
+    pub(in crate::models) prefix: &'static str,
     /// What precedes the number of a layer in folders.
     pub(in crate::models) layer: &'static str,
 }
@@ -32,7 +37,7 @@ pub(in crate::models) struct Names {
 impl Names {
     /// The names of a decoder whose family adds or replaces some.
     pub(in crate::models) fn decoder(tables: &[&'static [Name]]) -> Self {
-        Self { tables: [tables, &[DECODER]].concat(), layer: "model.layers" }
+        Self { tables: [tables, &[DECODER]].concat(), prefix: "", layer: "model.layers" }
     }
 
     /// Whether the family has that part.
@@ -44,15 +49,15 @@ impl Names {
         self.tables.iter().flat_map(|table| table.iter()).find(|(name, _)| *name == part).map(|(_, folder)| *folder)
     }
 
-    /// The whole name of a part's tensor; in folders, the number of an expert may be missing as `{}`. `None` if the family does not
+    /// The whole name of a part's tensor; in folders, the number of an expert or a head may be missing as `{}`. `None` if the family does not
     /// have that part.
     pub(in crate::models) fn tensor(&self, gguf: bool, layer: Option<usize>, part: &str, kind: &str) -> Option<String> {
         let folder = self.in_folder(part)?;
         Some(match (gguf, layer) {
             (true, None) => format!("{part}.{kind}"),
             (true, Some(layer)) => format!("blk.{layer}.{part}.{kind}"),
-            (false, None) => format!("{folder}.{kind}"),
-            (false, Some(layer)) => format!("{}.{layer}.{folder}.{kind}", self.layer),
+            (false, None) => format!("{}{folder}.{kind}", self.prefix),
+            (false, Some(layer)) => format!("{}{}.{layer}.{folder}.{kind}", self.prefix, self.layer),
         })
     }
 }

@@ -73,6 +73,11 @@ impl<'a> Reader<'a> {
         Self { settings: self.settings, object, context: self.context }
     }
 
+    /// Whether folders tell kinds of layers apart.
+    pub(in crate::models) fn has_layers(&self) -> bool {
+        self.object.is_some_and(|object| object.values().any(|value| value.is_object()))
+    }
+
     fn read(&self, size: usize) -> Result<Rope, ImportError> {
         self.with_base(self.base()?, size)
     }
@@ -110,6 +115,7 @@ impl<'a> Reader<'a> {
         let named = |key: &str| self.object?.get(key)?.as_str();
         match named("rope_type").or(named("type")) {
             Some(kind) => Ok(kind.to_string()),
+            None if self.settings.weights().get(LONG.0).is_some() => Ok("longrope".to_string()),
             None if self.settings.is_gguf() => Ok(self.settings.text(KIND)?.unwrap_or_default().to_string()),
             None => Ok(String::new()),
         }

@@ -123,6 +123,12 @@ impl Settings {
         }
     }
 
+    /// A list of strings, if it is there.
+    pub(in crate::models) fn texts(&self, key: Key) -> Result<Option<Vec<&str>>, ImportError> {
+        let Source::Folder(folder) = &self.source else { return Ok(None) };
+        folder.config().find(key.folder)
+    }
+
     /// The setting breaks a rule.
     pub(in crate::models) fn invalid(&self, key: Key, problem: impl Into<String>) -> ImportError {
         ImportError::invalid("setting", &self.name(key), problem)

@@ -178,29 +178,49 @@ impl<'a> Store<'a> {
         let bias = self.name(layer, part, "bias");
         let matrix = self.matrix(layer, part, rows, depth)?;
         let has_bias = self.settings.weights().get(&bias).is_some();
-        let bias = has_bias.then(|| self.vector(&bias, rows, 0.0)).transpose()?;
+        let bias = has_bias.then(|| self.vector(&bias, rows)).transpose()?;
         Ok(Linear { matrix, bias })
     }
 
-    /// The weight of a norm, f32 `[1, size]`, with `offset` added.
+    /// The weight of a norm, f32 `[count, size]`, with `offset` added. Folders may hold the rows one by one.
     pub(in crate::models) fn scale(
         &mut self,
         layer: Layer,
         part: &str,
-        size: usize,
+        [count, size]: [usize; 2],
         offset: f64,
     ) -> Result<Arc<Tensor>, ImportError> {
-        self.vector(&self.name(layer, part, "weight"), &Rows::all(size), offset)
+        let name = self.name(layer, part, "weight");
+        let values = if name.contains("{}") {
+            let rows = (0..count).map(|row| self.values(&name.replace("{}", &row.to_string()), &Rows::all(size)));
+            rows.collect::<Result<Vec<_>, _>>()?.concat()
+        } else {
+            self.values(&name, &Rows::all(count * size))?
+        };
+        let values: Vec<f32> = values.iter().map(|value| (f64::from(*value) + offset) as f32).collect();
+        Tensor::f32(&[count, size], &values).map(Arc::new).ok_or_else(|| no_memory(&name))
+    }
+
+    /// The first row of a matrix with rows of `size` elements, f32 `[1, size]`.
+    pub(in crate::models) fn first_row(&mut self, layer: Layer, part: &str, size: usize) -> Result<Arc<Tensor>, ImportError> {
+        let of = self.shape(layer, part)?.iter().product();
+        self.vector(&self.name(layer, part, "weight"), &Rows { range: 0..size, of, order: None })
     }
 
     /// The bias of a norm, f32 `[1, size]`, if there is one.
     pub(in crate::models) fn shift(&mut self, layer: Layer, part: &str, size: usize) -> Result<Option<Arc<Tensor>>, ImportError> {
         let name = self.name(layer, part, "bias");
         let exists = self.settings.weights().get(&name).is_some();
-        exists.then(|| self.vector(&name, &Rows::all(size), 0.0)).transpose()
+        exists.then(|| self.vector(&name, &Rows::all(size))).transpose()
     }
 
-    fn vector(&mut self, name: &str, rows: &Rows, offset: f64) -> Result<Arc<Tensor>, ImportError> {
+    /// Some elements of a vector, f32 `[1, n]`.
+    fn vector(&mut self, name: &str, rows: &Rows) -> Result<Arc<Tensor>, ImportError> {
+        let values = self.values(name, rows)?;
+        Tensor::f32(&[1, values.len()], &values).map(Arc::new).ok_or_else(|| no_memory(name))
+    }
+
+    fn values(&mut self, name: &str, rows: &Rows) -> Result<Vec<f32>, ImportError> {
         let view = self.view(name)?;
         let fits = view.shape.iter().product::<usize>() == rows.of && matches!(view.dtype, DType::F32 | DType::F16 | DType::BF16);
         if !fits {
@@ -209,9 +229,8 @@ impl<'a> Store<'a> {
         }
         let bytes = rows.pick(view.bytes, view.dtype.size()).ok_or_else(|| invalid(name, "rows are missing"))?;
         let values = Tensor::from_bytes(view.dtype, &[rows.range.len()], &bytes).map(|tensor| tensor.to_f64());
-        let values: Option<Vec<f64>> = values.map(|values| values.into_iter().map(|value| value + offset).collect());
-        let tensor = values.and_then(|values| Tensor::from_f64(DType::F32, &[1, values.len()], &values));
-        tensor.map(Arc::new).ok_or_else(|| no_memory(name))
+        let values = values.ok_or_else(|| no_memory(name))?;
+        Ok(values.into_iter().map(|value| value as f32).collect())
     }
 
     /// Makes constants of a matrix.
@@ -256,8 +275,10 @@ fn no_memory(name: &str) -> ImportError {
     ImportError::limit("tensor", name, "it does not fit memory")
 }
 
+/// Checks sizes; axes of size 1 in front may be missing.
 fn expect_shape(view: &WeightView, shape: &[usize]) -> Result<(), ImportError> {
-    if view.shape == shape {
+    let given = view.shape.len();
+    if shape.ends_with(view.shape) && shape.iter().rev().skip(given).all(|size| *size == 1) {
         return Ok(());
     }
     Err(invalid(view.name, format!("it has the sizes {:?}; the settings of the model ask for {shape:?}", view.shape)))
