@@ -30,6 +30,20 @@ pub enum CompileError {
         /// All names.
         known: Vec<String>,
     },
+    /// An entry point does not fit those before it.
+    #[error("entry point `{name}`: {problem}")]
+    EntryPoint {
+        /// The entry point.
+        name: String,
+        /// What it must share with the others and does not.
+        problem: String,
+    },
+    /// Something works with one graph only.
+    #[error("this works with models that have one entry point; this one has {}", list(names))]
+    EntryPoints {
+        /// All entry points.
+        names: Vec<String>,
+    },
     /// The model needs more memory than allowed.
     #[error("the model needs {needed} bytes of working memory at typical sizes, {allowed} are allowed (--max-memory)")]
     MemoryLimit {
@@ -68,4 +82,8 @@ pub enum CompileError {
         /// The broken invariant.
         problem: String,
     },
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_string() } else { names.join(", ") }
 }

@@ -11,4 +11,6 @@ pub mod model;
 pub mod models;
 pub mod npy;
 pub mod pipeline;
+pub mod program;
+pub mod serve;
 pub mod targets;

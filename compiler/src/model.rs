@@ -3,9 +3,10 @@
 use crate::error::CompileError;
 use crate::import::{ImportOptions, onnx};
 use crate::level::{self, Level};
+use crate::models;
 use crate::pipeline::{self, Compiled, Settings, Stage};
+use crate::program::Program;
 use crate::targets::{Selection, default_target, select};
-use lostwax_ir::graph::Graph;
 use lostwax_passes::Context;
 use lostwax_target_api::Form;
 use std::collections::BTreeSet;
@@ -45,20 +46,29 @@ impl Default for CompileOptions {
     }
 }
 
-/// Reads a model as it stands in its file.
+/// Whether this is a language model: a folder, or a GGUF file by its name.
+pub fn is_language_model(path: &Path) -> bool {
+    path.is_dir() || path.extension().is_some_and(|extension| extension == "gguf")
+}
+
+/// Reads a model as it stands in its file: ONNX, GGUF, or a Hugging Face folder.
 ///
 /// # Errors
 /// [`CompileError::Import`].
-pub fn load(path: &Path, options: &ImportOptions) -> Result<Graph, CompileError> {
-    Ok(onnx::import(path, options)?)
+pub fn load(path: &Path, options: &ImportOptions) -> Result<Program, CompileError> {
+    if is_language_model(path) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        return Ok(Program::from_language(&name, models::load(path, &options.language)?));
+    }
+    Ok(onnx::import(path, options)?.into())
 }
 
-/// Optimizes a graph and compiles it; the artifact goes to `out`.
+/// Optimizes a model and compiles it; the artifact goes to `out`.
 ///
 /// # Errors
 /// As [`pipeline::run`].
 pub fn compile(
-    graph: &Graph,
+    program: &Program,
     options: &CompileOptions,
     progress: &mut dyn FnMut(Stage),
     out: &mut dyn Write,
@@ -72,5 +82,5 @@ pub fn compile(
         forms: &options.forms,
         progress,
     };
-    pipeline::run(graph, &options.passes, &mut settings, out)
+    pipeline::run(program, &options.passes, &mut settings, out)
 }

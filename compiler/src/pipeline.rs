@@ -1,12 +1,13 @@
 //! The way of a model through the compiler, as one function.
 
-use crate::assemble::{Assembled, assemble};
+use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
+use crate::program::{EntryGraph, Language, Program};
 use crate::targets::Selection;
 use lostwax_format::{Writer, Written};
 use lostwax_ir::attrs::Attrs;
-use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
 use lostwax_passes::fuse::{fuse, is_given};
@@ -66,13 +67,18 @@ pub struct Compiled {
 /// Weights of materialized bytes that are tried one after another until the working memory fits.
 const MEMORY_WEIGHTS: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 
-/// Optimizes and compiles a graph and writes the artifact to `out`.
+/// Optimizes and compiles the graphs of a model, one by one, and writes the artifact to `out`.
 ///
 /// # Errors
 /// [`CompileError`] of the stage that failed; [`CompileError::MemoryLimit`] when no plan is small enough, and
 /// [`CompileError::Slow`] when the settings are strict and something runs slower than it could. Nothing is written then.
-pub fn run(graph: &Graph, passes: &Context, settings: &mut Settings<'_>, out: &mut dyn Write) -> Result<Compiled, CompileError> {
-    let Planned { mut assembled, mut writer, mut clock } = plan_within_limit(graph, passes, settings)?;
+pub fn run(
+    program: &Program,
+    passes: &Context,
+    settings: &mut Settings<'_>,
+    out: &mut dyn Write,
+) -> Result<Compiled, CompileError> {
+    let Planned { mut assembled, mut writer, mut clock } = plan_within_limit(program, passes, settings)?;
     let warnings = warnings(&assembled, settings.targets);
     if settings.strict && !warnings.is_empty() {
         return Err(CompileError::Slow { problems: warnings });
@@ -93,13 +99,13 @@ struct Planned {
     clock: Clock,
 }
 
-fn plan_within_limit(graph: &Graph, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
+fn plan_within_limit(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
     let allowed = settings.max_memory.unwrap_or(u64::MAX);
     let mut needed = u64::MAX;
     for weight in MEMORY_WEIGHTS {
         let costs = costs(settings.targets).unwrap_or_else(|| passes.costs.clone());
         let context = Context { memory_weight: passes.memory_weight * weight, costs, ..passes.clone() };
-        let planned = plan(graph, &context, settings)?;
+        let planned = plan(program, &context, settings)?;
         if planned.assembled.arena_bytes <= allowed {
             return Ok(planned);
         }
@@ -113,20 +119,25 @@ fn costs(targets: &[Selection]) -> Option<CostTable> {
     targets.iter().find_map(|selection| selection.variants.first()).map(|variant| CostTable::from(&variant.caps))
 }
 
-fn plan(graph: &Graph, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
+fn plan(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
     let mut clock = Clock::default();
-    (settings.progress)(Stage::Optimize);
-    let mut graph = graph.clone();
-    settings.level.run(&mut graph, passes)?;
-    clock.lap(Stage::Optimize);
-    (settings.progress)(Stage::Schedule);
-    separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
-    let fused = fuse(&graph)?;
-    let variants: Vec<Variant> = settings.targets.iter().flat_map(|selection| selection.variants.clone()).collect();
     let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
-    let assembled = assemble(&graph, &fused, &variants, &mut writer)?;
-    clock.lap(Stage::Schedule);
-    Ok(Planned { assembled, writer, clock })
+    let variants: Vec<Variant> = settings.targets.iter().flat_map(|selection| selection.variants.clone()).collect();
+    let mut assembler = Assembler::new(&program.name, variants);
+    for EntryGraph { name, graph } in &program.entries {
+        (settings.progress)(Stage::Optimize);
+        let mut graph = graph.clone();
+        settings.level.run(&mut graph, passes)?;
+        clock.lap(Stage::Optimize);
+        (settings.progress)(Stage::Schedule);
+        separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
+        assembler.add(name, &graph, &fuse(&graph)?, &mut writer)?;
+        clock.lap(Stage::Schedule);
+    }
+    if let Some(Language { description, tokenizer, .. }) = &program.language {
+        writer.language_model(description, tokenizer.clone())?;
+    }
+    Ok(Planned { assembled: assembler.finish(), writer, clock })
 }
 
 /// What runs slower than it could: steps by their schedules, and code for this machine that does not use all of it.
@@ -146,8 +157,13 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// Counts the time since the last lap for a stage.
     fn lap(&mut self, stage: Stage) {
-        self.laps.push((stage, self.start.elapsed()));
+        let time = self.start.elapsed();
+        match self.laps.iter_mut().find(|(known, _)| *known == stage) {
+            Some((_, total)) => *total += time,
+            None => self.laps.push((stage, time)),
+        }
         self.start = Instant::now();
     }
 }
@@ -173,12 +189,16 @@ fn emit(assembled: &mut Assembled, settings: &Settings<'_>, writer: &mut Writer<
     Ok((forms, sizes))
 }
 
-/// Gives each output a node of its own: outputs that are inputs, constants or other outputs become copies.
-fn separate_outputs(graph: &mut Graph) -> Result<(), lostwax_ir::graph::TypeError> {
+/// Gives each output a node of its own: outputs that are inputs, constants or other outputs become copies. States that stay
+/// as they are need none; of others and outputs that are the same, the outputs are copies.
+fn separate_outputs(graph: &mut Graph) -> Result<(), TypeError> {
     let mut taken: BTreeSet<Value> = BTreeSet::new();
-    for position in 0..graph.outputs().len() {
+    let (states, others): (Vec<usize>, Vec<usize>) =
+        (0..graph.outputs().len()).partition(|position| graph.state_of_output(*position).is_some());
+    for position in states.into_iter().chain(others) {
         let value = graph.outputs()[position].value;
-        if is_given(graph, value) || !taken.insert(value) {
+        let stays = graph.state_of_output(position) == Some(value);
+        if !stays && (is_given(graph, value) || !taken.insert(value)) {
             let copy = graph.add(Op::Reshape, Attrs::new().with("dims", graph.ty(value).dims.clone()), &[value])?;
             graph.set_output(position, copy);
             taken.insert(copy);

@@ -4,8 +4,26 @@ mod common;
 
 use common::{Workplace, model, scaled_convolution};
 
-const VERBS: &[&str] =
-    &["check", "compile", "run", "bench", "verify", "inspect", "opt", "bisect", "targets", "ops", "rules", "passes"];
+const VERBS: &[&str] = &[
+    "check",
+    "compile",
+    "run",
+    "bench",
+    "verify",
+    "inspect",
+    "generate",
+    "chat",
+    "tokenize",
+    "perplexity",
+    "embed",
+    "serve",
+    "opt",
+    "bisect",
+    "targets",
+    "ops",
+    "rules",
+    "passes",
+];
 
 #[test]
 fn every_verb_explains_itself_with_examples() {
@@ -124,6 +142,26 @@ fn an_artifact_runs_on_every_device_that_it_has_code_for() {
     let (code, _, stderr) = place.run("run one.lwx");
     assert!(code == 0 && stderr.contains("interp"), "{stderr}");
     assert_eq!(place.run("compile model.onnx -o x.lwx --target interp:fast").0, 2);
+}
+
+#[test]
+fn only_language_models_speak() {
+    let place = Workplace::with_model();
+    place.compile();
+    place.write("text.txt", b"some text");
+    for verb in [
+        "generate model.lwx -p hi",
+        "chat model.lwx",
+        "tokenize model.lwx hi",
+        "perplexity model.lwx -f text.txt",
+        "embed model.lwx hi",
+        "serve model.lwx --port 0",
+    ] {
+        let (code, stdout, stderr) = place.run(verb);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{verb}: {stderr}");
+        assert!(stderr.contains("is no language model") && stderr.contains("lostwax compile"), "{stderr}");
+        assert_eq!(place.run(&verb.replace("model.lwx", "missing.lwx")).0, 2);
+    }
 }
 
 #[test]

@@ -49,6 +49,31 @@ pub enum Step {
     Reduced,
 }
 
+impl Step {
+    /// The steps that this one uses.
+    pub fn operands(&self) -> Vec<StepId> {
+        match self {
+            Step::Load { .. } | Step::Float(..) | Step::Int(..) | Step::Index(..) | Step::Reduced => Vec::new(),
+            Step::Dynamic(_, x) | Step::Unary(_, x) | Step::Cast(_, x) => vec![*x],
+            Step::Binary(_, x, y) | Step::SelectIf(_, x, y) => vec![*x, *y],
+            Step::Select(test, x, y) => vec![*test, *x, *y],
+        }
+    }
+
+    /// The same step on other steps.
+    pub fn with_operands(&self, of: &dyn Fn(StepId) -> StepId) -> Self {
+        match self {
+            Step::Load { .. } | Step::Float(..) | Step::Int(..) | Step::Index(..) | Step::Reduced => self.clone(),
+            Step::Dynamic(symbol, x) => Step::Dynamic(symbol.clone(), of(*x)),
+            Step::Unary(op, x) => Step::Unary(*op, of(*x)),
+            Step::Cast(dtype, x) => Step::Cast(*dtype, of(*x)),
+            Step::Binary(op, x, y) => Step::Binary(*op, of(*x), of(*y)),
+            Step::SelectIf(cond, x, y) => Step::SelectIf(cond.clone(), of(*x), of(*y)),
+            Step::Select(test, x, y) => Step::Select(of(*test), of(*x), of(*y)),
+        }
+    }
+}
+
 /// Scalar steps in SSA form; the last one is the result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Body {

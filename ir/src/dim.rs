@@ -188,7 +188,22 @@ impl Dim {
         }
         let (quotient, rest) = (Self::from_map(quotient), Self::from_map(rest));
         let (low, high) = rest.bounds();
-        if low >= 0 && high < divisor { quotient } else { quotient + rest.floor_div_atom(divisor) }
+        if low >= 0 && high < divisor { quotient } else { quotient + rest.floor_div_reduced(divisor) }
+    }
+
+    /// `floor((g * a + b) / (g * c))` is `floor(a / c)` where `0 <= b < g`.
+    fn floor_div_reduced(&self, divisor: i64) -> Dim {
+        let factor = |(_, coefficient): &(Monomial, i64)| gcd(coefficient.unsigned_abs(), divisor.unsigned_abs()) as i64;
+        let largest = self.terms.iter().map(factor).filter(|factor| (2..divisor).contains(factor)).max();
+        let Some(factor) = largest else { return self.floor_div_atom(divisor) };
+        let (whole, rest): (Vec<_>, Vec<_>) =
+            self.terms.iter().cloned().partition(|(_, coefficient)| coefficient.wrapping_rem(factor) == 0);
+        let (low, high) = Self { terms: rest }.bounds();
+        if low < 0 || high >= factor {
+            return self.floor_div_atom(divisor);
+        }
+        let divided = whole.into_iter().map(|(monomial, coefficient)| (monomial, coefficient.wrapping_div(factor))).collect();
+        Self::from_map(divided).floor_div_constant(divisor.wrapping_div(factor))
     }
 
     /// `floor((floor(a / b) + k) / c)` is `floor((a + k * b) / (b * c))`; anything else becomes an atom.
@@ -351,6 +366,10 @@ impl Dim {
         let parts = (Self::from_map(coefficient), Self::from_map(rest));
         (!parts.0.mentions(symbol) && !parts.1.mentions(symbol)).then_some(parts)
     }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Atom {

@@ -267,7 +267,8 @@ impl Graph {
     /// The state that the output at `position` is the next value of, if it is one.
     pub fn state_of_output(&self, position: usize) -> Option<Value> {
         let name = &self.outputs.get(position)?.name;
-        self.inputs.iter().copied().find(|value| self.op(*value) == Op::State && self.input_name(*value) == name)
+        let is_it = |value: &Value| self.get(*value).is_some_and(|node| node.op == Op::State && node.attrs.text("name") == name);
+        self.inputs.iter().copied().find(is_it)
     }
 
     /// The results, in order.

@@ -83,7 +83,7 @@ pub struct RowDecl {
     pub buffer: BufferId,
     /// The number of addresses.
     pub len: u32,
-    /// Elements that may be read through an address.
+    /// Elements that may be read through the address of a row that does not exist.
     pub extent: u32,
 }
 

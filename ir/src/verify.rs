@@ -94,15 +94,23 @@ fn interface_problems(graph: &Graph, order: &[Value]) -> Vec<String> {
         problems.push(format!("{value:?} is missing in the list of inputs"));
     }
     let mut names = BTreeSet::new();
-    for output in graph.outputs() {
+    for (position, output) in graph.outputs().iter().enumerate() {
         if !names.insert(&output.name) {
             problems.push(format!("two outputs are named `{}`", output.name));
         }
-        if graph.get(output.value).is_none() {
-            problems.push(format!("output `{}` is {:?}, which does not exist", output.name, output.value));
+        match graph.get(output.value) {
+            Some(node) => problems.extend(state_problem(graph, position, &node.ty)),
+            None => problems.push(format!("output `{}` is {:?}, which does not exist", output.name, output.value)),
         }
     }
     problems
+}
+
+/// Why an output of type `ty` cannot be the next value of the state that it names.
+fn state_problem(graph: &Graph, position: usize, ty: &TensorType) -> Option<String> {
+    let state = graph.state_of_output(position)?;
+    let known = graph.get(state).map(|node| &node.ty).filter(|known| *known != ty)?;
+    Some(format!("state `{}` is {known}, but becomes {ty}", graph.input_name(state)))
 }
 
 fn symbol_problems(graph: &Graph) -> Vec<String> {

@@ -6,7 +6,7 @@ mod common;
 
 use lostwax_runtime::format::LanguageModel;
 use lostwax_runtime::llm::{
-    ChatTemplate, Decoder, Ending, Flow, Generator, Language, Message, Perplexity, Request, Sampler, Sampling, Tokenizer,
+    ChatTemplate, Decoder, Ending, Flow, Generator, Language, Message, Perplexity, Request, Sampler, Sampling, Step, Tokenizer,
 };
 use lostwax_runtime::{Bindings, Model, RuntimeError};
 use std::sync::{Arc, Mutex};
@@ -185,6 +185,78 @@ fn perplexity_of_a_parrot() {
     perplexity.add(&mut parrot(b"cc"), &[1, 2, 3, 4, 5, 99, 99], None).unwrap();
     assert_eq!(perplexity.tokens(), 3);
     assert!(perplexity.add(&mut parrot(b""), &[1, 2], None).is_err());
+}
+
+/// Always foretells one token more than the last, with 4 times the weight of each other token, and writes down what it is given.
+struct Counter {
+    seen: Vec<u32>,
+    logits: Vec<f32>,
+}
+
+impl Decoder for Counter {
+    fn vocabulary_size(&self) -> usize {
+        16
+    }
+
+    fn context_length(&self) -> usize {
+        64
+    }
+
+    fn position(&self) -> usize {
+        self.seen.len()
+    }
+
+    fn append(&mut self, tokens: &[u32]) -> Result<&[f32], RuntimeError> {
+        self.seen.extend(tokens);
+        let next = self.seen.last().map_or(0, |last| (last + 1) % 16);
+        self.logits = (0..16).map(|token| if token == next { 4f32.ln() } else { 0.0 }).collect();
+        Ok(&self.logits)
+    }
+
+    fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {
+        self.seen.truncate(position);
+        Ok(())
+    }
+}
+
+#[test]
+fn perplexity_counts_the_second_half_of_each_chunk() {
+    let mut counter = Counter { seen: Vec::new(), logits: Vec::new() };
+    let mut perplexity = Perplexity::default();
+    perplexity.add(&mut counter, &[9, 9, 9, 1, 2, 3, 4, 5], Some(0)).unwrap();
+    assert_eq!((perplexity.tokens(), counter.seen.as_slice()), (3, &[0, 9, 9, 1, 2, 3, 4][..]));
+    assert!((perplexity.value() - 19.0 / 4.0).abs() < 1e-6 && perplexity.error() < 1e-6);
+    perplexity.add(&mut counter, &[9, 9, 9, 9, 9, 1, 8, 8], None).unwrap();
+    assert!(perplexity.tokens() == 6 && counter.seen[0] == 9);
+    let expected = ((3.0 * (19.0f64 / 4.0).ln() + 3.0 * 19f64.ln()) / 6.0).exp();
+    assert!((perplexity.value() - expected).abs() < 1e-6 && perplexity.error() > 0.1);
+}
+
+#[test]
+fn generations_take_turns() {
+    let language = language();
+    let (mut first, calls) = generator("one");
+    let (mut second, _) = generator("other");
+    let long = Request { prompt_chunk: 2, ..request(&language, &[1, 2, 3, 4, 5], &[]) };
+    let mut a = first.begin(&language, &long).unwrap();
+    let mut b = second.begin(&language, &request(&language, &[1], &[])).unwrap();
+    let steps: Vec<Step> = (0..9).map(|_| (a.step(&mut first).unwrap(), b.step(&mut second).unwrap()).0).collect();
+    let prompt = [3, 1, 0].map(|left| Step::Prompt { left });
+    assert_eq!((&steps[..3], &steps[3], &steps[4]), (&prompt[..], &Step::Text("e".into()), &Step::End(String::new())));
+    assert_eq!(calls.lock().unwrap().join(" "), "=0 +2 +2 +1 +1");
+    assert_eq!((a.finish().ending, b.finish().text), (Ending::EndOfText, "other".into()));
+}
+
+#[test]
+fn a_generation_keeps_to_its_generator() {
+    let language = language();
+    let (mut generator, _) = generator("abc");
+    let mut left = generator.begin(&language, &request(&language, &[1, 2], &[])).unwrap();
+    left.step(&mut generator).unwrap();
+    generator.generate(&language, &request(&language, &[1, 2, 3], &[]), &mut |_| Flow::Continue).unwrap();
+    assert!(matches!(left.step(&mut generator), Err(RuntimeError::InvalidInput { .. })));
+    assert_eq!(left.finish().ending, Ending::Cancelled);
+    assert!(generator.begin(&language, &request(&language, &[], &[])).is_err());
 }
 
 #[test]

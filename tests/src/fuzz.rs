@@ -67,7 +67,7 @@ fn sample_artifact() -> Vec<u8> {
     let options = CompileOptions { targets: vec!["interp".to_string()], ..CompileOptions::default() };
     let graph = onnx::import_bytes(SAMPLE_MODEL, None, &options.import).expect("the sample can be imported");
     let mut artifact = Vec::new();
-    compile(&graph, &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
+    compile(&graph.into(), &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
     artifact
 }
 

@@ -42,7 +42,7 @@ fn the_interpreter_conforms() {
 fn compile_for(graph: &Graph, target: &str) -> Result<Model, String> {
     let mut artifact = AlignedBuffer::default();
     let options = CompileOptions { targets: vec![target.to_string()], ..CompileOptions::default() };
-    compile(graph, &options, &mut |_| {}, &mut artifact).map_err(|error| error.to_string())?;
+    compile(&graph.clone().into(), &options, &mut |_| {}, &mut artifact).map_err(|error| error.to_string())?;
     Model::from_bytes(artifact).map_err(|error| error.to_string())
 }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub(super) struct Expressions {
     table: Exprs,
     known: HashMap<Dim, u32>,
-    symbols: HashMap<String, u32>,
+    symbols: HashMap<String, (u32, Symbol)>,
 }
 
 /// An entry made of two others.
@@ -21,10 +21,16 @@ fn internal(error: ExprError) -> CompileError {
 }
 
 impl Expressions {
-    /// Makes the next symbol of the plan known.
-    pub(super) fn declare(&mut self, symbol: &Symbol) {
-        let position = self.symbols.len() as u32;
-        self.symbols.insert(symbol.name().to_string(), position);
+    /// Makes a symbol known as the next one of the plan; tells whether it is new. `None` if it is known with another range.
+    pub(super) fn declare(&mut self, symbol: &Symbol) -> Option<bool> {
+        let next = self.symbols.len() as u32;
+        match self.symbols.get(symbol.name()) {
+            Some((_, known)) => (known == symbol).then_some(false),
+            None => {
+                self.symbols.insert(symbol.name().to_string(), (next, symbol.clone()));
+                Some(true)
+            }
+        }
     }
 
     pub(super) fn constant(&mut self, value: i64) -> u32 {
@@ -79,7 +85,7 @@ impl Expressions {
     fn atom(&mut self, atom: &Atom) -> Result<u32, CompileError> {
         let (pair, operation): (_, Operation) = match atom {
             Atom::Symbol(symbol) => {
-                let position = self.symbols.get(symbol.name()).copied();
+                let position = self.symbols.get(symbol.name()).map(|(position, _)| *position);
                 let position = position
                     .ok_or_else(|| CompileError::Internal { problem: format!("symbol `{}` is not declared", symbol.name()) })?;
                 return Ok(self.table.symbol(position));

@@ -1,6 +1,7 @@
 //! Where stored values lie, and how long.
 
-use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::graph::{Graph, Output, Value};
+use lostwax_ir::ops::Op;
 use lostwax_passes::fuse::{Fused, Placement};
 use lostwax_passes::plan_memory::Lifetime;
 use lostwax_passes::schedule::View;
@@ -10,15 +11,45 @@ use std::collections::BTreeMap;
 pub(super) struct Storage<'a> {
     graph: &'a Graph,
     fused: &'a Fused,
-    /// The output that each owner of memory is.
-    outputs: BTreeMap<Value, usize>,
+    /// The regions of the owners of memory that sessions give.
+    given: BTreeMap<Value, Given>,
+}
+
+/// Memory that a run is given: which input, output or state it is, by position among those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    Input(usize),
+    Output(usize),
+    State(usize),
+}
+
+/// The inputs of a graph that are no states.
+pub(super) fn inputs(graph: &Graph) -> impl Iterator<Item = Value> {
+    graph.inputs().iter().copied().filter(|value| graph.op(*value) != Op::State)
+}
+
+/// The states of a graph.
+pub(super) fn states(graph: &Graph) -> impl Iterator<Item = Value> {
+    graph.inputs().iter().copied().filter(|value| graph.op(*value) == Op::State)
+}
+
+/// The outputs of a graph that are no next values of states.
+pub(super) fn outputs(graph: &Graph) -> impl Iterator<Item = &Output> {
+    graph
+        .outputs()
+        .iter()
+        .enumerate()
+        .filter(|(position, _)| graph.state_of_output(*position).is_none())
+        .map(|(_, output)| output)
 }
 
 impl<'a> Storage<'a> {
     pub(super) fn new(graph: &'a Graph, fused: &'a Fused) -> Self {
-        let mut storage = Self { graph, fused, outputs: BTreeMap::new() };
-        let owners = graph.outputs().iter().enumerate().map(|(index, output)| (storage.owner(output.value), index));
-        storage.outputs = owners.collect();
+        let mut storage = Self { graph, fused, given: BTreeMap::new() };
+        let outputs = outputs(graph).enumerate().map(|(index, output)| (storage.owner(output.value), Given::Output(index)));
+        let inputs = inputs(graph).enumerate().map(|(index, value)| (value, Given::Input(index)));
+        let states = states(graph).enumerate().map(|(index, value)| (value, Given::State(index)));
+        storage.given = outputs.chain(inputs).chain(states).collect();
         storage
     }
 
@@ -41,14 +72,13 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Which output the memory of `owner` is, if it is one.
-    pub(super) fn output_index(&self, owner: Value) -> Option<usize> {
-        self.outputs.get(&owner).copied()
+    /// Which memory that sessions give `owner` is, if any.
+    pub(super) fn given(&self, owner: Value) -> Option<Given> {
+        self.given.get(&owner).copied()
     }
 
     fn in_arena(&self, owner: Value) -> bool {
-        let given = self.graph.inputs().contains(&owner) || self.graph.as_constant(owner).is_some();
-        !given && self.output_index(owner).is_none()
+        self.given(owner).is_none() && self.graph.as_constant(owner).is_none()
     }
 
     /// The owners of arena memory with the steps during which they live: from the first that writes to the last that reads.

@@ -1,16 +1,20 @@
 //! `lostwax bench`.
 
+mod language;
 mod measure;
 mod profile;
+mod work;
 
 use super::console::Console;
 use super::error::CliError;
 use super::format;
+use super::language::is_decoder;
 use super::report::Report;
 use super::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use super::source::{self, Opened};
 use super::table::Table;
 use super::tensors::{InputArgs, make_inputs};
+use language::LanguageArgs;
 use measure::{Measured, measure};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -19,11 +23,14 @@ const EXAMPLES: &str = "\
 Examples:
   lostwax bench model.lwx --threads 1,2
   lostwax bench model.lwx --shape x:1x3x640x640 --iters 50
-  lostwax bench model.onnx --profile --json";
+  lostwax bench model.onnx --profile --json
+  lostwax bench llm.lwx -p 512 -n 128 --threads 1,2";
 
 /// Measures load time, first run, steady state and memory
 ///
-/// A model that is not an artifact is compiled in memory first, for the shapes given.
+/// A model that is not an artifact is compiled in memory first, for the shapes given. Of a language model, tokens per second are
+/// measured: of a prompt that is read (pp) and of tokens that are generated (tg), each from an empty cache, mean and standard
+/// deviation.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -42,6 +49,8 @@ pub struct Args {
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
+    language: LanguageArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     inputs: InputArgs,
@@ -54,6 +63,10 @@ pub struct Args {
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let opened = source::open(&self.file, &self.compile, &self.shapes, console)?;
+        if is_decoder(&opened.model) {
+            console.clear();
+            return language::bench(&self.language, &self.device, &self.threads, &opened);
+        }
         let inputs = make_inputs(&opened.model, &self.inputs, &self.shapes, console)?;
         console.clear();
         let (mut runs, mut text) = (Vec::new(), String::new());

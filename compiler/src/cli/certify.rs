@@ -1,8 +1,9 @@
 //! The numerics certificate of an artifact.
 
-use super::compare::{Compared, interpret, references};
+use super::compare::{Compared, comparable, interpret, references};
 use super::error::CliError;
 use super::plan_sizes::PlanSizes;
+use lostwax::program::Program;
 use lostwax::targets;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
@@ -20,7 +21,8 @@ const TOLERANCE: f64 = 1e-3;
 const SAMPLES: usize = 256;
 
 /// Runs the model and the reference interpreter at small sizes and gives the same artifact with a certificate.
-pub fn certify(model: &Model, graph: &Graph) -> Result<Model, CliError> {
+pub fn certify(model: &Model, program: &Program) -> Result<Model, CliError> {
+    let graph = comparable(program.clone())?;
     let plan = model.artifact().plan();
     let entry = plan.entry_points.first().ok_or_else(|| CliError::usage("the model has no entry point"))?;
     let described = reference_inputs(model, entry)?;
@@ -29,7 +31,7 @@ pub fn certify(model: &Model, graph: &Graph) -> Result<Model, CliError> {
     let device = targets::device(None, model.variants()).map(Device::from);
     let device = device.ok_or_else(|| CliError::Device("there is no device".to_string()))?;
     let mut session = model.session(device.clone())?;
-    let case = measure(&mut session, graph, entry, described, &inputs)?;
+    let case = measure(&mut session, &graph, entry, described, &inputs)?;
     let certificate = Certificate { cases: vec![CertificateCase { device: device.name().to_string(), ..case }] };
     with_certificate(model, &certificate)
 }

@@ -4,8 +4,10 @@ use super::error::CliError;
 use super::settings::ShapeArgs;
 use lostwax::import::{DimSpec, ImportOptions};
 use lostwax::model;
+use lostwax::program::Program;
 use lostwax_ir::eval::eval_graph;
 use lostwax_ir::graph::Graph;
+use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_ir::types::DType;
 use lostwax_runtime::Tensor;
@@ -58,7 +60,18 @@ pub fn reference_outputs(
 ) -> Result<BTreeMap<String, Reference>, CliError> {
     let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), fixed(tensor.shape())));
     let options = ImportOptions { shapes: shapes.collect(), ..args.import_options() };
-    interpret(&model::load(path, &options)?, &references(inputs)?)
+    interpret(&comparable(model::load(path, &options)?)?, &references(inputs)?)
+}
+
+/// The graph of a model that is one function of its inputs.
+pub fn comparable(program: Program) -> Result<Graph, CliError> {
+    let graph = program.into_single()?;
+    let states = graph.inputs().iter().filter(|value| graph.op(**value) == Op::State);
+    let names: Vec<&str> = states.map(|value| graph.input_name(*value)).collect();
+    match names.is_empty() {
+        true => Ok(graph),
+        false => Err(CliError::usage(format!("only models without states can be compared; this one has {}", names.join(", ")))),
+    }
 }
 
 /// Runs a graph in the reference interpreter.

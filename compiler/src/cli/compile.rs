@@ -82,23 +82,23 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let start = Instant::now();
         let options = self.options()?;
-        let graph = source::import(&self.model, &self.shapes, console)?;
+        let program = source::import(&self.model, &self.shapes, console)?;
         let import = start.elapsed();
         let mut buffer = AlignedBuffer::new();
-        let compiled = source::compile_graph(&graph, &options, console, &mut buffer)?;
+        let compiled = source::compile_program(&program, &options, console, &mut buffer)?;
         if let Some(folder) = &self.dump_ir {
-            dump::dump(folder, &graph, &compiled, &options)?;
+            dump::dump(folder, &program, &compiled, &options)?;
         }
         let mut model = Model::from_bytes(buffer)?;
         if self.certify {
             console.stage("comparing with the reference interpreter");
-            model = certify(&model, &graph)?;
+            model = certify(&model, &program)?;
         }
         self.check_size(&model)?;
         write(&self.output, model.file_bytes())?;
         let emitted = emit::write(&self.output.with_extension(""), &self.emit, &compiled)?;
         let memory = Memory::new(&model, &self.shapes)?;
-        let summary = Summary { args: &self, graph: &graph, compiled: &compiled, model: &model, memory, import, emitted };
+        let summary = Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted };
         Ok(summary.report(start.elapsed()))
     }
 

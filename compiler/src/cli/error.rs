@@ -94,8 +94,12 @@ impl CliError {
 
 fn compile_code(error: &CompileError) -> u8 {
     match error {
-        CompileError::Import(ImportError::Io { .. }) | CompileError::Io { .. } | CompileError::UnknownTarget { .. } => USAGE,
+        CompileError::Import(ImportError::Io { .. })
+        | CompileError::Io { .. }
+        | CompileError::UnknownTarget { .. }
+        | CompileError::EntryPoints { .. } => USAGE,
         CompileError::Import(ImportError::Invalid { .. } | ImportError::UnsupportedForm { .. } | ImportError::Unsupported(_))
+        | CompileError::EntryPoint { .. }
         | CompileError::Slow { .. } => UNSUPPORTED_MODEL,
         CompileError::Import(ImportError::LimitExceeded { .. })
         | CompileError::MemoryLimit { .. }

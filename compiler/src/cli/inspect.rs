@@ -9,7 +9,7 @@ use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
 use super::source;
 use super::table::Table;
-use lostwax_runtime::format::Plan;
+use lostwax_runtime::format::{EntryPoint, Plan};
 use lostwax_runtime::{EntryPointInfo, Model, Requirements, TensorInfo};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -64,7 +64,7 @@ impl Args {
     }
 }
 
-/// Working memory at one choice of sizes.
+/// Working memory at one choice of sizes, of the entry point that needs most.
 pub struct Memory {
     formula: String,
     at: Vec<String>,
@@ -74,20 +74,25 @@ pub struct Memory {
 impl Memory {
     /// Memory at the sizes given, typical ones where none are.
     pub fn new(model: &Model, shapes: &ShapeArgs) -> Result<Self, CliError> {
+        let entries = &model.artifact().plan().entry_points;
+        let each = entries.iter().map(|entry| Self::of_entry(model, entry, shapes)).collect::<Result<Vec<_>, _>>()?;
+        let largest = each.into_iter().rev().max_by_key(|memory| memory.requirements.arena_bytes);
+        largest.ok_or_else(|| CliError::usage("the model has no entry point"))
+    }
+
+    fn of_entry(model: &Model, entry: &EntryPoint, shapes: &ShapeArgs) -> Result<Self, CliError> {
         let plan = model.artifact().plan();
         let mut sizes = PlanSizes::new(plan);
-        let simple = plan.entry_points.first().and_then(|entry| formula::largest_of(plan, entry.arena_bytes));
-        let formula = simple.or_else(|| Some(model.entry_points().first()?.arena_bytes.clone())).unwrap_or_default();
-        if let Some(entry) = plan.entry_points.first() {
-            for spec in &entry.inputs {
-                if let Ok(Some(shape)) = shapes.sizes(&spec.name) {
-                    sizes.learn(spec, &shape);
-                }
+        let info = || model.entry_points().into_iter().find(|info| info.name == entry.name);
+        let formula = formula::largest_of(plan, entry.arena_bytes).or_else(|| Some(info()?.arena_bytes)).unwrap_or_default();
+        for spec in &entry.inputs {
+            if let Ok(Some(shape)) = shapes.sizes(&spec.name) {
+                sizes.learn(spec, &shape);
             }
-            sizes.complete(entry);
         }
+        sizes.complete(entry);
         let bindings = sizes.bindings();
-        let requirements = model.requirements(None, &bindings)?;
+        let requirements = model.requirements(Some(&entry.name), &bindings)?;
         Ok(Self { formula, at: bindings.iter().map(|(name, value)| format!("{name} = {value}")).collect(), requirements })
     }
 
@@ -117,6 +122,7 @@ impl Memory {
             "weight_bytes": self.requirements.weight_bytes,
             "input_bytes": self.requirements.input_bytes,
             "output_bytes": self.requirements.output_bytes,
+            "state_bytes": self.requirements.state_bytes,
         })
     }
 }
@@ -140,7 +146,7 @@ fn summary(model: &Model) -> String {
     text
 }
 
-/// Inputs, outputs and the ranges of named sizes.
+/// Inputs, outputs, states and the ranges of named sizes.
 pub fn interface(model: &Model) -> String {
     let mut text = String::new();
     for EntryPointInfo { name, inputs, outputs, .. } in model.entry_points() {
@@ -150,6 +156,9 @@ pub fn interface(model: &Model) -> String {
                 let _ = writeln!(text, "  {role:8} {}: {}", tensor.name, tensor_type(&tensor));
             }
         }
+    }
+    for state in model.states() {
+        let _ = writeln!(text, "state      {}: {}", state.name, tensor_type(&state));
     }
     for symbol in model.symbols() {
         let max = if symbol.max >= UNLIMITED { String::new() } else { format!("={}", symbol.max) };
@@ -174,9 +183,20 @@ fn steps(plan: &Plan) -> Table {
     let variant = plan.variants.first();
     for (index, step) in plan.steps.iter().enumerate() {
         let kernel = variant.and_then(|variant| variant.kernels.get(variant.dispatches.get(index)?.kernel as usize));
-        table.row([index.to_string(), kernel.unwrap_or(&step.label).clone(), step.nodes.join(" ")]);
+        let kernel = kernel.unwrap_or(&step.label).clone();
+        let nodes = step.nodes.join(" ");
+        match entry_of(plan, index) {
+            Some(entry) => table.row([format!("{entry} {index}"), kernel, nodes]),
+            None => table.row([index.to_string(), kernel, nodes]),
+        }
     }
     table
+}
+
+/// The entry point of a step, where there are several.
+fn entry_of(plan: &Plan, step: usize) -> Option<&str> {
+    let entry = plan.entry_points.iter().rfind(|entry| entry.first_step as usize <= step)?;
+    (plan.entry_points.len() > 1).then_some(entry.name.as_str())
 }
 
 fn kernels(plan: &Plan) -> Table {
@@ -212,6 +232,7 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
         "id": hex(&artifact.id()),
         "bytes": model.file_bytes().len(),
         "entry_points": model.entry_points().iter().map(entry_json).collect::<Vec<_>>(),
+        "states": tensors_json(&model.states()),
         "sections": sections.collect::<Vec<_>>(),
         "plan": { "steps": steps.collect::<Vec<_>>(), "variants": variants.collect::<Vec<_>>() },
         "memory": memory.json(),
@@ -219,14 +240,15 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
     })
 }
 
+fn tensors_json(tensors: &[TensorInfo]) -> Value {
+    tensors.iter().map(|tensor| json!({ "name": tensor.name, "dtype": tensor.dtype, "dims": tensor.dims })).collect()
+}
+
 fn entry_json(entry: &EntryPointInfo) -> Value {
-    let tensors = |tensors: &[TensorInfo]| -> Value {
-        tensors.iter().map(|tensor| json!({ "name": tensor.name, "dtype": tensor.dtype, "dims": tensor.dims })).collect()
-    };
     json!({
         "name": entry.name,
-        "inputs": tensors(&entry.inputs),
-        "outputs": tensors(&entry.outputs),
+        "inputs": tensors_json(&entry.inputs),
+        "outputs": tensors_json(&entry.outputs),
         "arena_bytes": entry.arena_bytes,
         "steps": entry.steps,
     })

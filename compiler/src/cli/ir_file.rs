@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Reads a graph as text, or imports a model.
 pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
     if path.extension().is_some_and(|extension| extension == "onnx") {
-        return source::import(path, shapes, console);
+        return Ok(source::import(path, shapes, console)?.into_single()?);
     }
     read(path)
 }

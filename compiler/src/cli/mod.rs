@@ -7,6 +7,7 @@ mod error;
 mod format;
 mod formula;
 mod ir_file;
+mod language;
 mod machine;
 mod plan_sizes;
 mod report;
@@ -14,6 +15,10 @@ mod settings;
 mod source;
 mod table;
 mod tensors;
+
+#[cfg(test)]
+#[path = "../../tests/common/decoder.rs"]
+mod fake;
 
 use clap::{Parser, Subcommand};
 use console::Console;
@@ -46,6 +51,12 @@ verbs! {
     bench Bench,
     verify Verify,
     inspect Inspect,
+    generate Generate,
+    chat Chat,
+    tokenize Tokenize,
+    perplexity Perplexity,
+    embed Embed,
+    serve Serve,
     opt Opt,
     bisect Bisect,
     targets Targets,
@@ -65,7 +76,9 @@ Examples:
   lostwax compile model.onnx -o model.lwx
   lostwax run model.lwx -i x=@input.npy -o out.npz
   lostwax bench model.lwx --threads 1,2 --profile
-  lostwax verify model.lwx model.onnx";
+  lostwax verify model.lwx model.onnx
+  lostwax generate llm.lwx -p \"Why is the sky blue?\"
+  lostwax serve llm.lwx";
 
 /// Compiles a neural network once into one file that a thin runtime executes.
 #[derive(Parser)]
@@ -81,7 +94,7 @@ struct Cli {
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let console = Console::new();
+    let console = Console::new(cli.json);
     let result = cli.verb.run(&console);
     console.clear();
     match result {

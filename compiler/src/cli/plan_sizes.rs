@@ -2,7 +2,7 @@
 
 use lostwax_runtime::Bindings;
 use lostwax_runtime::format::expr::Kind;
-use lostwax_runtime::format::{EntryPoint, Operands, Plan, TensorSpec};
+use lostwax_runtime::format::{EntryPoint, Operands, Plan, Symbol, TensorSpec};
 
 /// What a dynamic size is taken to be, about.
 const TYPICAL: i64 = 64;
@@ -25,15 +25,25 @@ impl<'a> PlanSizes<'a> {
         }
     }
 
-    /// Gives the remaining symbols of an entry point values: 1 for outermost sizes, moderate ones otherwise.
+    /// Gives the remaining symbols of an entry point values: 1 for outermost sizes, moderate ones otherwise; the least for those
+    /// that no input has, if a constraint does not hold with moderate ones.
     pub fn complete(&mut self, entry: &EntryPoint) {
         for spec in &entry.inputs {
             for (axis, dim) in spec.dims.iter().enumerate() {
                 self.solve(*dim, if axis == 0 { 1 } else { TYPICAL });
             }
         }
-        for (value, symbol) in self.symbols.iter_mut().zip(&self.plan.symbols) {
-            value.get_or_insert(TYPICAL.clamp(symbol.min, symbol.max.max(symbol.min)));
+        let known = self.symbols.clone();
+        self.fill(|symbol| TYPICAL.clamp(symbol.min, symbol.max.max(symbol.min)));
+        if !entry.constraints.iter().all(|constraint| self.value(constraint.left) == self.value(constraint.right)) {
+            self.symbols = known;
+            self.fill(|symbol| symbol.min);
+        }
+    }
+
+    fn fill(&mut self, value: impl Fn(&Symbol) -> i64) {
+        for (slot, symbol) in self.symbols.iter_mut().zip(&self.plan.symbols) {
+            slot.get_or_insert_with(|| value(symbol));
         }
     }
 

@@ -6,6 +6,7 @@ use super::settings::{CompileArgs, ShapeArgs};
 use lostwax::level::Level;
 use lostwax::model::{self, CompileOptions};
 use lostwax::pipeline::{Compiled, Stage};
+use lostwax::program::Program;
 use lostwax_ir::graph::Graph;
 use lostwax_runtime::{AlignedBuffer, Model};
 use std::fs::File;
@@ -24,6 +25,7 @@ pub struct Opened {
 pub fn is_artifact(path: &Path) -> Result<bool, CliError> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("onnx") => return Ok(false),
+        _ if model::is_language_model(path) => return Ok(false),
         Some("lwx") => return Ok(true),
         Some(_) | None => {}
     }
@@ -42,8 +44,8 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
     }
     console.note(&format!("{} is a model: compiling it in memory first", path.display()));
     let mut buffer = AlignedBuffer::new();
-    let graph = import(path, shapes, console)?;
-    compile_graph(&graph, &compile.options(shapes)?, console, &mut buffer)?;
+    let program = import(path, shapes, console)?;
+    compile_program(&program, &compile.options(shapes)?, console, &mut buffer)?;
     let start = Instant::now();
     let model = Model::from_bytes(buffer)?;
     Ok(Opened { model, load: start.elapsed() })
@@ -56,19 +58,19 @@ pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
 }
 
 /// Reads a model.
-pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
+pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Program, CliError> {
     console.stage("importing");
     Ok(model::load(path, &shapes.import_options())?)
 }
 
-/// Compiles a graph and shows the stages.
-pub fn compile_graph(
-    graph: &Graph,
+/// Compiles a model and shows the stages.
+pub fn compile_program(
+    program: &Program,
     options: &CompileOptions,
     console: &Console,
     out: &mut dyn Write,
 ) -> Result<Compiled, CliError> {
-    Ok(model::compile(graph, options, &mut |stage| console.stage(stage_name(stage)), out)?)
+    Ok(model::compile(program, options, &mut |stage| console.stage(stage_name(stage)), out)?)
 }
 
 /// The graph as it is when kernels are made from it.

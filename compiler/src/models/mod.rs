@@ -52,7 +52,7 @@ const FAMILIES: &[Family] = &[
 ];
 
 /// How a model becomes graphs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The most tokens that a model attends to; never more than it was trained for.
     pub context: usize,

@@ -1,5 +1,7 @@
 //! The program, a folder for its files, and small ONNX models.
 
+#![allow(dead_code)]
+
 use assert_cmd::Command;
 use onnx_protobuf::tensor_shape_proto::{Dimension, dimension};
 use onnx_protobuf::{
@@ -8,7 +10,7 @@ use onnx_protobuf::{
 };
 use protobuf::MessageField;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 const FLOAT: i32 = 1;
@@ -46,9 +48,21 @@ impl Workplace {
 
     /// Runs the program and gives exit code, stdout and stderr. Arguments are separated by spaces.
     pub fn run(&self, args: &str) -> (i32, String, String) {
-        let output = lostwax(self.0.path()).args(args.split_whitespace()).output().unwrap();
+        self.run_on(args, "")
+    }
+
+    /// Runs the program on an input.
+    pub fn run_on(&self, args: &str, input: &str) -> (i32, String, String) {
+        let output = self.command().args(args.split_whitespace()).write_stdin(input).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// The program in this folder, which is also where it keeps what it remembers.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lostwax"));
+        command.current_dir(self.0.path()).env("XDG_STATE_HOME", self.0.path());
+        command
     }
 
     /// Runs the program with `--json` and gives what it prints, which must be JSON; the exit code must be `code`.
@@ -63,12 +77,6 @@ impl Workplace {
         let (code, _, stderr) = self.run("compile model.onnx -o model.lwx");
         assert_eq!(code, 0, "{stderr}");
     }
-}
-
-fn lostwax(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lostwax"));
-    command.current_dir(folder);
-    command
 }
 
 /// `y = OP(x * weights)` as the bytes of an ONNX file.

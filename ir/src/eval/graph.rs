@@ -18,22 +18,16 @@ pub fn eval_graph(graph: &Graph, inputs: &BTreeMap<String, Tensor>) -> Result<BT
     eval_graph_with(graph, inputs, &Bindings::new())
 }
 
-/// [`eval_graph`] where `given` are the values of symbols that no input determines, such as the number of tokens in a cache.
+/// As [`eval_graph`], with the values of symbols that no input determines. States are inputs.
 ///
 /// # Errors
-/// As [`eval_graph`], and when a given value is out of the symbol's range.
+/// As [`eval_graph`].
 pub fn eval_graph_with(
     graph: &Graph,
     inputs: &BTreeMap<String, Tensor>,
     given: &Bindings,
 ) -> Result<BTreeMap<String, Tensor>, EvalError> {
-    let mut bindings = bind_symbols(graph, inputs)?;
-    for (name, symbol) in graph.symbols() {
-        if let Some(value) = given.get(&name) {
-            check_range(&symbol, *value)?;
-            bindings.insert(name, *value);
-        }
-    }
+    let bindings = bind_symbols(graph, inputs, given)?;
     check_constraints(graph, &bindings)?;
     let mut run = Run { graph, inputs, bindings: &bindings, tensors: BTreeMap::new() };
     let wanted: Vec<Value> = graph.outputs().iter().map(|output| output.value).collect();
@@ -73,12 +67,15 @@ pub fn eval_node(op: Op, attrs: &Attrs, operands: &[&Tensor], ty: &TensorType, b
     result.filter(|tensor| tensor.ty() == ty).ok_or_else(no_value)
 }
 
-/// The values of all symbols that the shapes of inputs determine.
+/// The values of all symbols: those given, and those that the shapes of inputs determine.
 ///
 /// # Errors
 /// [`EvalError`] when inputs are missing, do not fit their declared types or put a symbol out of its range.
-pub fn bind_symbols(graph: &Graph, inputs: &BTreeMap<String, Tensor>) -> Result<Bindings, EvalError> {
-    let mut bindings = Bindings::new();
+pub fn bind_symbols(graph: &Graph, inputs: &BTreeMap<String, Tensor>, given: &Bindings) -> Result<Bindings, EvalError> {
+    let mut bindings = given.clone();
+    for symbol in graph.symbols().values() {
+        given.get(symbol.name()).map_or(Ok(()), |value| check_range(symbol, *value))?;
+    }
     let mut pending: Vec<(Dim, i64)> = Vec::new();
     for (tensor, ty, _) in declared(graph, inputs)? {
         pending.extend(ty.dims.iter().cloned().zip(tensor.shape().iter().map(|size| *size as i64)));

@@ -219,12 +219,12 @@ impl Machine<'_, '_> {
     fn row(&self, row: usize, at: i64, index: i64) -> Result<Cell, EvalError> {
         let decl = &self.kernel.rows[row];
         let address = usize::try_from(at).ok().and_then(|at| self.rows[row].get(at).copied().flatten());
-        if !(0..i64::from(decl.extent)).contains(&index) {
-            return fault(format!("row `{}` has no element {index}", decl.name));
-        }
         match address {
             Some(Some(offset)) => self.element(decl.buffer.0 as usize, offset.saturating_add(index)),
-            Some(None) => Ok(Cell::Absent(self.kernel.buffers[decl.buffer.0 as usize].dtype)),
+            Some(None) if (0..i64::from(decl.extent)).contains(&index) => {
+                Ok(Cell::Absent(self.kernel.buffers[decl.buffer.0 as usize].dtype))
+            }
+            Some(None) => fault(format!("row `{}` has no element {index}", decl.name)),
             None => fault(format!("address {at} of row `{}` was never set", decl.name)),
         }
     }

@@ -109,7 +109,7 @@ fn factor(body: &mut Body, part: &Part, at: &Dim, load: &dyn Fn(&mut Body) -> St
     if to == 0 { bits } else { body.binary(BinaryOp::Mul, bits, place) }
 }
 
-/// Appends `scale * (code - zero) + min`.
+/// Appends `scale * code - scale * zero + min`, whose first product is exact but for formats with several factors.
 fn combine(body: &mut Body, format: &BlockFormat, parts: &[Part], factors: &[StepId]) {
     let of = |wanted: fn(&PartKind) -> bool| -> Vec<StepId> {
         parts.iter().zip(factors).filter(|(part, _)| wanted(&part.kind)).map(|(_, step)| *step).collect()
@@ -124,8 +124,9 @@ fn combine(body: &mut Body, format: &BlockFormat, parts: &[Part], factors: &[Ste
     let min = fold(body, BinaryOp::Mul, &mins);
     let code = body.push(Step::Cast(DType::F32, code));
     let zero = body.float(DType::F32, f64::from(format.code_zero()));
-    let quant = if format.code_zero() == 0 { code } else { body.binary(BinaryOp::Sub, code, zero) };
-    let scaled = body.binary(BinaryOp::Mul, scale, quant);
+    let offset = (format.code_zero() != 0).then(|| body.binary(BinaryOp::Mul, scale, zero));
+    let scaled = body.binary(BinaryOp::Mul, scale, code);
+    let scaled = offset.map_or(scaled, |offset| body.binary(BinaryOp::Sub, scaled, offset));
     if let Some(min) = min {
         body.binary(if format.min_is_negated() { BinaryOp::Sub } else { BinaryOp::Add }, scaled, min);
     }

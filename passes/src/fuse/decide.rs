@@ -2,11 +2,12 @@
 
 use super::Placement;
 use super::expand;
+use super::states::{Next, Way};
 use crate::schedule::{Nest, View, is_contraction};
 use lostwax_ir::compute::{Body, Compute, Step};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::graph::{Graph, Value};
-use lostwax_ir::ops::Op;
+use lostwax_ir::ops::{Class, Op};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a value comes to be.
@@ -20,7 +21,7 @@ pub enum Fate {
     Inlined,
     /// The memory of another value.
     Alias,
-    /// A concatenation, whose parts are stored one by one.
+    /// A concatenation, or a state with an update: parts are stored one by one.
     Assembled,
 }
 
@@ -28,13 +29,15 @@ pub enum Fate {
 pub(super) struct Decisions<'a> {
     graph: &'a Graph,
     computes: &'a BTreeMap<Value, Compute>,
+    /// How states get their next values.
+    pub(super) next: &'a [Next],
     fates: BTreeMap<Value, Fate>,
     /// The groups, by stored value, into which an inlined value goes.
     roots: BTreeMap<Value, BTreeSet<Value>>,
     /// The reduction at the heart of a group, where it is not the stored value itself.
     pub(super) anchors: BTreeMap<Value, Value>,
     pub(super) placements: BTreeMap<Value, Placement>,
-    /// For each value stored in a concatenation, the operand position that it fills.
+    /// For each value stored as part of another, which of its parts it is.
     slots: BTreeMap<Value, usize>,
 }
 
@@ -43,9 +46,13 @@ pub fn is_given(graph: &Graph, value: Value) -> bool {
     graph.op(value).is_input() || graph.op(value) == Op::Constant
 }
 
-/// The operands of a concatenation with the coordinates at which they start in it.
+/// The operands that a concatenation consists of, or that an update brings, with the coordinates at which they start.
 pub(super) fn parts(graph: &Graph, value: Value) -> Vec<(Value, Vec<Dim>)> {
     let node = graph.node(value);
+    if node.op.def().class == Class::Update {
+        let starts = node.attrs.dims("starts");
+        return graph.operands(value).into_iter().skip(1).map(|update| (update, starts.to_vec())).collect();
+    }
     let axis = usize::try_from(node.attrs.int("axis")).unwrap_or(0);
     let mut offset = Dim::default();
     let place = |operand: Value| {
@@ -54,6 +61,14 @@ pub(super) fn parts(graph: &Graph, value: Value) -> Vec<(Value, Vec<Dim>)> {
         (operand, start)
     };
     graph.operands(value).into_iter().map(place).collect()
+}
+
+/// The value that is stored where `value` is another view of it; inputs and states do not count.
+pub(super) fn aliased(graph: &Graph, placements: &BTreeMap<Value, Placement>, value: Value) -> Value {
+    match placements.get(&value) {
+        Some(Placement::Alias(target)) if !is_given(graph, *target) => aliased(graph, placements, *target),
+        Some(Placement::Alias(_) | Placement::Part(..)) | None => value,
+    }
 }
 
 /// Whether the compute only moves elements: its result is one load.
@@ -87,10 +102,11 @@ fn reads(body: &Body, input: u32) -> bool {
 }
 
 impl<'a> Decisions<'a> {
-    pub(super) fn new(graph: &'a Graph, order: &[Value], computes: &'a BTreeMap<Value, Compute>) -> Self {
+    pub(super) fn new(graph: &'a Graph, order: &[Value], computes: &'a BTreeMap<Value, Compute>, next: &'a [Next]) -> Self {
         let mut decisions = Self {
             graph,
             computes,
+            next,
             fates: BTreeMap::new(),
             roots: BTreeMap::new(),
             anchors: BTreeMap::new(),
@@ -104,14 +120,36 @@ impl<'a> Decisions<'a> {
         for value in order.iter().rev() {
             decisions.anchor(*value, &pinned);
         }
+        for next in next.iter().filter(|next| next.is_written_whole()) {
+            decisions.place_next(next);
+        }
         for value in order.iter().rev() {
             decisions.place_parts(*value);
         }
         decisions
     }
 
+    /// The position of a next value that should be made in the memory of its state and is not.
+    pub(super) fn unfit(&self) -> Option<usize> {
+        let stored = |next: &Next| aliased(self.graph, &self.placements, next.value);
+        let is_placed = |next: &Next| self.placements.get(&stored(next)) == Some(&Placement::Alias(next.state));
+        self.next.iter().position(|next| next.is_written_whole() && !is_placed(next))
+    }
+
     pub(super) fn fate(&self, value: Value) -> Fate {
         self.fates.get(&value).copied().unwrap_or(Fate::Given)
+    }
+
+    /// The state in whose memory `value`, an update, happens; `None` for other values.
+    fn updated_state(&self, value: Value) -> Option<Value> {
+        self.next.iter().find(|next| next.updates_in_place().contains(&value)).map(|next| next.state)
+    }
+
+    /// Whether a value is used by updates in place, which it can be written straight into, and by nothing else.
+    fn only_updates(&self, value: Value) -> bool {
+        let uses = self.graph.uses(value);
+        let writes = |user: Value| self.updated_state(user).is_some() && !self.is_copied(user);
+        !uses.is_empty() && uses.iter().all(|(user, _)| writes(*user))
     }
 
     /// Whether `value` is computed inside the group that stores `root`.
@@ -136,10 +174,14 @@ impl<'a> Decisions<'a> {
         if is_given(self.graph, value) {
             return self.set(value, Fate::Given);
         }
+        if let Some(state) = self.updated_state(value) {
+            self.placements.insert(value, Placement::Alias(state));
+            return self.set(value, Fate::Assembled);
+        }
         let Some(compute) = self.computes.get(&value) else {
             return self.set(value, Fate::Assembled);
         };
-        if is_relayout(compute) && self.can_alias(value, pinned) {
+        if is_relayout(compute) && !self.is_decoded(value) && self.can_alias(value, pinned) && !self.only_updates(value) {
             let operand = self.graph.operands(value)[0];
             pinned.insert(operand);
             self.placements.insert(value, Placement::Alias(operand));
@@ -165,7 +207,7 @@ impl<'a> Decisions<'a> {
         if compute.reduction.is_some() {
             return false;
         }
-        let cheap = is_movement(compute) || is_free(compute);
+        let cheap = is_movement(compute) || is_free(compute) || self.is_decoded(value);
         let mut roots = BTreeSet::new();
         for (user, slot) in self.graph.uses(value) {
             if !self.accepts(user, slot, value, compute) {
@@ -183,19 +225,33 @@ impl<'a> Decisions<'a> {
 
     /// Whether `user` may compute its operand `value` itself.
     fn accepts(&self, user: Value, slot: u32, value: Value, compute: &Compute) -> bool {
-        let Some(consumer) = self.computes.get(&user).filter(|_| self.fate(user) != Fate::Alias) else { return false };
+        let computes = !matches!(self.fate(user), Fate::Alias | Fate::Assembled);
+        let Some(consumer) = self.computes.get(&user).filter(|_| computes) else { return false };
         let count = self.graph.ty(value).element_count();
         let once = iterations(consumer).prove_le(&count) == Some(true);
-        let cheap = is_free(compute) || is_movement(compute);
+        let decoded = self.is_decoded(value);
+        let cheap = is_free(compute) || is_movement(compute) || decoded;
         match &consumer.reduction {
             Some(reduction) if reads(&reduction.value, slot) => {
-                if is_contraction(&Nest::dense(consumer)) {
+                if decoded {
+                    true
+                } else if is_contraction(&Nest::dense(consumer)) {
                     is_movement(compute) && self.contracts_well(consumer, slot, compute)
                 } else {
                     once || is_free(compute)
                 }
             }
             _ => once || cheap,
+        }
+    }
+
+    /// Whether this is a decoded constant, or a movement of one: what is stored nowhere but in its stored form.
+    fn is_decoded(&self, value: Value) -> bool {
+        let operands = self.graph.operands(value);
+        match (self.graph.op(value).def().class, operands.as_slice()) {
+            (Class::Decode, _) => true,
+            (Class::Movement, [operand]) => self.is_decoded(*operand),
+            _ => false,
         }
     }
 
@@ -239,9 +295,23 @@ impl<'a> Decisions<'a> {
         }
     }
 
-    /// Lets the groups of a concatenation's operands write straight into it.
+    /// Lets the groups of a next value write straight into its state.
+    fn place_next(&mut self, next: &Next) {
+        let stored = aliased(self.graph, &self.placements, next.value);
+        let free = !self.placements.contains_key(&stored) && matches!(self.fate(stored), Fate::Stored | Fate::Assembled);
+        if free {
+            self.placements.insert(stored, Placement::Alias(next.state));
+        }
+    }
+
+    /// Whether the parts of a value are copied to it.
+    fn is_copied(&self, value: Value) -> bool {
+        self.next.iter().any(|next| next.way == Way::PartsCopied && next.updates_in_place().contains(&value))
+    }
+
+    /// Lets the groups of a value's parts write straight into it.
     fn place_parts(&mut self, value: Value) {
-        if self.fate(value) != Fate::Assembled {
+        if self.fate(value) != Fate::Assembled || self.is_copied(value) {
             return;
         }
         for (position, (operand, start)) in parts(self.graph, value).into_iter().enumerate() {

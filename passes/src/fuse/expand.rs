@@ -207,7 +207,7 @@ impl<'a> Expander<'a> {
         ids: &[StepId],
         dynamic: &mut BTreeMap<Symbol, Dim>,
     ) -> StepId {
-        let of = |id: &StepId| ids.get(id.0 as usize).copied().unwrap_or(StepId(0));
+        let of = |id: StepId| ids.get(id.0 as usize).copied().unwrap_or(StepId(0));
         let renumbered = match step {
             Step::Load { input, coords, valid, otherwise } => {
                 let operand = operands.get(*input as usize).copied();
@@ -217,14 +217,9 @@ impl<'a> Expander<'a> {
                 self.fresh += 1;
                 let fresh = Symbol::new(format!("{}_{}", symbol.name(), self.fresh), symbol.min(), symbol.max());
                 dynamic.insert(symbol.clone(), Dim::symbol(&fresh));
-                Step::Dynamic(fresh, of(value))
+                Step::Dynamic(fresh, of(*value))
             }
-            Step::Unary(op, x) => Step::Unary(*op, of(x)),
-            Step::Binary(op, x, y) => Step::Binary(*op, of(x), of(y)),
-            Step::Select(test, x, y) => Step::Select(of(test), of(x), of(y)),
-            Step::SelectIf(cond, x, y) => Step::SelectIf(cond.clone(), of(x), of(y)),
-            Step::Cast(dtype, x) => Step::Cast(*dtype, of(x)),
-            Step::Float(..) | Step::Int(..) | Step::Index(..) | Step::Reduced => step.clone(),
+            other => other.with_operands(&of),
         };
         body.push(renumbered)
     }

@@ -4,9 +4,15 @@
 //! use it, the same memory as another value under another shape, or made of parts that others store in place. A group is one
 //! [`Compute`]: what its stored value needs is inlined into it, and at most one reduction is at its heart. No decision looks
 //! at the name of an op; all follow from classes and computes.
+//!
+//! What a state becomes is made in the memory of the state where that is possible: an update there replaces its part and
+//! copies nothing. Groups are ordered so that old contents are read before; where they are needed longer, what replaces them
+//! is stored elsewhere and copied at the end.
 
 mod decide;
 mod expand;
+mod order;
+mod states;
 
 pub use decide::{Fate, is_given};
 
@@ -16,6 +22,7 @@ use lostwax_ir::compute::Compute;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Class;
+use states::{Next, Way};
 use std::collections::BTreeMap;
 
 /// One kernel to be made: what it computes, from which stored values, and where the result goes.
@@ -25,9 +32,9 @@ pub struct Group {
     pub compute: Compute,
     /// The stored values that are read.
     pub inputs: Vec<Value>,
-    /// The value that is stored; for a part of a concatenation the concatenation.
+    /// The value that is stored; for a copy the value or state that it is part of.
     pub output: Value,
-    /// The coordinates of the output at which the result starts; zero but for copies into concatenations.
+    /// The coordinates of the output at which the result starts; zero but for copies of parts.
     pub start: Vec<Dim>,
     /// The nodes of the graph that the group computes.
     pub members: Vec<Value>,
@@ -58,16 +65,32 @@ pub struct Fused {
 pub fn fuse(graph: &Graph) -> Result<Fused, PassError> {
     let order = graph.topological();
     let computes = lower(graph, &order)?;
-    let decisions = Decisions::new(graph, &order, &computes);
+    let mut next = states::next_values(graph);
+    loop {
+        let decisions = Decisions::new(graph, &order, &computes, &next);
+        let mut fused = groups(graph, &order, &computes, &decisions);
+        let unfit = decisions.unfit().map_or_else(|| order::order(graph, &mut fused, &next).err(), Some);
+        match unfit.and_then(|position| next.get_mut(position)).filter(|next| next.way != Way::Copied) {
+            None => return Ok(fused),
+            Some(next) => next.demote(),
+        }
+    }
+}
+
+fn groups(graph: &Graph, order: &[Value], computes: &BTreeMap<Value, Compute>, decisions: &Decisions<'_>) -> Fused {
     let mut fused = Fused { groups: Vec::new(), placements: decisions.placements.clone() };
-    for value in &order {
+    for value in order {
         match decisions.fate(*value) {
-            Fate::Stored => fused.groups.push(expand::group(graph, &computes, &decisions, *value)),
-            Fate::Assembled => fused.groups.extend(copies(graph, &decisions, *value)),
+            Fate::Stored => fused.groups.push(expand::group(graph, computes, decisions, *value)),
+            Fate::Assembled => fused.groups.extend(copies(graph, decisions, *value)),
             Fate::Given | Fate::Inlined | Fate::Alias => {}
         }
     }
-    Ok(fused)
+    let copied = decisions.next.iter().filter(|next| next.way == Way::Copied);
+    fused.groups.extend(
+        copied.map(|Next { state, value, .. }| copy(graph, *value, *state, vec![Dim::default(); graph.ty(*state).rank()])),
+    );
+    fused
 }
 
 /// The computes of all nodes that have operands or make their elements themselves.
@@ -90,18 +113,18 @@ fn lower(graph: &Graph, order: &[Value]) -> Result<BTreeMap<Value, Compute>, Pas
     Ok(computes)
 }
 
-/// Copies of those operands of a concatenation that are not stored in place.
+/// Copies of those parts of a value that are not stored in place.
 fn copies(graph: &Graph, decisions: &Decisions<'_>, value: Value) -> Vec<Group> {
-    let mut groups = Vec::new();
-    for (position, (operand, start)) in decide::parts(graph, value).into_iter().enumerate() {
-        if decisions.stored_in_place(operand, value, position) {
-            continue;
-        }
-        let ty = graph.ty(operand);
-        let compute = Compute::map(&[ty], ty, |body, coords| {
-            body.load(0, coords.to_vec());
-        });
-        groups.push(Group { compute, inputs: vec![operand], output: value, start, members: vec![value] });
-    }
-    groups
+    let parts = decide::parts(graph, value).into_iter().enumerate();
+    let elsewhere = parts.filter(|(position, (part, _))| !decisions.stored_in_place(*part, value, *position));
+    elsewhere.map(|(_, (part, start))| copy(graph, part, value, start)).collect()
+}
+
+/// A copy of `value` to the part of `whole` that begins at `start`.
+fn copy(graph: &Graph, value: Value, whole: Value, start: Vec<Dim>) -> Group {
+    let ty = graph.ty(value);
+    let compute = Compute::map(&[ty], ty, |body, coords| {
+        body.load(0, coords.to_vec());
+    });
+    Group { compute, inputs: vec![value], output: whole, start, members: vec![whole] }
 }

@@ -5,6 +5,7 @@ use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{
     BufferDecl, BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, RowDecl, RowId, Scalar, Stmt, ValueId,
 };
+use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
 use std::collections::BTreeMap;
 
@@ -91,13 +92,31 @@ impl KernelBuilder {
             Step::Index(dim, dtype) => Scalar::Index(place(dim), *dtype),
             Step::Dynamic(symbol, value) => return self.expand_dynamic(block, symbol, of(value), dynamic),
             Step::Unary(op, x) => Scalar::Unary(*op, of(x)),
-            Step::Binary(op, x, y) => Scalar::Binary(*op, of(x), of(y)),
+            Step::Binary(op, x, y) => self.binary(block, *op, of(x), of(y), context.contracted),
             Step::Select(test, x, y) => Scalar::Select(of(test), of(x), of(y)),
             Step::SelectIf(test, x, y) => Scalar::SelectIf(cond(test), of(x), of(y)),
             Step::Cast(dtype, x) => Scalar::Cast(*dtype, of(x)),
             Step::Reduced => return context.reduced.clone().unwrap_or(Operand::Int(DType::I64, 0)),
         };
         self.define(block, scalar)
+    }
+
+    /// An operation on two values; with `contracted`, a product plus or minus something becomes one operation.
+    fn binary(&mut self, block: &mut Block, op: BinaryOp, x: Operand, y: Operand, contracted: bool) -> Scalar {
+        let product = block.iter().rev().find_map(|stmt| match stmt {
+            Stmt::Let { id, value: Scalar::Binary(BinaryOp::Mul, a, b) } if contracted && x == Operand::Value(*id) => {
+                Some((a.clone(), b.clone()))
+            }
+            _ => None,
+        });
+        match (op, product) {
+            (BinaryOp::Add, Some((a, b))) => Scalar::MulAdd(a, b, y),
+            (BinaryOp::Sub, Some((a, b))) => {
+                let negated = self.define(block, Scalar::Unary(UnaryOp::Neg, y));
+                Scalar::MulAdd(a, b, negated)
+            }
+            _ => Scalar::Binary(op, x, y),
+        }
     }
 
     fn expand_dynamic(
@@ -145,6 +164,8 @@ pub(super) struct Context<'a> {
     pub(super) reduced: Option<Operand>,
     /// Whether the conditions of loads are known to hold.
     pub(super) unguarded: bool,
+    /// Whether a product to which something is added is rounded only once, with the sum.
+    pub(super) contracted: bool,
 }
 
 impl<'a> Context<'a> {

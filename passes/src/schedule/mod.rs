@@ -14,6 +14,8 @@ mod representative;
 mod rows;
 mod slow;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use contraction::{is_contraction, reads_contiguously, wants_unpadded};

@@ -139,7 +139,9 @@ fn check_buffers(plan: &Plan, entry: &EntryPoint, label: &str, buffers: &[Buffer
         require(exists, || format!("step `{label}` of `{}` uses memory that does not exist", entry.name))?;
         check_expr_ids(plan, label, [&buffer.offset, &buffer.bytes])?;
     }
-    Ok(())
+    let written = buffers.last().map(|buffer| buffer.region());
+    let is_read_only = matches!(written, Some(Region::Weights | Region::Input));
+    require(!is_read_only, || format!("step `{label}` of `{}` writes to memory that is only read", entry.name))
 }
 
 fn check_variant(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {

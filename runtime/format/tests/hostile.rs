@@ -128,6 +128,8 @@ fn positions_in_plans_are_checked() {
     assert!(changed(|plan| plan.steps[0].buffers[0].index = 1).contains("memory that does not exist"));
     assert!(changed(|plan| plan.steps[0].buffers[0].region = 9).contains("memory that does not exist"));
     assert!(changed(|plan| plan.steps[0].buffers[0].region = Region::State as i32).contains("memory that does not exist"));
+    assert!(changed(|plan| plan.steps[0].buffers[1].region = Region::Input as i32).contains("only read"));
+    assert!(changed(|plan| plan.steps[0].buffers[1].region = Region::Weights as i32).contains("only read"));
     assert!(changed(|plan| plan.steps[0].buffers[0].offset = far).contains("refers to expression"));
     assert!(changed(|plan| plan.steps[0].flops = far).contains("refers to expression"));
     assert!(changed(|plan| plan.symbols[0].min = -1).contains("has the range"));

@@ -9,14 +9,23 @@ const PREFILL: &str = "prefill";
 /// The entry point for one token.
 const DECODE: &str = "decode";
 
+/// The entry point for many tokens that gives logits after each.
+const SCORE: &str = "score";
+
 const TOKENS: &str = "tokens";
 const LOGITS: &str = "logits";
 
 /// The symbol that is the number of tokens in the cache.
 const PAST: &str = "past";
 
+/// The most tokens that one run of `score` appends: it gives a row of logits for each.
+const SCORED: usize = 32;
+
+/// Receives the logits after one token.
+pub type Visit<'a> = &'a mut dyn FnMut(&[f32]) -> Result<(), RuntimeError>;
+
 /// A compiled decoder: what generation needs of it.
-pub trait Decoder {
+pub trait Decoder: Send {
     /// The number of logits.
     fn vocabulary_size(&self) -> usize;
 
@@ -31,6 +40,14 @@ pub trait Decoder {
     /// # Errors
     /// [`RuntimeError::ContextFull`] if there is no room, and what a run reports. [`Decoder::position`] tells what was appended.
     fn append(&mut self, tokens: &[u32]) -> Result<&[f32], RuntimeError>;
+
+    /// Appends tokens, at least one, and hands the logits after each of them to `visit`, in order.
+    ///
+    /// # Errors
+    /// As [`Decoder::append`], and what `visit` reports.
+    fn append_each(&mut self, tokens: &[u32], visit: Visit<'_>) -> Result<(), RuntimeError> {
+        tokens.chunks(1).try_for_each(|token| visit(self.append(token)?))
+    }
 
     /// Forgets all but the first `position` tokens.
     ///
@@ -59,9 +76,16 @@ impl DecoderOptions {
     }
 }
 
-/// Makes a decoder of an artifact with the entry points `prefill` (`tokens: i32[sequence]` to `logits: f32[1, vocabulary]` of the
-/// last token) and `decode` (`tokens: i32[1]` to the same), one of which may be missing. The number of tokens in the cache is the
-/// symbol `past`; the cache itself is in states.
+/// Makes a decoder of an artifact with entry points that share the states in which the cache is and the symbol `past`, the number
+/// of tokens in the cache:
+///
+/// | entry point | input | output |
+/// |---|---|---|
+/// | `prefill` | `tokens: i32[sequence]` | `logits: f32[1, vocabulary]` after the last token |
+/// | `decode` | `tokens: i32[1]` | the same |
+/// | `score` | `tokens: i32[sequence]` | `logits: f32[sequence, vocabulary]` after each token |
+///
+/// One of `prefill` and `decode` may be missing. `score` is optional: without it, [`Decoder::append_each`] appends tokens one by one.
 ///
 /// # Errors
 /// [`RuntimeError::InvalidInput`] if the artifact is no language model or an option is 0, and what a session reports.
@@ -83,11 +107,22 @@ pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn De
         outputs: Outputs::new(),
         vocabulary: language.vocabulary_size as usize,
         context,
-        chunk: if has(PREFILL) { options.chunk } else { 1 },
+        chunk: options.chunk.min(longest_run(model, PREFILL)).max(1),
+        scored: longest_run(model, SCORE).min(options.chunk).min(SCORED),
         has_decode: has(DECODE),
         position: 0,
         ids: Vec::new(),
     }))
+}
+
+/// The most tokens that an entry point takes; 0 if there is none of this name.
+fn longest_run(model: &Model, entry_point: &str) -> usize {
+    let entries = model.entry_points();
+    let tokens = entries.iter().find(|entry| entry.name == entry_point).and_then(|entry| entry.inputs.first());
+    let Some(dim) = tokens.and_then(|tokens| tokens.dims.first()) else { return 0 };
+    let symbols = model.symbols();
+    let largest = symbols.iter().find(|symbol| symbol.name == *dim).and_then(|symbol| usize::try_from(symbol.max).ok());
+    largest.or_else(|| dim.parse().ok()).unwrap_or(usize::MAX)
 }
 
 pub(crate) fn no_language_model(model: &Model, why: &str) -> RuntimeError {
@@ -101,17 +136,23 @@ struct SessionDecoder {
     vocabulary: usize,
     context: usize,
     chunk: usize,
+    /// The most tokens that one run of `score` appends; 0 if there is none.
+    scored: usize,
     has_decode: bool,
     position: usize,
     ids: Vec<i32>,
 }
 
 impl SessionDecoder {
+    /// The entry point that appends so many tokens and gives logits after the last.
+    fn entry_point(&self, tokens: usize) -> &'static str {
+        if tokens == 1 && self.has_decode { DECODE } else { PREFILL }
+    }
+
     /// One run.
-    fn run(&mut self, tokens: &[u32]) -> Result<(), RuntimeError> {
+    fn run(&mut self, name: &str, tokens: &[u32]) -> Result<(), RuntimeError> {
         self.ids.clear();
         self.ids.extend(tokens.iter().map(|token| *token as i32));
-        let name = if tokens.len() == 1 && self.has_decode { DECODE } else { PREFILL };
         self.session.set_entry_point(name)?;
         self.session.bind(PAST, self.position as i64)?;
         let shape = [tokens.len()];
@@ -133,10 +174,15 @@ impl SessionDecoder {
         if needed <= self.context { Ok(()) } else { Err(full) }
     }
 
-    fn logits(&self) -> Result<&[f32], RuntimeError> {
+    /// The logits of a run, a row after each of so many tokens.
+    fn logits(&self, rows: usize) -> Result<&[f32], RuntimeError> {
         let wrong = |problem: &str| FormatError::Invalid { section: format!("output `{LOGITS}`"), problem: problem.into() };
         let logits = self.outputs.get(LOGITS).ok_or_else(|| wrong("there is no such output"))?.view::<f32>()?;
-        if logits.len() == self.vocabulary { Ok(logits) } else { Err(wrong("it has not one number for each token").into()) }
+        if logits.len() == rows.saturating_mul(self.vocabulary) {
+            Ok(logits)
+        } else {
+            Err(wrong("it has not one number for each token").into())
+        }
     }
 }
 
@@ -156,9 +202,21 @@ impl Decoder for SessionDecoder {
     fn append(&mut self, tokens: &[u32]) -> Result<&[f32], RuntimeError> {
         self.check(tokens)?;
         for chunk in tokens.chunks(self.chunk) {
-            self.run(chunk)?;
+            self.run(self.entry_point(chunk.len()), chunk)?;
         }
-        self.logits()
+        self.logits(1)
+    }
+
+    fn append_each(&mut self, tokens: &[u32], visit: Visit<'_>) -> Result<(), RuntimeError> {
+        if self.scored == 0 {
+            return tokens.chunks(1).try_for_each(|token| visit(self.append(token)?));
+        }
+        self.check(tokens)?;
+        for chunk in tokens.chunks(self.scored) {
+            self.run(SCORE, chunk)?;
+            self.logits(chunk.len())?.chunks(self.vocabulary).try_for_each(&mut *visit)?;
+        }
+        Ok(())
     }
 
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {

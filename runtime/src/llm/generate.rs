@@ -1,8 +1,8 @@
 //! The generation loop.
 
 use crate::RuntimeError;
-use crate::llm::{Decoder, Language, Sampler, Sampling, StopFilter, TextStream};
-use std::time::{Duration, Instant};
+use crate::llm::{Decoder, Generation, Language, Sampling, Step};
+use std::time::Duration;
 
 /// What to generate.
 #[derive(Clone, Debug)]
@@ -17,12 +17,15 @@ pub struct Request<'a> {
     pub end: &'a [u32],
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// The most tokens of the prompt that one step reads, at least 1.
+    pub prompt_chunk: usize,
 }
 
 impl<'a> Request<'a> {
     /// What the model wants: its sampling and its end, until the context is full.
     pub fn new(language: &'a Language, prompt: &'a [u32]) -> Self {
-        Self { prompt, max_tokens: usize::MAX, stop: &[], end: language.end(), sampling: language.sampling() }
+        let (end, sampling) = (language.end(), language.sampling());
+        Self { prompt, max_tokens: usize::MAX, stop: &[], end, sampling, prompt_chunk: usize::MAX }
     }
 }
 
@@ -100,12 +103,13 @@ pub struct Generated {
 pub struct Generator {
     decoder: Box<dyn Decoder>,
     seen: Vec<u32>,
+    logits: Vec<f32>,
 }
 
 impl Generator {
     /// A generator with a decoder whose cache it empties.
     pub fn new(decoder: Box<dyn Decoder>) -> Self {
-        Self { decoder, seen: Vec::new() }
+        Self { decoder, seen: Vec::new(), logits: Vec::new() }
     }
 
     /// The decoder.
@@ -118,126 +122,66 @@ impl Generator {
         &self.seen
     }
 
-    /// Generates text and hands it to `receive` as it comes. Of the prompt, what the cache begins with is not computed again.
+    /// The logits after the tokens in the cache; none before the first token.
+    pub(crate) fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    /// How many tokens of a prompt are in the cache. At least its last token is not, as there are no logits without a run.
+    pub fn reusable(&self, prompt: &[u32]) -> usize {
+        let same = self.seen.iter().zip(prompt).take_while(|(seen, wanted)| seen == wanted).count();
+        same.min(prompt.len().saturating_sub(1))
+    }
+
+    /// Begins to generate text, to be continued with [`Generation::step`]. Of the prompt, what the cache begins with is not
+    /// computed again.
     ///
     /// # Errors
-    /// [`RuntimeError::ContextFull`] if the prompt does not fit, and what decoder, sampler and tokenizer report.
+    /// [`RuntimeError::InvalidInput`] if the prompt is empty or a setting is out of its range, [`RuntimeError::ContextFull`] if the
+    /// prompt does not fit.
+    pub fn begin<'a>(&mut self, language: &'a Language, request: &Request<'_>) -> Result<Generation<'a>, RuntimeError> {
+        Generation::new(self, language, request)
+    }
+
+    /// Generates text and hands it to `receive` as it comes.
+    ///
+    /// # Errors
+    /// As [`Generator::begin`], and what decoder, sampler and tokenizer report.
     pub fn generate(
         &mut self,
         language: &Language,
         request: &Request<'_>,
         receive: &mut dyn FnMut(&str) -> Flow,
     ) -> Result<Generated, RuntimeError> {
-        let result = self.generate_from(language, request, receive);
-        self.seen.truncate(self.decoder.position());
-        result
-    }
-
-    fn generate_from(
-        &mut self,
-        language: &Language,
-        request: &Request<'_>,
-        receive: &mut dyn FnMut(&str) -> Flow,
-    ) -> Result<Generated, RuntimeError> {
-        let mut sampler = Sampler::new(request.sampling.clone())?;
-        let mut writer = TextWriter::new(language, request.stop, receive);
-        let mut timings = Timings::default();
-        let start = Instant::now();
-        let mut logits = self.read_prompt(request.prompt, &mut timings)?;
-        timings.prompt = start.elapsed();
-        let mut tokens = Vec::new();
-        let ending = loop {
-            if tokens.len() >= request.max_tokens {
-                break Ending::MaxTokens;
+        let mut generation = self.begin(language, request)?;
+        loop {
+            let (text, is_end) = match generation.step(self)? {
+                Step::Prompt { .. } => continue,
+                Step::Text(text) => (text, false),
+                Step::End(text) => (text, true),
+            };
+            let flow = if text.is_empty() { Flow::Continue } else { receive(&text) };
+            if is_end || flow == Flow::Stop {
+                return Ok(generation.finish());
             }
-            let token = sampler.sample(&logits, &self.seen)?;
-            if tokens.is_empty() {
-                timings.first_token = start.elapsed();
-            }
-            if request.end.contains(&token) {
-                break Ending::EndOfText;
-            }
-            tokens.push(token);
-            if let Some(ending) = writer.push(token)? {
-                break ending;
-            }
-            if tokens.len() >= request.max_tokens {
-                break Ending::MaxTokens;
-            }
-            if self.decoder.position() >= self.decoder.context_length() {
-                break Ending::ContextFull;
-            }
-            self.append(&[token], &mut logits)?;
-        };
-        timings.generated_tokens = tokens.len();
-        timings.decode = start.elapsed().saturating_sub(timings.first_token);
-        Ok(Generated { tokens, text: writer.finish(&ending)?, ending, timings })
-    }
-
-    /// Brings the cache to the prompt and gives the logits after it.
-    fn read_prompt(&mut self, prompt: &[u32], timings: &mut Timings) -> Result<Vec<f32>, RuntimeError> {
-        let (needed, limit) = (prompt.len(), self.decoder.context_length());
-        if needed > limit {
-            return Err(RuntimeError::ContextFull { needed, limit });
         }
-        let same = self.seen.iter().zip(prompt).take_while(|(seen, wanted)| seen == wanted).count();
-        let kept = same.min(needed.saturating_sub(1));
+    }
+
+    /// Forgets all but the first tokens.
+    pub(crate) fn truncate(&mut self, kept: usize) -> Result<(), RuntimeError> {
         self.decoder.truncate(kept)?;
         self.seen.truncate(kept);
-        timings.reused_tokens = kept;
-        timings.prompt_tokens = needed - kept;
-        let mut logits = Vec::new();
-        self.append(prompt.get(kept..).unwrap_or_default(), &mut logits)?;
-        Ok(logits)
-    }
-
-    fn append(&mut self, tokens: &[u32], logits: &mut Vec<f32>) -> Result<(), RuntimeError> {
-        self.seen.extend(tokens);
-        let found = self.decoder.append(tokens)?;
-        logits.clear();
-        logits.extend_from_slice(found);
         Ok(())
     }
-}
 
-/// Tokens on their way to the receiver.
-struct TextWriter<'a> {
-    stream: TextStream<'a>,
-    filter: StopFilter,
-    text: String,
-    receive: &'a mut dyn FnMut(&str) -> Flow,
-}
-
-impl<'a> TextWriter<'a> {
-    fn new(language: &'a Language, stop: &[String], receive: &'a mut dyn FnMut(&str) -> Flow) -> Self {
-        Self { stream: language.tokenizer().stream(), filter: StopFilter::new(stop), text: String::new(), receive }
-    }
-
-    /// Why the text ends with this token, if it does.
-    fn push(&mut self, token: u32) -> Result<Option<Ending>, RuntimeError> {
-        let text = self.stream.push(token)?;
-        let (text, stop) = self.filter.push(&text);
-        let flow = self.give(&text);
-        Ok(match (stop, flow) {
-            (Some(stop), _) => Some(Ending::StopString(stop)),
-            (None, Flow::Stop) => Some(Ending::Cancelled),
-            (None, Flow::Continue) => None,
-        })
-    }
-
-    fn give(&mut self, text: &str) -> Flow {
-        self.text.push_str(text);
-        if text.is_empty() { Flow::Continue } else { (self.receive)(text) }
-    }
-
-    /// Gives what was held back, unless nobody wants it.
-    fn finish(mut self, ending: &Ending) -> Result<String, RuntimeError> {
-        if !matches!(ending, Ending::StopString(_) | Ending::Cancelled) {
-            let rest = self.stream.finish()?;
-            let (text, stop) = self.filter.push(&rest);
-            let held = if stop.is_none() { self.filter.finish() } else { String::new() };
-            self.give(&(text + &held));
-        }
-        Ok(self.text)
+    /// Brings tokens to the cache.
+    pub(crate) fn append(&mut self, tokens: &[u32]) -> Result<(), RuntimeError> {
+        self.seen.extend(tokens);
+        let result = self.decoder.append(tokens).map(|logits| {
+            self.logits.clear();
+            self.logits.extend_from_slice(logits);
+        });
+        self.seen.truncate(self.decoder.position());
+        result
     }
 }

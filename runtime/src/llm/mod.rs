@@ -22,12 +22,16 @@
 //! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact.
 //! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
 //! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
+//! - [`Generation`]: the same loop a step at a time, for programs that generate several texts at once.
+//! - [`Embedder`]: a compiled encoder, from a text to a vector.
 //! - [`Perplexity`]: how well a decoder foretells a text.
 
 mod date;
 mod decoder;
+mod embed;
 mod exponential;
 mod generate;
+mod generation;
 mod json;
 mod language;
 mod perplexity;
@@ -37,8 +41,10 @@ mod stream;
 mod template;
 mod tokenizer;
 
-pub use decoder::{Decoder, DecoderOptions, open_decoder};
+pub use decoder::{Decoder, DecoderOptions, Visit, open_decoder};
+pub use embed::{Embedder, cosine_similarity};
 pub use generate::{Ending, Flow, Generated, Generator, Request, Timings};
+pub use generation::{Generation, Step};
 pub use language::Language;
 pub use perplexity::Perplexity;
 pub use sampler::{Sampler, Sampling};

@@ -2,8 +2,9 @@ use crate::RuntimeError;
 use crate::llm::Decoder;
 use crate::llm::exponential::exponential;
 
-/// How well a decoder foretells a text. The text is cut into chunks; the first half of each only gives the second half something
-/// to go on.
+/// How well a decoder foretells a text, by the definition of llama.cpp: the text is cut into chunks, each starts with an empty
+/// cache, and the first half of a chunk only gives the second half something to go on. Of a chunk of `n` tokens that are counted
+/// from 0, those after token `n / 2` are foretold.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Perplexity {
     log_sum: f64,
@@ -25,15 +26,12 @@ impl Perplexity {
         if let Some((first, bos)) = tokens.first_mut().zip(bos) {
             *first = bos;
         }
-        let (warm, scored) = tokens.split_at(tokens.len() / 2 + 1);
+        let (before, scored) = tokens.split_at(tokens.len() / 2);
+        let Some((_, shown)) = scored.split_last() else { return Ok(()) };
         decoder.truncate(0)?;
-        let mut pending = warm;
-        for next in scored.chunks(1) {
-            let logits = decoder.append(pending)?;
-            self.score(logits, next.first().copied().unwrap_or_default())?;
-            pending = next;
-        }
-        Ok(())
+        decoder.append(before)?;
+        let mut next = scored.iter().skip(1).copied();
+        decoder.append_each(shown, &mut |logits| self.score(logits, next.next().unwrap_or_default()))
     }
 
     fn score(&mut self, logits: &[f32], next: u32) -> Result<(), RuntimeError> {

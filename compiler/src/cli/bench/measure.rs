@@ -81,7 +81,7 @@ pub fn measure(args: &Args, opened: &Opened, inputs: &[(String, Tensor)], thread
     })
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
@@ -112,7 +112,7 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
 }
 
 /// The most memory that this process had in use, where the system tells.
-fn peak_rss_bytes() -> Option<u64> {
+pub fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib << 10)

@@ -6,17 +6,21 @@ use crate::cli::ir_file;
 use crate::cli::source;
 use lostwax::model::CompileOptions;
 use lostwax::pipeline::Compiled;
-use lostwax_ir::graph::Graph;
+use lostwax::program::{EntryGraph, Program};
 use std::path::Path;
 
 /// What is written of each variant.
 pub const KINDS: &[Kind] = &[Kind::Ir, Kind::Asm];
 
-/// Writes the graph as imported and as optimized, and kernels and code of each variant.
-pub fn dump(folder: &Path, graph: &Graph, compiled: &Compiled, options: &CompileOptions) -> Result<(), CliError> {
+/// Writes the graphs as imported and as optimized, and kernels and code of each variant. Where there are several entry points,
+/// the files of graphs bear their names.
+pub fn dump(folder: &Path, program: &Program, compiled: &Compiled, options: &CompileOptions) -> Result<(), CliError> {
     std::fs::create_dir_all(folder).map_err(CliError::io(folder))?;
-    ir_file::write(&folder.join("imported.ir"), graph)?;
-    ir_file::write(&folder.join("optimized.ir"), &source::optimize(graph, options)?)?;
+    for EntryGraph { name, graph } in &program.entries {
+        let end = if program.entries.len() == 1 { "ir".to_string() } else { format!("{name}.ir") };
+        ir_file::write(&folder.join(format!("imported.{end}")), graph)?;
+        ir_file::write(&folder.join(format!("optimized.{end}")), &source::optimize(graph, options)?)?;
+    }
     emit::write(&folder.join("code"), KINDS, compiled)?;
     Ok(())
 }

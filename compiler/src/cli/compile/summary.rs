@@ -6,7 +6,7 @@ use crate::cli::inspect::{Memory, interface};
 use crate::cli::report::Report;
 use crate::cli::source::stage_name;
 use lostwax::pipeline::Compiled;
-use lostwax_ir::graph::Graph;
+use lostwax::program::Program;
 use lostwax_runtime::Model;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// All that the report is made from.
 pub struct Summary<'a> {
     pub args: &'a Args,
-    pub graph: &'a Graph,
+    pub program: &'a Program,
     pub compiled: &'a Compiled,
     pub model: &'a Model,
     pub memory: Memory,
@@ -33,7 +33,7 @@ impl Summary<'_> {
 
     fn text(&self, sha256: &str, total: Duration) -> String {
         let plan = self.model.artifact().plan();
-        let (nodes, steps) = (self.graph.len(), plan.steps.len());
+        let (nodes, steps) = (self.program.node_count(), plan.steps.len());
         let mut text = format!("model      {}  {nodes} nodes -> {steps} steps\n", self.args.model.display());
         text += &interface(self.model);
         for (variant, size) in plan.variants.iter().zip(&self.compiled.code_bytes) {
@@ -81,7 +81,7 @@ impl Summary<'_> {
         json!({
             "model": self.args.model,
             "output": self.args.output,
-            "nodes": self.graph.len(),
+            "nodes": self.program.node_count(),
             "steps": plan.steps.len(),
             "variants": variants.collect::<Vec<_>>(),
             "memory": self.memory.json(),

@@ -5,193 +5,22 @@
 //! factor depends on. The first factor is read through guarded row addresses, so that padding and ragged edges need no
 //! second loop; the second is rearranged at compile time into panels of columns when it is constant.
 
+mod roles;
+mod tile;
+
+pub(super) use roles::analyze;
+pub use roles::{is_contraction, reads_contiguously, wants_unpadded};
+
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten, when};
-use super::nest::{Nest, NestReduction};
-use super::{Argument, Packing, Scheduled, representative};
-use lostwax_ir::compute::{Axis, Step, StepId};
-use lostwax_ir::dim::{Dim, Symbol, product};
+use super::nest::Nest;
+use super::{Argument, Packing, Scheduled};
+use lostwax_ir::compute::{Axis, Body};
+use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, BufferId, Cond, LocalId, LoopKind, Operand, Place, RowId, Scalar, Stmt};
-use lostwax_ir::scalar::{BinaryOp, ReduceOp};
 use lostwax_ir::types::DType;
 use lostwax_target_api::Caps;
-
-/// The roles of the loops and factors of a contraction.
-#[derive(Clone, Debug)]
-pub(super) struct Roles {
-    /// Loops that both factors depend on, or that only address the output further.
-    batch: Vec<Axis>,
-    /// Loops that the first factor depends on.
-    rows: Vec<Axis>,
-    /// The loop that the second factor depends on.
-    column: Axis,
-    /// The reduced loops but the innermost.
-    taps: Vec<Axis>,
-    /// The innermost reduced loop.
-    depth: Axis,
-    /// The first factor: buffer, index, condition.
-    left: (u32, Dim, Cond),
-    /// The second factor: buffer and index.
-    right: (u32, Dim),
-}
-
-/// Columns below this are not worth a tile: such sums run along the depth instead.
-const MIN_COLUMNS: i64 = 4;
-
-/// Whether the nest is a sum of products that the tiles of this schedule fit.
-pub fn is_contraction(nest: &Nest) -> bool {
-    roles(nest).is_some()
-}
-
-/// Whether the contraction reads its first factor along the depth, and its second along the columns, as neighbours.
-pub fn reads_contiguously(nest: &Nest) -> bool {
-    roles(nest).is_some_and(|roles| {
-        let depth = roles.left.1.affine_in(&roles.depth.symbol).is_some_and(|(stride, _)| stride.is(1));
-        depth && roles.right_stride().is(1)
-    })
-}
-
-/// Whether the nest is a contraction whose first factor is guarded and whose innermost loop is so short that explicit padding,
-/// after which loops merge, costs less than the guards.
-pub fn wants_unpadded(nest: &Nest) -> bool {
-    const SHORT: i64 = 8;
-    roles(nest).is_some_and(|roles| !roles.left.2.always() && roles.depth.extent.as_constant().is_some_and(|k| k <= SHORT))
-}
-
-/// The roles of the nest's loops, if it is a contraction that can be scheduled with these arguments.
-pub(super) fn analyze(nest: &Nest, inputs: &[Argument]) -> Option<Roles> {
-    let roles = roles(nest)?;
-    let constant = inputs.get(roles.right.0 as usize)?.constant;
-    let packable = constant && roles.right_loops().iter().all(|axis| axis.extent.as_constant().is_some());
-    (packable || roles.right_stride().is(1)).then_some(roles)
-}
-
-fn roles(nest: &Nest) -> Option<Roles> {
-    let reduction = nest.reduction.as_ref()?;
-    let [left, right] = factors(reduction)?;
-    assign(nest, reduction, left.clone(), right.clone()).or_else(|| assign(nest, reduction, right, left))
-}
-
-type Factor = (u32, Dim, Cond);
-
-fn factors(reduction: &NestReduction) -> Option<[Factor; 2]> {
-    let [a, b, Step::Binary(BinaryOp::Mul, StepId(0), StepId(1))] = reduction.value.steps.as_slice() else { return None };
-    if reduction.op != ReduceOp::Sum || reduction.dtype != DType::F32 {
-        return None;
-    }
-    Some([factor(a)?, factor(b)?])
-}
-
-fn factor(step: &Step) -> Option<Factor> {
-    match step {
-        Step::Load { input, coords, valid, otherwise: 0 } => Some((*input, coords.first()?.clone(), valid.clone())),
-        _ => None,
-    }
-}
-
-fn mentions(factor: &Factor, symbol: &Symbol) -> bool {
-    factor.1.mentions(symbol) || factor.2.0.iter().any(|part| part.mentions(symbol))
-}
-
-fn assign(nest: &Nest, reduction: &NestReduction, left: Factor, right: Factor) -> Option<Roles> {
-    let only_right = |axis: &&Axis| mentions(&right, &axis.symbol) && !mentions(&left, &axis.symbol);
-    let contiguous = |axis: &&Axis| nest.index.affine_in(&axis.symbol).is_some_and(|(stride, _)| stride.is(1));
-    let column = nest.axes.iter().filter(only_right).find(contiguous)?.clone();
-    let (depth, taps) = reduction.axes.split_last()?;
-    let fits = representative(&column.extent) >= MIN_COLUMNS
-        && right.2.always()
-        && column_stride(&right, &column).is_some()
-        && left.1.affine_in(&depth.symbol).is_some_and(|(stride, _)| stride.as_constant().is_some_and(|s| s > 0))
-        && left.2.0.iter().all(|part| !part.mentions(&depth.symbol))
-        && (left.2.always() || depth.extent.as_constant().is_some());
-    let is_row = |axis: &&Axis| mentions(&left, &axis.symbol) && !mentions(&right, &axis.symbol);
-    let rows: Vec<Axis> = nest.axes.iter().filter(is_row).cloned().collect();
-    let batch = nest.axes.iter().filter(|axis| **axis != column && !rows.contains(axis)).cloned().collect();
-    fits.then(|| Roles { batch, rows, column, taps: taps.to_vec(), depth: depth.clone(), left, right: (right.0, right.1) })
-}
-
-fn column_stride(right: &Factor, column: &Axis) -> Option<Dim> {
-    right.1.affine_in(&column.symbol).map(|(stride, _)| stride)
-}
-
-impl Roles {
-    fn right_loops(&self) -> Vec<Axis> {
-        let used = |axis: &&Axis| self.right.1.mentions(&axis.symbol);
-        self.batch.iter().chain(&self.taps).chain([&self.depth, &self.column]).filter(used).cloned().collect()
-    }
-
-    fn right_stride(&self) -> Dim {
-        self.right.1.affine_in(&self.column.symbol).map_or_else(Dim::default, |(stride, _)| stride)
-    }
-
-    /// The rows of the output.
-    fn row_count(&self) -> Dim {
-        product(self.rows.iter().map(|axis| &axis.extent))
-    }
-}
-
-/// The sizes of tiles and blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tile {
-    /// Lanes of one vector statement.
-    lanes: i64,
-    /// Columns of one panel of the second factor.
-    panel: i64,
-    /// Rows of one tile.
-    rows: i64,
-    /// Panels of one tile.
-    panels: i64,
-    /// Rows of one block, a multiple of the tile's; one block's part of the first factor stays in cache.
-    block_rows: i64,
-    /// Panels of one block, a multiple of the tile's.
-    block_panels: i64,
-}
-
-/// Panel widths with the relative time that a column of them takes.
-const PANELS: [(i64, f64); 3] = [(16, 1.0), (24, 1.03), (8, 1.15)];
-
-fn choose_panel(columns: i64) -> i64 {
-    let time = |(width, weight): &(i64, f64)| ((columns + width - 1) / width * width) as f64 * weight;
-    let best = PANELS.iter().min_by(|a, b| time(a).total_cmp(&time(b)));
-    best.map_or(16, |(width, _)| *width)
-}
-
-/// The tile height that covers `rows` with the least time, at most `limit`: short tiles load more per product.
-fn choose_rows(rows: i64, limit: i64) -> i64 {
-    const TILE_OVERHEAD: i64 = 1;
-    let time = |height: i64| (rows + height - 1) / height * (height + TILE_OVERHEAD);
-    (1..=limit).rev().min_by_key(|height| time(*height)).unwrap_or(1)
-}
-
-/// Rows of one tile whose addresses stay in scalar registers.
-const ADDRESSED_ROWS: i64 = 6;
-
-fn choose_tile(roles: &Roles, caps: &Caps) -> Tile {
-    let panel = choose_panel(representative(&roles.column.extent));
-    let lanes = if panel % 16 == 0 { 16 } else { 8 };
-    let registers_per_panel = (panel * 4 / i64::from(caps.vector_bytes)).max(1);
-    let budget = i64::from(caps.vector_registers) * 3 / 4;
-    let count = representative(&roles.row_count()).max(1);
-    let limit = (budget / registers_per_panel).max(1);
-    let panel_count = ((representative(&roles.column.extent) + panel - 1) / panel).max(1);
-    let rows = choose_rows(count, limit.min(ADDRESSED_ROWS));
-    let panels = (budget / (rows * registers_per_panel)).clamp(1, panel_count);
-    let (block_rows, block_panels) = choose_blocks(roles, caps, count, panel_count, (rows, panels));
-    Tile { lanes, panel, rows, panels, block_rows, block_panels }
-}
-
-/// Blocks small enough for the second-level cache, and enough of them for all cores.
-fn choose_blocks(roles: &Roles, caps: &Caps, rows: i64, panels: i64, tile: (i64, i64)) -> (i64, i64) {
-    let depth = representative(&roles.depth.extent).max(1);
-    let cached = (caps.l2_bytes as i64 / 2 / (depth * 4)).max(tile.0);
-    let batch: i64 = roles.batch.iter().map(|axis| representative(&axis.extent)).product();
-    let wanted = (i64::from(caps.parallelism) * 4 / batch.max(1)).max(1);
-    let round = |value: i64, step: i64| ((value + step - 1) / step * step).max(step);
-    let shared = (rows + wanted - 1) / wanted;
-    let block_rows = round(cached.min(shared.max(tile.0 * 8)).min(rows), tile.0);
-    let row_blocks = (rows + block_rows - 1) / block_rows;
-    let column_blocks = ((wanted + row_blocks - 1) / row_blocks).clamp(1, panels);
-    (block_rows, round((panels + column_blocks - 1) / column_blocks, tile.1))
-}
+use roles::{Right, Roles};
+use tile::{Tile, choose_tile};
 
 /// Builds the kernel for a nest in these roles.
 pub(super) fn schedule(
@@ -203,8 +32,7 @@ pub(super) fn schedule(
     caps: &Caps,
 ) -> Scheduled {
     let tile = choose_tile(roles, caps);
-    let constant = inputs.get(roles.right.0 as usize).is_some_and(|input| input.constant);
-    let packed = constant.then(|| pack(roles, tile.panel));
+    let packed = roles.packable(inputs).then(|| pack(roles, tile.panel)).flatten();
     let mut builder = KernelBuilder::new(buffers);
     let grid = Grid::new(roles, &tile);
     let item = builder.symbol("item", &grid.count());
@@ -216,7 +44,8 @@ pub(super) fn schedule(
 
 /// Panels of columns: `[loops but column.., panel, .., lane]` with the column cut in two, zero where it overhangs. Gives the
 /// packing and the index of an element in it, over the original loops but the column, and two symbols for panel and lane.
-fn pack(roles: &Roles, panel: i64) -> (Packing, Dim) {
+fn pack(roles: &Roles, panel: i64) -> Option<(Packing, Dim)> {
+    let Right::Plain(input, index) = &roles.right else { return None };
     let columns = roles.column.extent.clone();
     let (panel_axis, lane_axis) = (Axis::new("%panel", &columns.ceil_div(panel)), Axis::new("%lane", &panel.into()));
     let mut loops: Vec<Axis> = roles.right_loops().into_iter().filter(|axis| *axis != roles.column).collect();
@@ -224,10 +53,10 @@ fn pack(roles: &Roles, panel: i64) -> (Packing, Dim) {
     loops.insert(first_reduced, panel_axis.clone());
     loops.push(lane_axis.clone());
     let column = panel_axis.dim() * panel.into() + lane_axis.dim();
-    let index = roles.right.1.replace(&roles.column.symbol, &column);
+    let index = index.replace(&roles.column.symbol, &column);
     let position = loops.iter().fold(Dim::default(), |flat, axis| flat * axis.extent.clone() + axis.dim());
     let valid = columns - 1.into() - column;
-    (Packing { input: roles.right.0 as usize, loops, index, valid }, position)
+    Some((Packing { input: *input as usize, loops, index, valid }, position))
 }
 
 /// The blocks that work items stand for.
@@ -369,7 +198,8 @@ impl<'a> Emitter<'a> {
 
     /// Whether the last panel of weights may have fewer columns than lanes, of which the rest then count as 0.
     fn loads_partly(&self) -> bool {
-        self.packed.is_none() && !self.columns().is_multiple_of(self.tile.panel * self.tile.panels)
+        let whole = self.packed.is_some() || matches!(self.roles.right, Right::Decoded { .. });
+        !whole && !self.columns().is_multiple_of(self.tile.panel * self.tile.panels)
     }
 
     /// Whether tiles may reach past the last row.
@@ -400,34 +230,111 @@ impl<'a> Emitter<'a> {
     }
 
     fn sum_depth(&self, builder: &mut KernelBuilder, position: &Position, context: &Context<'_>) -> Stmt {
-        let depth = builder.symbol("k", &self.roles.depth.extent);
-        let context = context.clone().bind(&self.roles.depth.symbol, Dim::symbol(&depth));
-        let mut body = self.load_weights(builder, position, &context);
-        body.push(self.multiply(builder, &(Dim::symbol(&depth) * self.depth_stride.clone())));
-        for_loop(&depth, self.roles.depth.extent.clone(), LoopKind::Serial, body)
+        match &self.roles.right {
+            Right::Plain(input, index) => {
+                let depth = builder.symbol("k", &self.roles.depth.extent);
+                let weights = |builder: &mut KernelBuilder, context: &Context<'_>| {
+                    self.load_weights(builder, position, context, (*input, index))
+                };
+                let body = self.step(builder, context, &Dim::symbol(&depth), weights);
+                for_loop(&depth, self.roles.depth.extent.clone(), LoopKind::Serial, body)
+            }
+            Right::Decoded { body, period } => self.sum_decoded(builder, position, context, body, *period),
+        }
     }
 
-    fn load_weights(&self, builder: &mut KernelBuilder, position: &Position, context: &Context<'_>) -> Block {
+    /// Runs over the depth in steps of `period`, each of which is expanded.
+    fn sum_decoded(
+        &self,
+        builder: &mut KernelBuilder,
+        position: &Position,
+        context: &Context<'_>,
+        value: &Body,
+        period: i64,
+    ) -> Stmt {
+        let count = self.roles.depth.extent.floor_div(period);
+        let (outer, inner) = (builder.symbol("k", &count), builder.symbol("i", &period.into()));
+        let depth = Dim::symbol(&outer) * period.into() + Dim::symbol(&inner);
+        let weights =
+            |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
+        let body = self.step(builder, context, &depth, weights);
+        for_loop(&outer, count, LoopKind::Serial, vec![for_loop(&inner, period, LoopKind::Unrolled, body)])
+    }
+
+    /// One step along the depth.
+    fn step(
+        &self,
+        builder: &mut KernelBuilder,
+        context: &Context<'_>,
+        depth: &Dim,
+        weights: impl FnOnce(&mut KernelBuilder, &Context<'_>) -> Block,
+    ) -> Block {
+        let context = context.clone().bind(&self.roles.depth.symbol, depth.clone());
+        let mut body = weights(builder, &context);
+        body.push(self.multiply(builder, &(depth.clone() * self.depth_stride.clone())));
+        body
+    }
+
+    /// Runs `value` for each vector of the tile's columns, given the first column and the lane, and keeps the results.
+    fn each_weight(
+        &self,
+        builder: &mut KernelBuilder,
+        mut value: impl FnMut(&mut KernelBuilder, &mut Block, &Dim, &Dim) -> (Operand, Option<Dim>),
+    ) -> Block {
         let lanes = Dim::constant(self.tile.lanes);
         (0..self.tile.panel * self.tile.panels / self.tile.lanes)
             .map(|chunk| {
                 let first = Dim::constant(chunk * self.tile.lanes);
                 let lane = builder.symbol("lane", &lanes);
-                let (index, active) = self.weight_index(position, context, &first, &Dim::symbol(&lane));
                 let mut body = Vec::new();
-                let value = builder.define(&mut body, Scalar::Load(Place::Buffer(BufferId(self.roles.right.0), index)));
+                let (value, active) = value(builder, &mut body, &first, &Dim::symbol(&lane));
                 body.push(Stmt::Store { place: Place::Local(self.weights, first + Dim::symbol(&lane)), value });
                 for_loop(&lane, lanes.clone(), LoopKind::Vector { active }, body)
             })
             .collect()
     }
 
+    fn load_weights(
+        &self,
+        builder: &mut KernelBuilder,
+        position: &Position,
+        context: &Context<'_>,
+        (input, index): (u32, &Dim),
+    ) -> Block {
+        self.each_weight(builder, |builder, body, first, lane| {
+            let (index, active) = self.weight_index(position, context, index, first, lane);
+            (builder.define(body, Scalar::Load(Place::Buffer(BufferId(input), index))), active)
+        })
+    }
+
+    fn decode_weights(&self, builder: &mut KernelBuilder, position: &Position, context: &Context<'_>, value: &Body) -> Block {
+        self.each_weight(builder, |builder, body, first, lane| {
+            let panel = self.existing_panel(position.panel.clone() + first.floor_div(self.tile.panel));
+            let column = panel * self.tile.panel.into() + first.modulo(self.tile.panel) + lane.clone();
+            let mut context = context.clone().bind(&self.roles.column.symbol, column);
+            context.contracted = true;
+            (builder.expand(body, value, &context), None)
+        })
+    }
+
+    /// The panel, or the last one for those of a tile that do not exist.
+    fn existing_panel(&self, panel: Dim) -> Dim {
+        if self.tile.panels == 1 { panel } else { panel.minimum(self.panel_count() - 1.into()) }
+    }
+
     /// The buffer index of a weight, and how many lanes may be read.
-    fn weight_index(&self, position: &Position, context: &Context<'_>, first: &Dim, lane: &Dim) -> (Dim, Option<Dim>) {
+    fn weight_index(
+        &self,
+        position: &Position,
+        context: &Context<'_>,
+        index: &Dim,
+        first: &Dim,
+        lane: &Dim,
+    ) -> (Dim, Option<Dim>) {
         let panel = position.panel.clone() + first.floor_div(self.tile.panel);
         let within = first.modulo(self.tile.panel) + lane.clone();
         if let Some(packed) = &self.packed {
-            let panel = if self.tile.panels == 1 { panel } else { panel.minimum(self.panel_count() - 1.into()) };
+            let panel = self.existing_panel(panel);
             let index = packed.substitute(&|symbol| match symbol.name() {
                 "%panel" => Some(panel.clone()),
                 "%lane" => Some(within.clone()),
@@ -436,7 +343,7 @@ impl<'a> Emitter<'a> {
             return (context.dim(&index), None);
         }
         let start = panel * self.tile.panel.into() + first.modulo(self.tile.panel);
-        let index = self.roles.right.1.replace(&self.roles.column.symbol, &(start.clone() + lane.clone()));
+        let index = index.replace(&self.roles.column.symbol, &(start.clone() + lane.clone()));
         let active = self.loads_partly().then(|| (self.columns() - start).minimum(self.tile.lanes).maximum(0));
         (context.dim(&index), active)
     }

@@ -1,0 +1,60 @@
+//! The work in the runs of a language model.
+
+use super::language::CHUNK;
+use crate::cli::error::CliError;
+use crate::cli::settings::DeviceArgs;
+use lostwax_runtime::{Model, Options, Session, StepProfile, TensorView};
+
+/// Arithmetic operations and bytes that are read and written.
+#[derive(Clone, Copy, Default)]
+pub struct Work {
+    pub flops: u64,
+    pub bytes: u64,
+}
+
+/// Counts the work of runs.
+pub struct WorkCounter {
+    session: Session,
+}
+
+impl WorkCounter {
+    /// A counter for runs with a number of threads.
+    pub fn new(model: &Model, device: &DeviceArgs, threads: usize) -> Result<Self, CliError> {
+        Ok(Self { session: model.session_with(device.device(model)?, Options::new().with_threads(threads))? })
+    }
+
+    /// The variant whose code runs.
+    pub fn variant(&self) -> &str {
+        self.session.variant()
+    }
+
+    /// The work of a prompt.
+    pub fn prefill(&mut self, tokens: usize) -> Result<Work, CliError> {
+        let mut sum = Work::default();
+        for past in (0..tokens).step_by(CHUNK) {
+            let work = self.run("prefill", past, CHUNK.min(tokens - past))?;
+            (sum.flops, sum.bytes) = (sum.flops + work.flops, sum.bytes + work.bytes);
+        }
+        Ok(sum)
+    }
+
+    /// The work of tokens one by one: all are counted as the one in the middle.
+    pub fn decode(&mut self, tokens: usize) -> Result<Work, CliError> {
+        let Work { flops, bytes } = self.run("decode", tokens / 2, 1)?;
+        Ok(Work { flops: flops * tokens as u64, bytes: bytes * tokens as u64 })
+    }
+
+    /// The work of one run, by the entry point that there is.
+    fn run(&mut self, entry_point: &str, past: usize, tokens: usize) -> Result<Work, CliError> {
+        let names: Vec<String> = self.session.model().entry_points().into_iter().map(|entry| entry.name).collect();
+        let other = if entry_point == "prefill" { "decode" } else { "prefill" };
+        let name = if names.iter().any(|name| name == entry_point) { entry_point } else { other };
+        self.session.set_entry_point(name)?;
+        self.session.bind("past", past as i64)?;
+        let ids = vec![0i32; if name == "decode" { 1 } else { tokens }];
+        let steps = self.session.profile(&[("tokens", TensorView::new(&ids, &[ids.len()])?)], 0)?;
+        let scale = (tokens / ids.len()) as u64;
+        let sum = |part: fn(&StepProfile) -> u64| steps.iter().map(part).sum::<u64>() * scale;
+        Ok(Work { flops: sum(|step| step.flops), bytes: sum(|step| step.bytes) })
+    }
+}

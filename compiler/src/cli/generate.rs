@@ -1,0 +1,73 @@
+//! `lostwax generate`.
+
+use super::console::Console;
+use super::error::CliError;
+use super::language::{self, DecoderArgs, Opened, SamplingArgs};
+use super::report::Report;
+use lostwax_runtime::llm::{Flow, Generator, Language, Message, Request};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  lostwax generate llm.lwx -p \"Why is the sky blue?\"
+  lostwax generate llm.lwx -p \"Once upon a time\" --raw --temperature 0 --max-tokens 64
+  lostwax generate llm.lwx -p \"Three colours:\" --stop . --json";
+
+/// Generates text from a prompt
+///
+/// The prompt goes through the chat template of the model if there is one, as the message of a user. Text goes to stdout as it
+/// comes, times go to stderr.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A language model.
+    file: PathBuf,
+    /// The prompt.
+    #[arg(short, long)]
+    prompt: String,
+    /// A system message that comes before the prompt.
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    system: Option<String>,
+    /// The most tokens to generate; as many as the context has room for unless given.
+    #[arg(short = 'n', long, value_name = "N")]
+    max_tokens: Option<usize>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// A string that ends the text and is no part of it; repeatable.
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Continue the prompt as it is, without the chat template.
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    decoder: DecoderArgs,
+}
+
+impl Args {
+    pub fn run(self, console: &Console) -> Result<Report, CliError> {
+        let Opened { model, language, load } = language::open(&self.file, console)?;
+        let prompt = self.tokens(&language)?;
+        let mut generator = Generator::new(self.decoder.open(&model, None)?);
+        let request = Request {
+            max_tokens: self.max_tokens.unwrap_or(usize::MAX),
+            stop: &self.stop,
+            sampling: self.sampling.sampling(&language),
+            ..Request::new(&language, &prompt)
+        };
+        let generated = generator.generate(&language, &request, &mut |text| {
+            console.write(text);
+            Flow::Continue
+        })?;
+        console.note(&language::timing_line(&generated.timings));
+        Ok(Report::new("", language::generated_json(&generated, load)))
+    }
+
+    fn tokens(&self, language: &Language) -> Result<Vec<u32>, CliError> {
+        if self.raw || (language.template().is_none() && self.system.is_none()) {
+            return Ok(language.encode_prompt(&self.prompt)?);
+        }
+        let system = self.system.iter().map(|text| Message::new("system", text));
+        let messages: Vec<Message> = system.chain([Message::new("user", &self.prompt)]).collect();
+        Ok(language.encode_chat(&messages)?)
+    }
+}

@@ -1,0 +1,115 @@
+//! Language models over HTTP, as OpenAI's API has them: `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/models`,
+//! and `/health` and `/metrics` beside them.
+//!
+//! Two threads do the work. One speaks HTTP: it reads requests (`api`), turns text into tokens and puts a job into a queue of
+//! limited length (`queue`). The other owns the decoders (`scheduler`): each is a slot for one text, and all texts under way go on by
+//! one step in turn, so that jobs join and leave between steps and a long prompt holds up nobody for longer than a part of it.
+//! What the second thread generates comes back through a channel; when a client goes away or its time is over, the channel closes,
+//! and the slot is free at the next step.
+
+mod api;
+mod body;
+mod error;
+mod metrics;
+mod queue;
+mod reply;
+mod routes;
+mod scheduler;
+mod state;
+
+use axum::serve::ListenerExt;
+use lostwax_runtime::RuntimeError;
+use lostwax_runtime::llm::{Decoder, Language};
+use state::State;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// How long texts that are under way may go on after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Turns the tokens of a text into a vector.
+pub type Embed = Box<dyn FnMut(&[u32]) -> Result<Vec<f32>, RuntimeError> + Send>;
+
+/// A model that is served.
+pub struct Service {
+    /// The name by which clients know it.
+    pub name: String,
+    /// Its tokenizer and template.
+    pub language: Language,
+    /// A decoder for each text that is generated at the same time; none if the model generates no text.
+    pub decoders: Vec<Box<dyn Decoder>>,
+    /// Its encoder, if it has one.
+    pub embed: Option<Embed>,
+}
+
+/// How a model is served.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What clients must know to be let in.
+    pub api_key: Option<String>,
+    /// The most requests that wait for a slot.
+    pub queue_length: usize,
+    /// How long a request may take, waiting included.
+    pub timeout: Duration,
+    /// The most bytes of a request.
+    pub body_limit: usize,
+    /// The most tokens of a prompt that are read while other texts wait.
+    pub prompt_chunk: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { api_key: None, queue_length: 64, timeout: Duration::from_secs(600), body_limit: 1 << 20, prompt_chunk: 128 }
+    }
+}
+
+/// A server whose decoders are ready.
+pub struct Server {
+    state: Arc<State>,
+}
+
+impl Server {
+    /// Starts the thread that owns the decoders.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn new(service: Service, settings: Settings) -> io::Result<Self> {
+        let Service { name, language, decoders, embed } = service;
+        let state =
+            Arc::new(State::new(name, language, decoders.first().map(|decoder| decoder.context_length()), embed, settings));
+        state.metrics.set_slots(decoders.len());
+        scheduler::start(decoders, &state)?;
+        Ok(Self { state })
+    }
+
+    /// Answers requests until `shutdown`. Then nobody new is let in, and texts under way get some seconds to end.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let server = axum::serve(listener, routes::router(Arc::clone(&self.state)));
+        let server = server.with_graceful_shutdown(async { drop(stopped.await) });
+        let stopping = async {
+            shutdown.await;
+            self.state.queue.close();
+            let _ = stop.send(());
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            result = server => result,
+            () = stopping => Ok(()),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.state.queue.close();
+    }
+}

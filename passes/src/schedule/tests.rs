@@ -1,0 +1,100 @@
+//! Scheduled kernels in the interpreter, beside the graphs that they come from.
+
+use super::{Argument, View, schedule};
+use crate::fuse::fuse;
+use crate::testing::{agree, evaluate};
+use crate::Tier;
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat, Factor};
+use lostwax_ir::eval::eval_kernel;
+use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::ops::Op;
+use lostwax_ir::random::Random;
+use lostwax_ir::tensor::Tensor;
+use lostwax_ir::types::{DType, TensorType};
+use lostwax_target_api::Caps;
+
+const CAPS: Caps = Caps {
+    vector_bytes: 32,
+    vector_registers: 16,
+    fused_multiply_add: true,
+    broadcast_operand: false,
+    l1_bytes: 32 << 10,
+    l2_bytes: 512 << 10,
+    l3_bytes: 4 << 20,
+    parallelism: 2,
+    flops_per_ns: 90.0,
+    bytes_per_ns: 15.0,
+    dispatch_ns: 1000.0,
+};
+
+/// Gives the factors of a block that all its groups share an ordinary size.
+fn moderate(format: &BlockFormat, block: &mut [u8]) {
+    for factor in format.scale.iter().chain(format.min.iter().flat_map(|min| min.factors)) {
+        match factor {
+            Factor::F16(byte) => block[*byte as usize + 1] = 0x21,
+            Factor::HalfE8M0(byte) => block[*byte as usize] = 0x79,
+            Factor::Packed(_) => {}
+        }
+    }
+}
+
+/// A tensor of a block format with scales and minima of ordinary size, decoded in the graph.
+fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Value {
+    let count = rows * depth / format.values as usize * format.bytes as usize;
+    let mut bytes: Vec<u8> = (0..count).map(|_| random.int(0, 255) as u8).collect();
+    bytes.chunks_exact_mut(format.bytes as usize).for_each(|block| moderate(format, block));
+    let parts = format.split(&[rows, depth], &bytes).unwrap();
+    let parts: Vec<Value> = parts.into_iter().map(|part| graph.constant(part).unwrap()).collect();
+    graph.add(Op::Dequantize, Attrs::new().with("format", format.name).with("rows", rows as i64), &parts).unwrap()
+}
+
+/// Runs the only kernel that the graph becomes on its only input.
+fn run_single(graph: &Graph, input: &Tensor) -> (Tensor, bool) {
+    let fused = fuse(graph).unwrap();
+    assert_eq!(fused.groups.len(), 1, "{:#?}", fused.groups);
+    let group = &fused.groups[0];
+    let argument = |value: &Value| Argument { view: View::dense(graph.ty(*value)), constant: graph.as_constant(*value).is_some() };
+    let arguments: Vec<Argument> = group.inputs.iter().map(argument).collect();
+    let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), &CAPS);
+    assert!(scheduled.packing.is_empty());
+    let mut output = Tensor::zeros(DType::F32, &graph.ty(group.output).static_shape().unwrap()).unwrap();
+    let tensor = |value: &Value| graph.as_constant(*value).map_or_else(|| input.clone(), |tensor| tensor.as_ref().clone());
+    let mut inputs: Vec<Tensor> = group.inputs.iter().map(tensor).collect();
+    let mut buffers: Vec<&mut [u8]> = inputs.iter_mut().map(Tensor::bytes_mut).chain([output.bytes_mut()]).collect();
+    eval_kernel(&scheduled.kernel, &mut buffers, &[]).unwrap();
+    (output, scheduled.kernel.locals.iter().any(|local| local.name == "weights"))
+}
+
+#[test]
+fn products_with_block_tensors_are_contractions() {
+    for (format, rows) in BLOCK_FORMATS.iter().flat_map(|format| [(format, 1), (format, 7)]) {
+        let mut random = Random::new(rows as u64);
+        let (mut graph, depth) = (Graph::new("test"), 2 * format.values as usize);
+        let ty = TensorType::new(DType::F32, [rows, depth as i64]);
+        let x = graph.input("x", &ty).unwrap();
+        let w = weights(&mut graph, format, 40, depth, &mut random);
+        let transposed = graph.add(Op::Transpose, Attrs::new().with("perm", vec![1i64, 0]), &[w]).unwrap();
+        let y = graph.add(Op::MatMul, Attrs::new(), &[x, transposed]).unwrap();
+        graph.output("y", y);
+        let input = random.tensor(&ty).unwrap();
+        let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
+        let (actual, contracts) = run_single(&graph, &input);
+        assert!(agree(&expected[0], &actual, Tier::Reassociate), "{}", format.name);
+        assert!(contracts, "{}", format.name);
+    }
+}
+
+#[test]
+fn rows_of_block_tensors_are_gathered() {
+    for format in BLOCK_FORMATS {
+        let (mut random, mut graph) = (Random::new(3), Graph::new("test"));
+        let indices = graph.input("indices", &TensorType::new(DType::I32, [3])).unwrap();
+        let w = weights(&mut graph, format, 20, format.values as usize, &mut random);
+        let y = graph.add(Op::Gather, Attrs::new().with("axis", 0i64), &[w, indices]).unwrap();
+        graph.output("y", y);
+        let input = Tensor::from_i64(DType::I32, &[3], &[19, 0, 7]).unwrap();
+        let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
+        assert!(agree(&expected[0], &run_single(&graph, &input).0, Tier::Reassociate), "{}", format.name);
+    }
+}

@@ -1,0 +1,164 @@
+//! One text that is being generated, a step at a time.
+
+use crate::RuntimeError;
+use crate::llm::{Ending, Generated, Generator, Language, Request, Sampler, StopFilter, TextStream, Timings};
+use std::time::Instant;
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It read a part of the prompt.
+    Prompt {
+        /// The tokens of the prompt that are left.
+        left: usize,
+    },
+    /// It generated a token.
+    Text(
+        /// The text that is complete with the token; empty while a character or a string that may end the text is not.
+        String,
+    ),
+    /// The text ended.
+    End(
+        /// What was held back; empty if a string ended the text.
+        String,
+    ),
+}
+
+/// A text that is being generated. Each step is one run of the decoder at most, so that many generations, each with a generator of
+/// its own, can take turns.
+pub struct Generation<'a> {
+    /// The tokens of the prompt that are not in the cache yet, last first.
+    unread: Vec<u32>,
+    prompt_chunk: usize,
+    /// The tokens that this generation left in the cache.
+    cached: usize,
+    max_tokens: usize,
+    end: Vec<u32>,
+    sampler: Sampler,
+    stream: TextStream<'a>,
+    filter: StopFilter,
+    tokens: Vec<u32>,
+    text: String,
+    ending: Option<Ending>,
+    start: Instant,
+    timings: Timings,
+}
+
+impl<'a> Generation<'a> {
+    pub(crate) fn new(generator: &mut Generator, language: &'a Language, request: &Request<'_>) -> Result<Self, RuntimeError> {
+        let start = Instant::now();
+        check_prompt(request.prompt, generator.decoder().context_length())?;
+        let sampler = Sampler::new(request.sampling.clone())?;
+        let cached = generator.reusable(request.prompt);
+        generator.truncate(cached)?;
+        let unread: Vec<u32> = request.prompt.iter().skip(cached).rev().copied().collect();
+        let timings = Timings { prompt_tokens: unread.len(), reused_tokens: cached, ..Timings::default() };
+        Ok(Self {
+            unread,
+            prompt_chunk: request.prompt_chunk.max(1),
+            cached,
+            max_tokens: request.max_tokens,
+            end: request.end.to_vec(),
+            sampler,
+            stream: language.tokenizer().stream(),
+            filter: StopFilter::new(request.stop),
+            tokens: Vec::new(),
+            text: String::new(),
+            ending: None,
+            start,
+            timings,
+        })
+    }
+
+    /// Goes on with the generator that this began with: reads a part of the prompt, or generates a token. After the end it does
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the generator was used for something else since, and what decoder, sampler and tokenizer
+    /// report.
+    pub fn step(&mut self, generator: &mut Generator) -> Result<Step, RuntimeError> {
+        if self.ending.is_some() {
+            return Ok(Step::End(String::new()));
+        }
+        if generator.seen().len() != self.cached {
+            return Err(RuntimeError::input("generation", "its generator has been used for another one since"));
+        }
+        if self.unread.is_empty() { self.generate(generator) } else { self.read(generator) }
+    }
+
+    /// Tokens and times so far.
+    pub fn timings(&self) -> Timings {
+        Timings { generated_tokens: self.tokens.len(), ..self.timings }
+    }
+
+    /// The result. A generation that did not end is [`Ending::Cancelled`].
+    pub fn finish(self) -> Generated {
+        let mut timings = self.timings();
+        if !timings.first_token.is_zero() {
+            timings.decode = self.start.elapsed().saturating_sub(timings.first_token);
+        }
+        Generated { tokens: self.tokens, text: self.text, ending: self.ending.unwrap_or(Ending::Cancelled), timings }
+    }
+
+    fn read(&mut self, generator: &mut Generator) -> Result<Step, RuntimeError> {
+        let left = self.unread.len().saturating_sub(self.prompt_chunk);
+        let chunk: Vec<u32> = self.unread.drain(left..).rev().collect();
+        self.append(generator, &chunk)?;
+        if left == 0 {
+            self.timings.prompt = self.start.elapsed();
+        }
+        Ok(Step::Prompt { left })
+    }
+
+    fn generate(&mut self, generator: &mut Generator) -> Result<Step, RuntimeError> {
+        if self.tokens.len() >= self.max_tokens {
+            return self.end(Ending::MaxTokens);
+        }
+        if let Some(last) = self.tokens.last().copied() {
+            if self.cached >= generator.decoder().context_length() {
+                return self.end(Ending::ContextFull);
+            }
+            self.append(generator, &[last])?;
+        }
+        let token = self.sampler.sample(generator.logits(), generator.seen())?;
+        if self.tokens.is_empty() {
+            self.timings.first_token = self.start.elapsed();
+        }
+        if self.end.contains(&token) { self.end(Ending::EndOfText) } else { self.push(token) }
+    }
+
+    fn append(&mut self, generator: &mut Generator, tokens: &[u32]) -> Result<(), RuntimeError> {
+        let result = generator.append(tokens);
+        self.cached = generator.seen().len();
+        result
+    }
+
+    fn push(&mut self, token: u32) -> Result<Step, RuntimeError> {
+        self.tokens.push(token);
+        let whole = self.stream.push(token)?;
+        let (text, stop) = self.filter.push(&whole);
+        self.text.push_str(&text);
+        self.ending = stop.map(Ending::StopString);
+        Ok(if self.ending.is_some() { Step::End(text) } else { Step::Text(text) })
+    }
+
+    /// Ends the text with what was held back, unless that has a string which ends it.
+    fn end(&mut self, ending: Ending) -> Result<Step, RuntimeError> {
+        let rest = self.stream.finish()?;
+        let (mut text, stop) = self.filter.push(&rest);
+        if stop.is_none() {
+            text.push_str(&self.filter.finish());
+        }
+        self.text.push_str(&text);
+        self.ending = Some(stop.map_or(ending, Ending::StopString));
+        Ok(Step::End(text))
+    }
+}
+
+fn check_prompt(prompt: &[u32], limit: usize) -> Result<(), RuntimeError> {
+    match prompt.len() {
+        0 => Err(RuntimeError::input("prompt", "it has no tokens")),
+        needed if needed > limit => Err(RuntimeError::ContextFull { needed, limit }),
+        _ => Ok(()),
+    }
+}
