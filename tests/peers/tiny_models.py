@@ -1,8 +1,10 @@
 """Records what llama.cpp makes of tiny random models, one for each family of architectures, for tests/families.rs.
 
     python tests/peers/tiny_models.py LLAMA_PERPLEXITY > tests/golden/families.json
+    python tests/peers/tiny_models.py LLAMA_PERPLEXITY MODEL... > tests/golden/decoders.json
 
-LLAMA_PERPLEXITY is the program of that name. Needs `gguf` and `numpy`. The record says how each model is made, weights by a formula
+LLAMA_PERPLEXITY is the program of that name. The second form records what becomes of whole models, which `llama-quantize` beside it
+first converts to f32. Needs `gguf` and `numpy`. The record says how each model is made, weights by a formula
 of the tensor's name, so that the test makes the same model; and what it is called in a Hugging Face folder.
 """
 
@@ -19,6 +21,10 @@ from gguf import GGUFWriter
 
 HIDDEN, WIDTH, HEADS, KV, HEAD, CONTEXT, TRAINED = 64, 96, 4, 2, 16, 32, 128
 TEXT = "the quick brown fox jumps over the lazy dog while seven wizards make toxic brew for the evil queen and jack"
+PASSAGE = """Paris is the capital and largest city of France. With an estimated population of over two million residents in an area
+of more than one hundred square kilometres, it is the most populous city in the country. Since the seventeenth century it has been
+one of the world's major centres of finance, diplomacy, commerce, culture, fashion and science."""
+PASSAGE_TOKENS = list(range(5, 40000, 2357))
 VOCABULARY = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *"abcdefghijklmnopqrstuvwxyz"]
 TOKENIZER = {
     "tokenizer.ggml.model": "llama",
@@ -35,6 +41,10 @@ TOKENIZER = {
 # Positions and tokens whose probabilities are kept.
 POSITIONS = [16, 23, 30]
 TOKENS = list(range(1, len(VOCABULARY), 19))
+
+# How far logarithms of probabilities may lie from those recorded, of which llama.cpp keeps 16 bits; and where it looks up GELU in a
+# table of binary16 numbers.
+TOLERANCE, TABLE_TOLERANCE = 5e-4, 4e-3
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -329,28 +339,49 @@ def read_log_probabilities(path):
 
 def record(program, model):
     with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        path, text, logits = folder / "tiny.gguf", folder / "text", folder / "logits"
+        path = pathlib.Path(folder) / "tiny.gguf"
         model.write(path)
-        text.write_text(TEXT)
+        return score(program, path, TEXT, TOKENS)
+
+
+def score(program, path, words, sampled):
+    """Tokens, perplexity and the logarithms of some probabilities that llama.cpp gives."""
+    with tempfile.TemporaryDirectory() as folder:
+        text, logits = pathlib.Path(folder) / "text", pathlib.Path(folder) / "logits"
+        text.write_text(words)
         command = [program, "-m", path, "-f", text, "-c", CONTEXT, "-b", CONTEXT, "-t", 1, "--chunks", 1]
         command += ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "--save-all-logits", logits]
         run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
         output = run.stdout + run.stderr
         found = re.search(r"PPL = ([0-9.]+)", output)
         if run.returncode != 0 or not found:
-            sys.exit(f"{model.architecture}: {output[-3000:]}")
+            sys.exit(f"{path}: {output[-3000:]}")
         tokens, rows = read_log_probabilities(logits)
-        return tokens, float(found[1]), [[round(float(rows[at][token]), 4) for token in TOKENS] for at in POSITIONS]
+        return tokens, float(found[1]), [[round(float(rows[at][token]), 4) for token in sampled] for at in POSITIONS]
 
 
-def main(program):
+def record_whole(program, model):
+    """What is recorded of a whole model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "f32.gguf"
+        converter = pathlib.Path(program).with_name("llama-quantize")
+        subprocess.run([converter, "--allow-requantize", model, path, "F32", "1"], check=True, capture_output=True)
+        tokens, perplexity, rows = score(program, path, PASSAGE, PASSAGE_TOKENS)
+        entry = {"tokens": tokens, "positions": POSITIONS, "sampled": PASSAGE_TOKENS, "perplexity": perplexity}
+        return entry | {"log_probabilities": rows, "tolerance": TABLE_TOLERANCE}
+
+
+def main(program, *models):
+    if models:
+        record = {pathlib.Path(model).name: record_whole(program, model) for model in models}
+        return print(json.dumps(record, separators=(",", ":")))
     families = {}
     for family in FAMILIES:
         model = family()
         tokens, perplexity, rows = record(program, model)
+        tolerance = TABLE_TOLERANCE if "hidden_activation" in model.config else TOLERANCE
         entry = {"metadata": model.keys(), "config": model.config, "tensors": model.tensors, "given": model.given}
-        families[family.__name__] = entry | {"perplexity": perplexity, "log_probabilities": rows}
+        families[family.__name__] = entry | {"perplexity": perplexity, "log_probabilities": rows, "tolerance": tolerance}
         print(family.__name__, perplexity, file=sys.stderr)
     shared = {"tokens": tokens, "positions": POSITIONS, "sampled": TOKENS, "tokenizer": TOKENIZER, "families": families}
     json.dump(shared, sys.stdout, separators=(",", ":"), ensure_ascii=True)

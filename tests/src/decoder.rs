@@ -1,4 +1,4 @@
-//! Decoders in the reference interpreter: an entry point is run as a session runs it, with states kept from run to run.
+//! Language models in the reference interpreter: an entry point is run as a session runs it, with states kept from run to run.
 
 use lostwax::models::LanguageGraphs;
 use lostwax_ir::dim::Bindings;
@@ -47,4 +47,16 @@ impl<'a> Interpreted<'a> {
         (self.states, self.position) = (outputs, self.position + tokens.len());
         logits.as_slice::<f32>().to_vec()
     }
+}
+
+/// The embedding of tokens.
+///
+/// # Panics
+/// When the model is no encoder or cannot be evaluated.
+pub fn embed(model: &LanguageGraphs, tokens: &[u32]) -> Vec<f32> {
+    let (_, graph) = model.entries.iter().find(|(name, _)| name == "embed").expect("the model is an encoder");
+    let ids: Vec<i32> = tokens.iter().map(|token| *token as i32).collect();
+    let tokens = Tensor::from_slice(DType::I32, &[ids.len()], &ids).expect("tokens fit memory");
+    let outputs = eval_graph_with(graph, &BTreeMap::from([("tokens".into(), tokens)]), &Bindings::new());
+    outputs.expect("the graph has a value")["embedding"].as_slice::<f32>().to_vec()
 }

@@ -9,12 +9,9 @@ use std::path::Path;
 /// What is recorded of all models.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TinyModels {
-    /// The tokens that were read.
-    pub tokens: Vec<u32>,
-    /// The positions whose probabilities are kept.
-    pub positions: Vec<usize>,
-    /// The tokens whose probabilities are kept.
-    pub sampled: Vec<usize>,
+    /// What was read.
+    #[serde(flatten)]
+    pub reading: Reading,
     /// Metadata of GGUF files for the vocabulary.
     pub tokenizer: Map<String, Value>,
     /// The models by name.
@@ -32,10 +29,50 @@ pub struct TinyModel {
     pub tensors: Vec<TinyTensor>,
     /// Tensors of the GGUF file with their values.
     pub given: Vec<(String, Vec<f32>)>,
+    /// What llama.cpp gives.
+    #[serde(flatten)]
+    pub scores: Scores,
+}
+
+/// What llama.cpp gives for some tokens.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Scores {
     /// The perplexity of the second half of the tokens.
     pub perplexity: f64,
     /// Logarithms of probabilities, by position and token.
     pub log_probabilities: Vec<Vec<f64>>,
+    /// How far they may lie from others.
+    pub tolerance: f64,
+}
+
+/// Which tokens were read, and where probabilities of which tokens were kept.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Reading {
+    /// The tokens that were read.
+    pub tokens: Vec<u32>,
+    /// The positions whose probabilities are kept.
+    pub positions: Vec<usize>,
+    /// The tokens whose probabilities are kept.
+    pub sampled: Vec<usize>,
+}
+
+/// What is recorded of a whole model.
+#[derive(Clone, Debug, Deserialize)]
+pub struct WholeModel {
+    /// What was read.
+    #[serde(flatten)]
+    pub reading: Reading,
+    /// What came out.
+    #[serde(flatten)]
+    pub scores: Scores,
+}
+
+impl WholeModel {
+    /// The recorded models, by file.
+    pub fn recorded() -> BTreeMap<String, Self> {
+        let text = include_str!("../golden/decoders.json");
+        serde_json::from_str(text).expect("golden/decoders.json is written by peers/tiny_models.py")
+    }
 }
 
 /// A tensor: its name, that in a folder, sizes, middle and spread of its values, and what changes in a folder.

@@ -2,21 +2,23 @@
 
 use lostwax::models::{LanguageGraphs, Options, load};
 use lostwax_ir::verify::verify_graph;
-use lostwax_tests::decoder::Interpreted;
-use lostwax_tests::tiny::{TinyModel, TinyModels};
-
-/// How far logarithms of probabilities may lie from those of llama.cpp, which keeps 16 bits of them and looks up GELU in a table of
-/// binary16 numbers.
-const TOLERANCE: f64 = 4e-3;
+use lostwax_runtime::llm::Language;
+use lostwax_tests::decoder::{Interpreted, embed};
+use lostwax_tests::model_to_test;
+use lostwax_tests::tiny::{Reading, Scores, TinyModel, TinyModels, WholeModel};
+use serde::Deserialize;
 
 /// How far logits may lie from each other that follow from the same numbers in another order.
 const ORDER: f32 = 2e-4;
+
+/// How far elements of embeddings may lie from those of NumPy.
+const EMBEDDING_TOLERANCE: f32 = 2e-6;
 
 /// The least that is recorded, relative to the largest.
 const RECORDED_RANGE: f64 = 16.0;
 
 fn options(models: &TinyModels) -> Options {
-    Options { context: models.tokens.len(), ..Options::default() }
+    Options { context: models.reading.tokens.len(), ..Options::default() }
 }
 
 fn from_gguf(models: &TinyModels, model: &TinyModel) -> LanguageGraphs {
@@ -53,25 +55,62 @@ fn graphs_are_valid() {
     });
 }
 
+/// Compares with what llama.cpp gave.
+fn check_scores(name: &str, model: &LanguageGraphs, reading: &Reading, scores: &Scores) {
+    let logits = Interpreted::new(model).run("score", &reading.tokens);
+    let rows: Vec<Vec<f64>> = logits.chunks(model.description.vocabulary_size as usize).map(log_probabilities).collect();
+    let mut largest: f64 = 0.0;
+    for (position, recorded) in reading.positions.iter().zip(&scores.log_probabilities) {
+        for (token, expected) in reading.sampled.iter().zip(recorded) {
+            largest = largest.max((rows[*position][*token] - expected).abs());
+        }
+    }
+    let scored = reading.tokens.len() / 2..reading.tokens.len() - 1;
+    let total: f64 = scored.clone().map(|at| -rows[at][reading.tokens[at + 1] as usize]).sum();
+    let perplexity = (total / scored.len() as f64).exp();
+    println!("{name}: difference {largest:.5}, perplexity {perplexity:.3}, recorded {:.3}", scores.perplexity);
+    assert!(largest < scores.tolerance, "{name}: {largest}");
+    assert!((perplexity / scores.perplexity - 1.0).abs() < scores.tolerance, "{name}: {perplexity}");
+}
+
 #[test]
 fn logits_are_those_of_llama_cpp() {
-    for_each(|models, name, model| {
-        let loaded = from_gguf(models, model);
-        let logits = Interpreted::new(&loaded).run("score", &models.tokens);
-        let rows: Vec<Vec<f64>> = logits.chunks(loaded.description.vocabulary_size as usize).map(log_probabilities).collect();
-        let mut largest: f64 = 0.0;
-        for (position, recorded) in models.positions.iter().zip(&model.log_probabilities) {
-            for (token, expected) in models.sampled.iter().zip(recorded) {
-                largest = largest.max((rows[*position][*token] - expected).abs());
-            }
-        }
-        let scored = models.tokens.len() / 2..models.tokens.len() - 1;
-        let total: f64 = scored.clone().map(|at| -rows[at][models.tokens[at + 1] as usize]).sum();
-        let perplexity = (total / scored.len() as f64).exp();
-        println!("{name}: difference {largest:.5}, perplexity {perplexity:.3}, recorded {:.3}", model.perplexity);
-        assert!(largest < TOLERANCE, "{name}: {largest}");
-        assert!((perplexity / model.perplexity - 1.0).abs() < TOLERANCE, "{name}: {perplexity}");
-    });
+    for_each(|models, name, model| check_scores(name, &from_gguf(models, model), &models.reading, &model.scores));
+}
+
+#[test]
+#[ignore = "takes minutes in the interpreter"]
+fn logits_of_whole_models_are_those_of_llama_cpp() {
+    for (file, WholeModel { reading, scores }) in WholeModel::recorded() {
+        let Some(path) = model_to_test(&file) else { continue };
+        let model = load(&path, &Options { context: reading.tokens.len(), ..Options::default() }).unwrap();
+        check_scores(&file, &model, &reading, &scores);
+    }
+}
+
+/// A text with some elements of its embedding.
+#[derive(Deserialize)]
+struct Embedded {
+    text: String,
+    tokens: Vec<u32>,
+    step: usize,
+    values: Vec<f32>,
+}
+
+#[test]
+fn embeddings_are_those_of_numpy() {
+    let Some(path) = model_to_test("all-MiniLM-L6-v2") else { return };
+    let model = load(&path, &Options::default()).unwrap();
+    let language = Language::new(model.description.clone(), &model.tokenizer).unwrap();
+    let cases: Vec<Embedded> = serde_json::from_str(include_str!("../golden/embeddings.json")).unwrap();
+    for Embedded { text, tokens, step, values } in cases {
+        assert_eq!(language.encode_prompt(&text).unwrap(), tokens);
+        let embedding = embed(&model, &tokens);
+        let kept: Vec<f32> = embedding.iter().copied().step_by(step).collect();
+        let difference = distance(&kept, &values);
+        println!("{text}: {difference}");
+        assert!(difference < EMBEDDING_TOLERANCE, "{text}: {difference}");
+    }
 }
 
 #[test]
@@ -79,9 +118,9 @@ fn tokens_together_are_tokens_one_by_one() {
     for_each(|models, name, model| {
         let loaded = from_gguf(models, model);
         let size = loaded.description.vocabulary_size as usize;
-        let all = Interpreted::new(&loaded).run("score", &models.tokens);
+        let all = Interpreted::new(&loaded).run("score", &models.reading.tokens);
         let mut decoder = Interpreted::new(&loaded);
-        let (start, rest) = models.tokens.split_at(13);
+        let (start, rest) = models.reading.tokens.split_at(13);
         let mut logits = decoder.run("prefill", start);
         for (position, token) in (start.len()..).zip(rest) {
             let difference = distance(&logits, &all[(position - 1) * size..position * size]);
@@ -98,7 +137,7 @@ fn folders_are_read_as_files() {
         let folder = tempfile::tempdir().unwrap();
         model.write_folder(&file.tokenizer, folder.path());
         let other = load(folder.path(), &options(models)).unwrap();
-        let [left, right] = [&file, &other].map(|model| Interpreted::new(model).run("score", &models.tokens));
+        let [left, right] = [&file, &other].map(|model| Interpreted::new(model).run("score", &models.reading.tokens));
         let difference = distance(&left, &right);
         assert!(difference < ORDER, "{name}: {difference}");
     });
