@@ -8,6 +8,7 @@ pub mod error;
 pub mod import;
 pub mod level;
 pub mod model;
+pub mod models;
 pub mod npy;
 pub mod pipeline;
 pub mod program;

@@ -3,6 +3,7 @@
 use crate::error::CompileError;
 use crate::import::{ImportOptions, onnx};
 use crate::level::{self, Level};
+use crate::models;
 use crate::pipeline::{self, Compiled, Settings, Stage};
 use crate::program::Program;
 use crate::targets::{Selection, default_target, select};
@@ -45,11 +46,20 @@ impl Default for CompileOptions {
     }
 }
 
-/// Reads a model as it stands in its file.
+/// Whether this is a language model: a folder, or a GGUF file by its name.
+pub fn is_language_model(path: &Path) -> bool {
+    path.is_dir() || path.extension().is_some_and(|extension| extension == "gguf")
+}
+
+/// Reads a model as it stands in its file: ONNX, GGUF, or a Hugging Face folder.
 ///
 /// # Errors
 /// [`CompileError::Import`].
 pub fn load(path: &Path, options: &ImportOptions) -> Result<Program, CompileError> {
+    if is_language_model(path) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        return Ok(Program::from_language(&name, models::load(path, &options.language)?));
+    }
     Ok(onnx::import(path, options)?.into())
 }
 

@@ -3,7 +3,7 @@
 use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
-use crate::program::{EntryGraph, Program};
+use crate::program::{EntryGraph, Language, Program};
 use crate::targets::Selection;
 use lostwax_format::{Writer, Written};
 use lostwax_ir::attrs::Attrs;
@@ -133,6 +133,9 @@ fn plan(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Res
         separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
         assembler.add(name, &graph, &fuse(&graph)?, &mut writer)?;
         clock.lap(Stage::Schedule);
+    }
+    if let Some(Language { description, tokenizer, .. }) = &program.language {
+        writer.language_model(description, tokenizer.clone())?;
     }
     Ok(Planned { assembled: assembler.finish(), writer, clock })
 }

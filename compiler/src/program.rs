@@ -1,6 +1,8 @@
 //! What is compiled: graphs under names.
 
 use crate::error::CompileError;
+use crate::models::{Conversion, LanguageGraphs};
+use lostwax_format::LanguageModel;
 use lostwax_ir::graph::Graph;
 
 /// The name of the only entry point of a model that has one.
@@ -22,6 +24,19 @@ pub struct Program {
     pub name: String,
     /// The functions, at least one, with names of their own.
     pub entries: Vec<EntryGraph>,
+    /// What a language model needs beside its graphs.
+    pub language: Option<Language>,
+}
+
+/// How a model reads and writes text.
+#[derive(Clone, Debug)]
+pub struct Language {
+    /// What is known of the model.
+    pub description: LanguageModel,
+    /// Its `tokenizer.json`.
+    pub tokenizer: Vec<u8>,
+    /// The matrices that were converted to another type.
+    pub conversions: Vec<Conversion>,
 }
 
 impl Program {
@@ -38,6 +53,13 @@ impl Program {
         }
     }
 
+    /// A language model under a name.
+    pub fn from_language(name: &str, graphs: LanguageGraphs) -> Self {
+        let LanguageGraphs { entries, description, tokenizer, conversions } = graphs;
+        let entries = entries.into_iter().map(|(name, graph)| EntryGraph { name, graph }).collect();
+        Self { name: name.to_string(), entries, language: Some(Language { description, tokenizer, conversions }) }
+    }
+
     /// The nodes of all graphs.
     pub fn node_count(&self) -> usize {
         self.entries.iter().map(|entry| entry.graph.len()).sum()
@@ -47,6 +69,6 @@ impl Program {
 /// A model with one entry point, which is named `main`.
 impl From<Graph> for Program {
     fn from(graph: Graph) -> Self {
-        Self { name: graph.name.clone(), entries: vec![EntryGraph { name: MAIN.to_string(), graph }] }
+        Self { name: graph.name.clone(), entries: vec![EntryGraph { name: MAIN.to_string(), graph }], language: None }
     }
 }

@@ -98,7 +98,7 @@ fn dims(sizes: &[i64]) -> Vec<Dim> {
 }
 
 fn program(entries: Vec<EntryGraph>) -> Program {
-    Program { name: "states".to_string(), entries }
+    Program { name: "states".to_string(), entries, language: None }
 }
 
 /// A session beside the interpreter, which is given the states.

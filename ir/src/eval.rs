@@ -1,6 +1,6 @@
 //! The reference interpreters: slow and obvious, the oracle for rewrites, schedules and targets.
 //!
-//! - [`eval_graph`] and [`eval_value`] run tensor graphs through each op's own reference implementation.
+//! - [`eval_graph`], [`eval_graph_with`] and [`eval_value`] run tensor graphs through each op's own reference implementation.
 //! - [`eval_compute`] runs the definition that an op lowers to.
 //! - [`eval_kernel`] runs a scheduled kernel.
 

@@ -2,43 +2,68 @@
 
 use crate::expr::{describe, evaluate, value};
 use crate::{Bindings, RuntimeError};
-use lostwax_format::{EntryPoint, Expr, Operands, Plan, Symbol, expr::Kind};
+use lostwax_format::{EntryPoint, Expr, Operands, Plan, Symbol, TensorSpec, expr::Kind};
 
-/// The values of symbols and expressions for one choice of shapes.
+/// The values of symbols and expressions for one choice of shapes. Binding anew uses the memory of the last time.
+#[derive(Default)]
 pub(crate) struct Bound {
-    pub(crate) symbols: Vec<Option<i64>>,
-    pub(crate) values: Vec<Option<i64>>,
+    symbols: Vec<Option<i64>>,
+    values: Vec<Option<i64>>,
+    forms: Vec<Form>,
 }
 
 impl Bound {
+    /// Binds from given values and the shapes of all inputs, and evaluates the expressions `needed`, in order and with all that
+    /// they depend on.
+    pub(crate) fn bind(
+        &mut self,
+        plan: &Plan,
+        entry: &EntryPoint,
+        needed: &[u32],
+        given: &[Option<i64>],
+        shapes: &[&[usize]],
+    ) -> Result<(), RuntimeError> {
+        self.symbols.clear();
+        self.symbols.extend_from_slice(given);
+        entry.inputs.iter().zip(shapes).try_for_each(|(spec, shape)| check_rank(plan, spec, shape))?;
+        while self.symbols.contains(&None) && self.solve(plan, entry, shapes)? {}
+        evaluate(&plan.exprs, needed, &self.symbols, &mut self.values);
+        sizes(entry, shapes).try_for_each(|size| check_size(plan, self, &size))?;
+        check_constraints(plan, entry, self)
+    }
+
     /// The value of an expression.
     pub(crate) fn value(&self, plan: &Plan, entry: &EntryPoint, id: u32) -> Result<i64, RuntimeError> {
         let invalid = |problem| RuntimeError::InvalidPlan { entry_point: entry.name.clone(), problem };
         value(plan, &self.values, &self.symbols, id).map_err(invalid)
     }
+
+    /// Solves for symbols that are alone in an input size; tells whether there was one.
+    fn solve(&mut self, plan: &Plan, entry: &EntryPoint, shapes: &[&[usize]]) -> Result<bool, RuntimeError> {
+        let count = sizes(entry, shapes).map(|size| size.expr as usize + 1).max().unwrap_or(0);
+        self.forms.clear();
+        for expr in plan.exprs.get(..count).unwrap_or_default() {
+            let form = form(expr, &self.forms, &self.symbols).unwrap_or(Form::Other);
+            self.forms.push(form);
+        }
+        let mut found = false;
+        for size in sizes(entry, shapes) {
+            let Some(Form::Affine { symbol, scale, offset }) = self.forms.get(size.expr as usize).copied() else { continue };
+            let Some((slot, declared)) = self.symbols.get_mut(symbol).zip(plan.symbols.get(symbol)) else { continue };
+            if slot.is_none() {
+                *slot = Some(solve_one(plan, &size, declared, (scale, offset))?);
+                found = true;
+            }
+        }
+        Ok(found)
+    }
 }
 
-/// Whether all symbols exist and all values are in their ranges.
-pub(crate) fn check_bindings(plan: &Plan, given: &Bindings) -> Result<(), RuntimeError> {
-    given_symbols(plan, given).map(drop)
-}
-
-/// Binds from given values alone.
-pub(crate) fn bind_given(plan: &Plan, entry: &EntryPoint, given: &Bindings) -> Result<Bound, RuntimeError> {
-    let symbols = given_symbols(plan, given)?;
-    let bound = Bound { values: evaluate(&plan.exprs, &symbols), symbols };
-    check_constraints(plan, entry, &bound)?;
-    Ok(bound)
-}
-
-/// Binds from given values and the shapes of all inputs.
-pub(crate) fn bind_shapes(plan: &Plan, entry: &EntryPoint, given: &Bindings, shapes: &[&[usize]]) -> Result<Bound, RuntimeError> {
-    let mut symbols = given_symbols(plan, given)?;
-    let sizes = sizes(plan, entry, shapes)?;
-    while solve_round(plan, &sizes, &mut symbols)? {}
-    let bound = Bound { values: evaluate(&plan.exprs, &symbols), symbols };
-    sizes.iter().try_for_each(|size| check_size(plan, &bound, size))?;
-    check_constraints(plan, entry, &bound)?;
+/// Binds everything from given values, and from the shapes of all inputs if there are any.
+pub(crate) fn bind_all(plan: &Plan, entry: &EntryPoint, given: &Bindings, shapes: &[&[usize]]) -> Result<Bound, RuntimeError> {
+    let mut bound = Bound::default();
+    let needed: Vec<u32> = (0..).take(plan.exprs.len()).collect();
+    bound.bind(plan, entry, &needed, &given_symbols(plan, given)?, shapes)?;
     Ok(bound)
 }
 
@@ -58,20 +83,23 @@ impl Size<'_> {
     }
 }
 
-fn sizes<'a>(plan: &Plan, entry: &'a EntryPoint, shapes: &[&[usize]]) -> Result<Vec<Size<'a>>, RuntimeError> {
-    let mut sizes = Vec::new();
-    for (spec, shape) in entry.inputs.iter().zip(shapes) {
-        if spec.dims.len() != shape.len() {
-            let expected: Vec<String> = spec.dims.iter().map(|dim| describe(plan, *dim)).collect();
-            let problem = format!("has shape {shape:?}, expected [{}]", expected.join(", "));
-            return Err(RuntimeError::input(format!("input `{}`", spec.name), problem));
-        }
-        for (axis, (expr, found)) in spec.dims.iter().zip(*shape).enumerate() {
-            let found = i64::try_from(*found).unwrap_or(i64::MAX);
-            sizes.push(Size { input: &spec.name, axis, expr: *expr, found });
-        }
+fn check_rank(plan: &Plan, spec: &TensorSpec, shape: &[usize]) -> Result<(), RuntimeError> {
+    if spec.dims.len() == shape.len() {
+        return Ok(());
     }
-    Ok(sizes)
+    let expected: Vec<String> = spec.dims.iter().map(|dim| describe(plan, *dim)).collect();
+    let problem = format!("has shape {shape:?}, expected [{}]", expected.join(", "));
+    Err(RuntimeError::input(format!("input `{}`", spec.name), problem))
+}
+
+fn sizes<'a>(entry: &'a EntryPoint, shapes: &'a [&'a [usize]]) -> impl Iterator<Item = Size<'a>> {
+    entry.inputs.iter().zip(shapes).flat_map(|(spec, shape)| {
+        let dims = spec.dims.iter().zip(*shape).enumerate();
+        dims.map(|(axis, (expr, found))| {
+            let found = i64::try_from(*found).unwrap_or(i64::MAX);
+            Size { input: &spec.name, axis, expr: *expr, found }
+        })
+    })
 }
 
 fn range_problem(symbol: &Symbol, value: i64) -> Option<String> {
@@ -80,24 +108,32 @@ fn range_problem(symbol: &Symbol, value: i64) -> Option<String> {
     if fits { None } else { Some(format!("`{name}` must be in {min}..={max}, not {value}")) }
 }
 
-fn given_symbols(plan: &Plan, given: &Bindings) -> Result<Vec<Option<i64>>, RuntimeError> {
+/// The given values by position of the symbols.
+///
+/// # Errors
+/// [`RuntimeError::InvalidInput`] if a symbol does not exist or a value is out of its range.
+pub(crate) fn given_symbols(plan: &Plan, given: &Bindings) -> Result<Vec<Option<i64>>, RuntimeError> {
     let mut values = vec![None; plan.symbols.len()];
-    for (name, value) in given {
-        let position = plan.symbols.iter().position(|symbol| symbol.name == *name);
-        let slot = position.and_then(|position| Some((plan.symbols.get(position)?, values.get_mut(position)?)));
-        let Some((symbol, slot)) = slot else {
-            let known: Vec<&str> = plan.symbols.iter().map(|symbol| symbol.name.as_str()).collect();
-            return Err(RuntimeError::input(
-                format!("binding `{name}`"),
-                format!("there is no such symbol; there are {known:?}"),
-            ));
-        };
-        match range_problem(symbol, *value) {
-            Some(problem) => return Err(RuntimeError::input(format!("binding `{name}`"), problem)),
-            None => *slot = Some(*value),
-        }
-    }
+    given.iter().try_for_each(|(name, value)| give(plan, &mut values, name, *value))?;
     Ok(values)
+}
+
+/// Sets the value of one symbol.
+///
+/// # Errors
+/// As [`given_symbols`]; the old value stays then.
+pub(crate) fn give(plan: &Plan, values: &mut [Option<i64>], name: &str, value: i64) -> Result<(), RuntimeError> {
+    let position = plan.symbols.iter().position(|symbol| symbol.name == name);
+    let slot = position.and_then(|position| Some((plan.symbols.get(position)?, values.get_mut(position)?)));
+    let Some((symbol, slot)) = slot else {
+        let known: Vec<&str> = plan.symbols.iter().map(|symbol| symbol.name.as_str()).collect();
+        return Err(RuntimeError::input(format!("binding `{name}`"), format!("there is no such symbol; there are {known:?}")));
+    };
+    if let Some(problem) = range_problem(symbol, value) {
+        return Err(RuntimeError::input(format!("binding `{name}`"), problem));
+    }
+    *slot = Some(value);
+    Ok(())
 }
 
 /// What is known of an expression while symbols are being solved for.
@@ -113,22 +149,6 @@ enum Form {
     Other,
 }
 
-/// Solves for symbols that are alone in an input size; tells whether there was one.
-fn solve_round(plan: &Plan, sizes: &[Size<'_>], symbols: &mut [Option<i64>]) -> Result<bool, RuntimeError> {
-    let count = sizes.iter().map(|size| size.expr as usize + 1).max().unwrap_or(0);
-    let forms = forms(plan.exprs.get(..count).unwrap_or_default(), symbols);
-    let mut found = false;
-    for size in sizes {
-        let Some(Form::Affine { symbol, scale, offset }) = forms.get(size.expr as usize).copied() else { continue };
-        let Some((slot, declared)) = symbols.get_mut(symbol).zip(plan.symbols.get(symbol)) else { continue };
-        if slot.is_none() {
-            *slot = Some(solve_one(plan, size, declared, (scale, offset))?);
-            found = true;
-        }
-    }
-    Ok(found)
-}
-
 fn solve_one(plan: &Plan, size: &Size<'_>, symbol: &Symbol, (scale, offset): (i64, i64)) -> Result<i64, RuntimeError> {
     let difference = size.found.checked_sub(offset);
     let exact = difference.filter(|difference| difference.checked_rem(scale) == Some(0));
@@ -140,15 +160,6 @@ fn solve_one(plan: &Plan, size: &Size<'_>, symbol: &Symbol, (scale, offset): (i6
         Some(problem) => Err(size.error(plan, &format!(", where {problem}"))),
         None => Ok(value),
     }
-}
-
-fn forms(exprs: &[Expr], symbols: &[Option<i64>]) -> Vec<Form> {
-    let mut forms = Vec::with_capacity(exprs.len());
-    for expr in exprs {
-        let form = form(expr, &forms, symbols).unwrap_or(Form::Other);
-        forms.push(form);
-    }
-    forms
 }
 
 fn form(expr: &Expr, forms: &[Form], symbols: &[Option<i64>]) -> Option<Form> {

@@ -9,14 +9,39 @@ const MAX_TEXT: usize = 200;
 /// The deepest nesting that [`describe`] follows.
 const MAX_DEPTH: u8 = 40;
 
-/// The values of all expressions; `None` where a symbol has no value, a divisor is less than 1, or the value is out of range.
-pub(crate) fn evaluate(exprs: &[Expr], symbols: &[Option<i64>]) -> Vec<Option<i64>> {
-    let mut values: Vec<Option<i64>> = Vec::with_capacity(exprs.len());
-    for expr in exprs {
-        let value = expr.kind.as_ref().and_then(|kind| evaluate_one(kind, &values, symbols));
-        values.push(value);
+/// Gives the expressions `needed`, in order and with all that they depend on, their values; `None` where a symbol has no value,
+/// a divisor is less than 1, or the value is out of range. The other values stay.
+pub(crate) fn evaluate(exprs: &[Expr], needed: &[u32], symbols: &[Option<i64>], values: &mut Vec<Option<i64>>) {
+    values.resize(exprs.len(), None);
+    for id in needed {
+        let kind = exprs.get(*id as usize).and_then(|expr| expr.kind.as_ref());
+        let value = kind.and_then(|kind| evaluate_one(kind, values, symbols));
+        if let Some(slot) = values.get_mut(*id as usize) {
+            *slot = value;
+        }
     }
-    values
+}
+
+/// The expressions that `roots` depend on, themselves included, in order.
+pub(crate) fn reachable(exprs: &[Expr], roots: impl IntoIterator<Item = u32>) -> Vec<u32> {
+    let mut is_needed = vec![false; exprs.len()];
+    let need = |id: u32, is_needed: &mut [bool]| is_needed.get_mut(id as usize).map_or((), |slot| *slot = true);
+    roots.into_iter().for_each(|id| need(id, &mut is_needed));
+    for (position, expr) in exprs.iter().enumerate().rev() {
+        if is_needed.get(position) == Some(&true) {
+            operands(expr).into_iter().flatten().for_each(|id| need(id, &mut is_needed));
+        }
+    }
+    (0..).zip(is_needed).filter_map(|(id, needed)| needed.then_some(id)).collect()
+}
+
+fn operands(expr: &Expr) -> Option<[u32; 2]> {
+    match expr.kind.as_ref()? {
+        Kind::Constant(_) | Kind::Symbol(_) => None,
+        Kind::Add(pair) | Kind::Multiply(pair) | Kind::FloorDivide(pair) | Kind::Minimum(pair) | Kind::Maximum(pair) => {
+            Some([pair.left, pair.right])
+        }
+    }
 }
 
 fn evaluate_one(kind: &Kind, values: &[Option<i64>], symbols: &[Option<i64>]) -> Option<i64> {
@@ -49,28 +74,11 @@ pub(crate) fn value(plan: &Plan, values: &[Option<i64>], symbols: &[Option<i64>]
 
 /// A symbol without value that the expression depends on.
 fn missing_symbol<'a>(plan: &'a Plan, symbols: &[Option<i64>], id: u32) -> Option<&'a str> {
-    let mut is_needed = vec![false; plan.exprs.len()];
-    *is_needed.get_mut(id as usize)? = true;
-    for position in (0..=id as usize).rev() {
-        if !is_needed.get(position).copied().unwrap_or(false) {
-            continue;
-        }
-        match plan.exprs.get(position).and_then(|expr| expr.kind.as_ref())? {
-            Kind::Constant(_) => {}
-            Kind::Symbol(index) if symbols.get(*index as usize).copied().flatten().is_none() => {
-                return plan.symbols.get(*index as usize).map(|symbol| symbol.name.as_str());
-            }
-            Kind::Symbol(_) => {}
-            Kind::Add(pair) | Kind::Multiply(pair) | Kind::FloorDivide(pair) | Kind::Minimum(pair) | Kind::Maximum(pair) => {
-                for operand in [pair.left, pair.right] {
-                    if let Some(needed) = is_needed.get_mut(operand as usize) {
-                        *needed = true;
-                    }
-                }
-            }
-        }
-    }
-    None
+    let missing = |id: &u32| match plan.exprs.get(*id as usize)?.kind.as_ref()? {
+        Kind::Symbol(index) if symbols.get(*index as usize).copied().flatten().is_none() => plan.symbols.get(*index as usize),
+        _ => None,
+    };
+    reachable(&plan.exprs, [id]).iter().rev().find_map(missing).map(|symbol| symbol.name.as_str())
 }
 
 /// The expression as text, such as `32*h + 4`; long ones are cut.

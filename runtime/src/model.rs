@@ -1,4 +1,4 @@
-use crate::bind::{bind_given, bind_shapes};
+use crate::bind::bind_all;
 use crate::bytes::{FileBytes, Part, aligned, read};
 use crate::info::{entry_point_info, tensor_info};
 use crate::prepare::{Evaluator, state_specs};
@@ -103,8 +103,8 @@ impl Model {
     /// [`RuntimeError::InvalidInput`] if there is no such entry point, or a symbol is missing or out of range.
     pub fn requirements(&self, entry_point: Option<&str>, bindings: &Bindings) -> Result<Requirements, RuntimeError> {
         let (plan, entry) = (self.artifact().plan(), self.entry_point(entry_point)?.1);
-        let bound = bind_given(plan, entry, bindings)?;
-        Ok(Evaluator { plan, entry, bound: &bound, weight_bytes: self.weight_bytes() }.shapes()?.requirements)
+        let bound = bind_all(plan, entry, bindings, &[])?;
+        Evaluator { plan, entry, bound: &bound, weight_bytes: self.weight_bytes() }.requirements()
     }
 
     /// What a run takes when the inputs, in the order of the entry point, have these shapes, and other symbols these values.
@@ -118,8 +118,8 @@ impl Model {
         bindings: &Bindings,
     ) -> Result<Requirements, RuntimeError> {
         let (plan, entry) = (self.artifact().plan(), self.entry_point(entry_point)?.1);
-        let bound = bind_shapes(plan, entry, bindings, shapes)?;
-        Ok(Evaluator { plan, entry, bound: &bound, weight_bytes: self.weight_bytes() }.shapes()?.requirements)
+        let bound = bind_all(plan, entry, bindings, shapes)?;
+        Evaluator { plan, entry, bound: &bound, weight_bytes: self.weight_bytes() }.requirements()
     }
 
     /// The name of the model.

@@ -1,13 +1,10 @@
-use crate::bind::{bind_given, bind_shapes, check_bindings};
-use crate::prepare::{Evaluator, Shapes, dtype, step_range, total};
+use crate::bind::{Bound, bind_all, give, given_symbols};
+use crate::prepare::{Evaluator, Shapes, dtype, needed, step_range, total};
 use crate::state::States;
-use crate::{Bindings, Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
-use lostwax_format::{EntryPoint, TensorSpec};
+use crate::{Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
+use lostwax_format::{EntryPoint, TensorSpec, Variant};
 use lostwax_target_api::{Executor, Io, Prepared, Program};
 use std::sync::Arc;
-
-/// How many choices of shapes a session remembers.
-const REMEMBERED: usize = 4;
 
 /// How many inputs or outputs a run hands on without allocating.
 const FEW: usize = 32;
@@ -16,21 +13,29 @@ const FEW: usize = 32;
 pub struct Session {
     model: Model,
     variant: usize,
-    options: Options,
+    max_memory: Option<u64>,
+    /// Values of symbols that the user gave.
+    given: Vec<Option<i64>>,
     entry: usize,
     executor: Box<dyn Executor>,
     states: States,
-    /// The choices of shapes that were used last, the current one at the end.
-    ready: Vec<Ready>,
-    /// Whether the executor has the current choice.
-    is_prepared: bool,
+    /// By entry point, for those that were used.
+    ready: Vec<Option<Box<Ready>>>,
+    /// The entry point that the executor is prepared for, at the shapes that it is ready for.
+    prepared: Option<usize>,
 }
 
+/// One entry point at the shapes that it was used with last.
+#[derive(Default)]
 struct Ready {
-    entry: usize,
-    bindings: Bindings,
+    /// The expressions that a run needs.
+    needed: Vec<u32>,
+    given: Vec<Option<i64>>,
+    bound: Bound,
     shapes: Shapes,
     prepared: Prepared,
+    /// Whether the rest belongs to one choice of shapes.
+    is_complete: bool,
 }
 
 /// What one step of a run took.
@@ -53,9 +58,11 @@ pub struct StepProfile {
 impl Session {
     pub(crate) fn new(model: Model, variant: usize, program: Arc<dyn Program>, options: Options) -> Result<Self, RuntimeError> {
         let entry = model.entry_point(options.entry_point.as_deref())?.0;
-        let executor = program.executor(options.threads)?;
-        let states = States::default();
-        Ok(Self { model, variant, options, entry, executor, states, ready: Vec::new(), is_prepared: false })
+        let plan = model.artifact().plan();
+        let given = given_symbols(plan, &options.bindings)?;
+        let ready = plan.entry_points.iter().map(|_| None).collect();
+        let (executor, max_memory) = (program.executor(options.threads)?, options.max_memory);
+        Ok(Self { model, variant, max_memory, given, entry, executor, states: States::default(), ready, prepared: None })
     }
 
     /// The model.
@@ -83,12 +90,7 @@ impl Session {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if there is no such symbol or the value is out of its range; the old value stays then.
     pub fn bind(&mut self, symbol: &str, value: i64) -> Result<(), RuntimeError> {
-        check_bindings(self.model.artifact().plan(), &Bindings::from([(symbol.to_owned(), value)]))?;
-        match self.options.bindings.get_mut(symbol) {
-            Some(bound) => *bound = value,
-            None => drop(self.options.bindings.insert(symbol.to_owned(), value)),
-        }
-        Ok(())
+        give(self.model.artifact().plan(), &mut self.given, symbol, value)
     }
 
     /// Runs the model on inputs by name, in any order.
@@ -190,17 +192,20 @@ impl Session {
         let (plan, entry) = (self.model.artifact().plan(), self.entry_point()?);
         let unbound =
             EntryPoint { name: entry.name.clone(), arena_bytes: 0, arena_lower_bound_bytes: 0, ..EntryPoint::default() };
-        let bound = bind_given(plan, &unbound, &self.options.bindings)?;
+        let mut bound = Bound::default();
+        bound.bind(plan, &unbound, &needed(plan, &unbound, &Variant::default()), &self.given, &[])?;
+        let (mut shapes, mut prepared) = (Vec::new(), Prepared::default());
         let evaluator = Evaluator { plan, entry: &unbound, bound: &bound, weight_bytes: self.model.weight_bytes() };
-        let (shapes, bytes) = evaluator.states()?;
-        self.check_memory(&Requirements { state_bytes: total(&bytes), ..Requirements::default() })?;
-        self.executor.prepare(Prepared { state_bytes: bytes.clone(), ..Prepared::default() })?;
-        self.is_prepared = false;
-        self.states.fit(&mut *self.executor, &self.model, &shapes, &bytes)
+        evaluator.states(&mut shapes, &mut prepared.state_bytes)?;
+        self.check_memory(&Requirements { state_bytes: total(&prepared.state_bytes), ..Requirements::default() })?;
+        self.prepared = None;
+        self.executor.prepare(&prepared)?;
+        self.states.fit(&mut *self.executor, &self.model, &shapes, &prepared.state_bytes)
     }
 
     fn current(&self) -> Result<&Ready, RuntimeError> {
-        self.ready.last().ok_or_else(|| RuntimeError::input("session", "it has no shapes yet"))
+        let ready = self.ready.get(self.entry).and_then(Option::as_deref);
+        ready.ok_or_else(|| RuntimeError::input("session", "it has no shapes yet"))
     }
 
     fn run_with<N: AsRef<str>>(
@@ -211,12 +216,14 @@ impl Session {
     ) -> Result<(), RuntimeError> {
         check_inputs(self.entry_point()?, inputs)?;
         if !self.is_ready_for(inputs) {
-            let shapes: Vec<&[usize]> = in_order(self.entry_point()?, inputs).map(|view| view.shape()).collect();
-            self.make_ready(&shapes)?;
+            let (mut few, mut many) = (Default::default(), Vec::new());
+            let entry = self.entry_point()?;
+            let shapes = collect(in_order(entry, inputs).map(|view| view.shape()), entry.inputs.len(), &mut few, &mut many);
+            self.make_ready(shapes)?;
         }
-        let Self { model, entry, executor, ready, .. } = self;
-        let entry = entry_point(model, *entry)?;
-        let Some(ready) = ready.last() else { return Ok(()) };
+        let Self { model, entry: position, executor, ready, .. } = self;
+        let entry = entry_point(model, *position)?;
+        let Some(Some(ready)) = ready.get(*position) else { return Ok(()) };
         outputs.fit(&entry.outputs, &ready.shapes.outputs)?;
         let (mut few, mut many) = (Default::default(), Vec::new());
         let inputs = collect(in_order(entry, inputs).map(|view| view.bytes()), entry.inputs.len(), &mut few, &mut many);
@@ -226,49 +233,62 @@ impl Session {
     }
 
     fn is_ready_for<N: AsRef<str>>(&self, inputs: &[(N, TensorView<'_>)]) -> bool {
-        let (Some(ready), Ok(entry)) = (self.ready.last(), self.entry_point()) else { return false };
+        let (Ok(ready), Ok(entry)) = (self.current(), self.entry_point()) else { return false };
         let same = |(shape, view): (&Vec<usize>, &TensorView<'_>)| shape == view.shape();
-        self.is_prepared && self.is_bound(ready) && ready.shapes.inputs.iter().zip(in_order(entry, inputs)).all(same)
+        let fits = || ready.shapes.inputs.iter().zip(in_order(entry, inputs)).all(same);
+        self.prepared == Some(self.entry) && ready.given == self.given && fits()
     }
 
-    /// Whether a choice of shapes is one of this entry point and these bindings.
-    fn is_bound(&self, ready: &Ready) -> bool {
-        ready.entry == self.entry && ready.bindings == self.options.bindings
-    }
-
-    /// Brings the choice of shapes to the end of `ready` and to the executor.
+    /// Prepares the executor for the entry point at these shapes.
     fn make_ready(&mut self, shapes: &[&[usize]]) -> Result<(), RuntimeError> {
-        let known = self.ready.iter().position(|ready| self.is_bound(ready) && ready.shapes.inputs.iter().eq(shapes.iter()));
-        let ready = match known {
-            Some(position) => self.ready.remove(position),
-            None => self.evaluate(shapes)?,
+        self.prepared = None;
+        let mut ready = match self.ready.get_mut(self.entry).and_then(Option::take) {
+            Some(ready) => ready,
+            None => Box::new(Ready { needed: self.needed()?, ..Ready::default() }),
         };
-        self.is_prepared = false;
-        if self.ready.len() >= REMEMBERED {
-            self.ready.remove(0);
+        let made = self.refill(&mut ready, shapes).and_then(|()| self.hand_over(&ready));
+        if let Some(slot) = self.ready.get_mut(self.entry) {
+            *slot = Some(ready);
         }
-        self.executor.prepare(ready.prepared.clone())?;
-        self.states.fit(&mut *self.executor, &self.model, &ready.shapes.states, &ready.shapes.sizes.states)?;
-        self.ready.push(ready);
-        self.is_prepared = true;
+        made?;
+        self.prepared = Some(self.entry);
         Ok(())
     }
 
-    fn evaluate(&self, shapes: &[&[usize]]) -> Result<Ready, RuntimeError> {
-        let (plan, entry) = (self.model.artifact().plan(), self.entry_point()?);
-        let bound = bind_shapes(plan, entry, &self.options.bindings, shapes)?;
-        let evaluator = Evaluator { plan, entry, bound: &bound, weight_bytes: self.model.weight_bytes() };
-        let shapes = evaluator.shapes()?;
-        self.check_memory(&shapes.requirements)?;
-        let missing = || RuntimeError::input("session", "its variant does not exist");
-        let variant = plan.variants.get(self.variant).ok_or_else(missing)?;
-        let prepared = evaluator.prepared(variant, &shapes.sizes)?;
-        Ok(Ready { entry: self.entry, bindings: self.options.bindings.clone(), shapes, prepared })
+    fn needed(&self) -> Result<Vec<u32>, RuntimeError> {
+        Ok(needed(self.model.artifact().plan(), self.entry_point()?, self.plan_variant()?))
+    }
+
+    fn plan_variant(&self) -> Result<&Variant, RuntimeError> {
+        let variant = self.model.artifact().plan().variants.get(self.variant);
+        variant.ok_or_else(|| RuntimeError::input("session", "its variant does not exist"))
+    }
+
+    /// Evaluates the plan anew, unless nothing it depends on has changed.
+    fn refill(&self, ready: &mut Ready, shapes: &[&[usize]]) -> Result<(), RuntimeError> {
+        if ready.is_complete && ready.given == self.given && ready.shapes.inputs.iter().eq(shapes) {
+            return Ok(());
+        }
+        let (plan, entry, variant) = (self.model.artifact().plan(), self.entry_point()?, self.plan_variant()?);
+        ready.is_complete = false;
+        ready.bound.bind(plan, entry, &ready.needed, &self.given, shapes)?;
+        let evaluator = Evaluator { plan, entry, bound: &ready.bound, weight_bytes: self.model.weight_bytes() };
+        evaluator.shapes(&mut ready.shapes, &mut ready.prepared)?;
+        self.check_memory(&ready.shapes.requirements)?;
+        evaluator.dispatches(variant, &mut ready.prepared)?;
+        ready.given.clone_from(&self.given);
+        ready.is_complete = true;
+        Ok(())
+    }
+
+    fn hand_over(&mut self, ready: &Ready) -> Result<(), RuntimeError> {
+        self.executor.prepare(&ready.prepared)?;
+        self.states.fit(&mut *self.executor, &self.model, &ready.shapes.states, &ready.prepared.state_bytes)
     }
 
     fn check_memory(&self, requirements: &Requirements) -> Result<(), RuntimeError> {
         let needed = requirements.session_bytes();
-        match self.options.max_memory {
+        match self.max_memory {
             Some(limit) if needed > limit => {
                 let what = "working memory, states and outputs".into();
                 Err(RuntimeError::LimitExceeded { what, needed, limit: format!("the limit of {limit}") })
@@ -280,7 +300,9 @@ impl Session {
     fn step_profiles(&self, seconds: &[f64]) -> Result<Vec<StepProfile>, RuntimeError> {
         let (plan, entry, ready) = (self.model.artifact().plan(), self.entry_point()?, self.current()?);
         let shapes: Vec<&[usize]> = ready.shapes.inputs.iter().map(Vec::as_slice).collect();
-        let bound = bind_shapes(plan, entry, &self.options.bindings, &shapes)?;
+        let given = plan.symbols.iter().zip(&self.given);
+        let given = given.filter_map(|(symbol, value)| Some((symbol.name.clone(), (*value)?))).collect();
+        let bound = bind_all(plan, entry, &given, &shapes)?;
         let evaluator = Evaluator { plan, entry, bound: &bound, weight_bytes: self.model.weight_bytes() };
         let kernels = plan.variants.get(self.variant).map(|variant| variant.kernels.as_slice()).unwrap_or_default();
         let steps = plan.steps.get(step_range(entry)).unwrap_or_default();
@@ -290,8 +312,8 @@ impl Session {
                 nodes: step.nodes.clone(),
                 kernel: kernels.get(dispatch.kernel as usize).cloned().unwrap_or_default(),
                 seconds: *seconds,
-                flops: evaluator.unsigned(step.flops, "a number of operations")?,
-                bytes: evaluator.unsigned(step.bytes, "a number of bytes")?,
+                flops: evaluator.unsigned(step.flops, || "a number of operations".into())?,
+                bytes: evaluator.unsigned(step.bytes, || "a number of bytes".into())?,
             })
         });
         profiles.collect()

@@ -1,10 +1,11 @@
-//! Runs with known shapes allocate nothing.
+//! Runs allocate nothing if shapes are known, or if only the value of a symbol is new.
 
 mod common;
 
-use common::artifact;
+use common::plan;
 use lostwax_runtime::api::{Device, DeviceError, Executor, Io, Prepared, Program, VariantInfo, WeightBytes};
-use lostwax_runtime::{Model, Outputs, Tensor};
+use lostwax_runtime::format::{Expr, Symbol, Writer, expr::Kind};
+use lostwax_runtime::{Model, Outputs, Session, Tensor};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ impl Program for Idle {
 }
 
 impl Executor for Idle {
-    fn prepare(&mut self, _: Prepared) -> Result<(), DeviceError> {
+    fn prepare(&mut self, _: &Prepared) -> Result<(), DeviceError> {
         Ok(())
     }
 
@@ -78,16 +79,31 @@ impl Executor for Idle {
     }
 }
 
+/// A session of the model with a symbol `past` that only a dispatch depends on.
+fn session() -> Session {
+    let mut writer = Writer::new("tests 1.0");
+    let mut plan = plan(&mut writer);
+    plan.variants[0].dispatches[3].symbols[0] = plan.exprs.len() as u32;
+    plan.exprs.push(Expr { kind: Some(Kind::Symbol(plan.symbols.len() as u32)) });
+    plan.symbols.push(Symbol { name: "past".into(), min: 0, max: 1000 });
+    let mut file = Vec::new();
+    writer.write(&plan, &mut file).unwrap();
+    let device: Arc<dyn Device> = Arc::new(Idle::default());
+    Model::from_bytes(file).unwrap().session(device).unwrap()
+}
+
 #[test]
 fn runs_allocate_nothing() {
-    let device: Arc<dyn Device> = Arc::new(Idle::default());
-    let mut session = Model::from_bytes(artifact()).unwrap().session(device).unwrap();
+    let mut session = session();
     let (x, bias) = (Tensor::from_slice(&[0.0f32; 64], &[2, 32]).unwrap(), Tensor::from_slice(&[0.0f32], &[]).unwrap());
     let inputs = [("x", x.as_view()), ("bias", bias.as_view())];
     let mut outputs = Outputs::new();
+    session.bind("past", 0).unwrap();
     session.run_into(&inputs, &mut outputs).unwrap();
     let before = COUNT.with(Cell::get);
-    for _ in 0..10 {
+    for past in 0..10 {
+        session.bind("past", past).unwrap();
+        session.run_into(&inputs, &mut outputs).unwrap();
         session.run_into(&inputs, &mut outputs).unwrap();
     }
     assert_eq!(COUNT.with(Cell::get), before);

@@ -39,7 +39,7 @@ impl Program for Idle {
 }
 
 impl Executor for Idle {
-    fn prepare(&mut self, _: Prepared) -> Result<(), DeviceError> {
+    fn prepare(&mut self, _: &Prepared) -> Result<(), DeviceError> {
         Ok(())
     }
 

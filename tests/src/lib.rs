@@ -1,8 +1,10 @@
 #![forbid(unsafe_code)]
 //! What the tests of whole models share: recorded results and the inputs that belong to them.
 
+pub mod decoder;
 pub mod fuzz;
 pub mod suite;
+pub mod tiny;
 
 use lostwax_runtime::Tensor;
 use serde::Deserialize;

@@ -5,12 +5,14 @@ use super::format::parse_bytes;
 use lostwax::import::{ConstantSpec, DimSpec, ImportOptions, ShapeSpec};
 use lostwax::level::HIGHEST;
 use lostwax::model::CompileOptions;
+use lostwax::models;
 use lostwax::targets;
+use lostwax_ir::types::DType;
 use lostwax_passes::{Context, Tier};
 use lostwax_runtime::{Device, Model};
 
 /// How a model is read.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct ShapeArgs {
     /// The shape of an input: sizes (`x:1x3x224x224`), ranges (`x:1..8x3x224x224`) or names, also as multiples
     /// (`x:1x3x32*hx32*w`); repeatable.
@@ -19,13 +21,43 @@ pub struct ShapeArgs {
     /// An input that becomes a constant (`sr=16000`, `scales=1,1,2,2`), so that it may decide shapes and branches; repeatable.
     #[arg(long = "constant", value_name = "NAME=NUMBERS")]
     pub constants: Vec<ConstantSpec>,
+    /// The most tokens that a language model attends to; never more than it was trained for.
+    #[arg(long, value_name = "TOKENS", default_value_t = models::Options::default().context)]
+    pub context: usize,
+    /// The type of a language model's caches of keys and values: f32 or f16.
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = parse_cache)]
+    pub cache: DType,
+    /// The type that matrices of a language model are converted to: keep, f32, f16, bf16, q8_0, q4_0, q4_1 ...
+    #[arg(long, value_name = "TYPE", default_value = "keep", value_parser = parse_quant)]
+    pub quant: Quant,
+}
+
+/// What `--quant` asks for; nothing for `keep`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quant(Option<DType>);
+
+fn parse_quant(text: &str) -> Result<Quant, String> {
+    models::quant_from_name(text).map(Quant).map_err(|error| error.to_string())
+}
+
+fn parse_cache(text: &str) -> Result<DType, String> {
+    let known = [DType::F32, DType::F16];
+    known.into_iter().find(|dtype| dtype.name() == text).ok_or_else(|| "known are f32 and f16".to_string())
+}
+
+impl Default for ShapeArgs {
+    fn default() -> Self {
+        let models::Options { context, cache, .. } = models::Options::default();
+        Self { shapes: Vec::new(), constants: Vec::new(), context, cache, quant: Quant::default() }
+    }
 }
 
 impl ShapeArgs {
     pub fn import_options(&self) -> ImportOptions {
         let shapes = self.shapes.iter().map(|spec| (spec.name.clone(), spec.dims.clone())).collect();
         let constants = self.constants.iter().map(|spec| (spec.name.clone(), spec.value.clone())).collect();
-        ImportOptions { shapes, constants, ..ImportOptions::default() }
+        let language = models::Options { context: self.context, cache: self.cache, quant: self.quant.0 };
+        ImportOptions { shapes, constants, language, ..ImportOptions::default() }
     }
 
     /// The sizes given for an input, when all of them are numbers.

@@ -25,6 +25,7 @@ pub struct Opened {
 pub fn is_artifact(path: &Path) -> Result<bool, CliError> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("onnx") => return Ok(false),
+        _ if model::is_language_model(path) => return Ok(false),
         Some("lwx") => return Ok(true),
         Some(_) | None => {}
     }

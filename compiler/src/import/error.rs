@@ -49,15 +49,15 @@ pub enum ImportError {
 }
 
 impl ImportError {
-    pub(super) fn invalid(op: &str, node: &str, problem: impl Into<String>) -> Self {
+    pub(crate) fn invalid(op: &str, node: &str, problem: impl Into<String>) -> Self {
         Self::Invalid { node: node.to_string(), op: op.to_string(), problem: problem.into() }
     }
 
-    pub(super) fn unsupported(op: &str, node: &str, what: impl Into<String>) -> Self {
+    pub(crate) fn unsupported(op: &str, node: &str, what: impl Into<String>) -> Self {
         Self::UnsupportedForm { node: node.to_string(), op: op.to_string(), what: what.into() }
     }
 
-    pub(super) fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
+    pub(crate) fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
         Self::LimitExceeded { node: node.to_string(), op: op.to_string(), what: what.into() }
     }
 }

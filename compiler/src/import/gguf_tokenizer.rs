@@ -126,6 +126,11 @@ impl Vocabulary {
         Ok(tokenizer.to_string())
     }
 
+    /// Whether texts begin with `bos`.
+    pub fn adds_bos(&self) -> bool {
+        self.bos.is_some() && self.add_bos.unwrap_or(self.model != "gpt2")
+    }
+
     fn check(&self) -> Result<(), VocabularyError> {
         let count = self.tokens.len();
         let problem = |text: String| Err(VocabularyError::Invalid(text));
@@ -171,7 +176,7 @@ impl Vocabulary {
     }
 
     fn post_processor(&self) -> Value {
-        let bos = self.add_bos.unwrap_or(self.model != "gpt2").then_some(self.bos).flatten();
+        let bos = self.adds_bos().then_some(self.bos).flatten();
         let eos = self.add_eos.unwrap_or(self.model == "bert").then_some(self.eos).flatten();
         let special = |id: Option<u32>| id.map(|id| json!({ "SpecialToken": { "id": id.to_string(), "type_id": 0 } }));
         let around = |id: &str| {

@@ -1,4 +1,5 @@
 use super::shape_spec::DimSpec;
+use crate::models;
 use lostwax_ir::tensor::Tensor;
 use std::sync::Arc;
 
@@ -13,10 +14,12 @@ pub struct ImportOptions {
     /// The largest number of bytes that constants may grow to beyond what the file stores, as a file of a few bytes can
     /// ask for constants of any size.
     pub max_expanded_bytes: u64,
+    /// How language models become graphs.
+    pub language: models::Options,
 }
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self { shapes: Vec::new(), constants: Vec::new(), max_expanded_bytes: 4 << 30 }
+        Self { shapes: Vec::new(), constants: Vec::new(), max_expanded_bytes: 4 << 30, language: models::Options::default() }
     }
 }

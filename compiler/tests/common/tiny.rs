@@ -21,7 +21,7 @@ const CONTEXT: i64 = 64;
 pub fn artifact(entry_points: &[&str]) -> Vec<u8> {
     let entries = entry_points.iter().map(|name| EntryGraph { name: name.to_string(), graph: graph(name) }).collect();
     let mut bytes = Vec::new();
-    let program = Program { name: "tiny".to_string(), entries };
+    let program = Program { name: "tiny".to_string(), entries, language: None };
     compile(&program, &CompileOptions::default(), &mut |_| {}, &mut bytes).unwrap();
     with_language(&bytes)
 }

@@ -58,13 +58,13 @@ impl Program for FakeProgram {
 }
 
 impl Executor for FakeExecutor {
-    fn prepare(&mut self, prepared: Prepared) -> Result<(), DeviceError> {
+    fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         self.arena = vec![0xaa; prepared.arena_bytes as usize];
         self.states.resize(prepared.state_bytes.len(), Vec::new());
         for (state, bytes) in self.states.iter_mut().zip(&prepared.state_bytes) {
             state.resize((*bytes as usize).div_ceil(8), 0xaaaa);
         }
-        self.prepared = prepared;
+        self.prepared = prepared.clone();
         Ok(())
     }
 

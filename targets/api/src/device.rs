@@ -70,7 +70,7 @@ pub struct BufferRef {
 }
 
 /// One run of a kernel over a grid of work items.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dispatch {
     /// The position of the kernel in the program.
     pub kernel: u32,
@@ -107,11 +107,12 @@ pub struct Io<'a> {
 
 /// Working memory and threads of one session.
 pub trait Executor: Send {
-    /// Checks every buffer reference against the sizes given and allocates what is missing.
+    /// Checks every buffer reference against the sizes given and allocates what is missing. Called whenever a size changes, so for
+    /// each token of a language model: should allocate nothing if there are no more dispatches and bytes than before.
     ///
     /// # Errors
     /// [`DeviceError::InvalidPlan`] when a dispatch names a kernel or memory that does not exist.
-    fn prepare(&mut self, prepared: Prepared) -> Result<(), DeviceError>;
+    fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError>;
 
     /// Runs the dispatches that were prepared last. Allocates nothing.
     ///

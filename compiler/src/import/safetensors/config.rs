@@ -22,7 +22,7 @@ pub trait FromJson<'a>: Sized {
 
 impl Config {
     /// Reads a file.
-    pub(super) fn read(path: &Path) -> Result<Self, ImportError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, ImportError> {
         let io = |source| ImportError::Io { path: path.to_path_buf(), source };
         let name = path.display().to_string();
         let size = std::fs::metadata(path).map_err(io)?.len();

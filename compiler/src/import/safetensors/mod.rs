@@ -68,7 +68,8 @@ impl HfFolder {
         &self.weights
     }
 
-    fn file(&self, name: &str) -> Option<PathBuf> {
+    /// The path of another file of the folder, if there is one.
+    pub fn file(&self, name: &str) -> Option<PathBuf> {
         Some(self.path.join(name)).filter(|path| path.is_file())
     }
 }

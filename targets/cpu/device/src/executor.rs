@@ -35,6 +35,19 @@ struct Steps {
     output_bytes: Vec<u64>,
 }
 
+impl Steps {
+    /// Removes all entries and keeps the memory for new ones.
+    fn clear(&mut self) {
+        let Self { steps, pointers, symbols, patches, input_bytes, output_bytes } = self;
+        steps.clear();
+        pointers.clear();
+        symbols.clear();
+        patches.clear();
+        input_bytes.clear();
+        output_bytes.clear();
+    }
+}
+
 /// Runs dispatches of one program.
 pub(crate) struct CpuExecutor {
     program: Arc<CpuProgram>,
@@ -55,7 +68,7 @@ impl CpuExecutor {
 
     fn allocate(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         if self.arena.len() < prepared.arena_bytes {
-            self.arena = Memory::new(prepared.arena_bytes)?;
+            self.arena = self.larger_arena(prepared.arena_bytes)?;
         }
         self.states.truncate(prepared.state_bytes.len());
         for (position, bytes) in prepared.state_bytes.iter().enumerate() {
@@ -66,6 +79,12 @@ impl CpuExecutor {
             }
         }
         Ok(())
+    }
+
+    /// Memory of that size, or with room to spare if it has grown before: with each token a language model needs a little more.
+    fn larger_arena(&self, bytes: u64) -> Result<Memory, DeviceError> {
+        let spare = if self.arena.len() == 0 { 0 } else { bytes / 4 };
+        Memory::new(bytes.saturating_add(spare)).or_else(|_| Memory::new(bytes))
     }
 
     fn add_step(&self, steps: &mut Steps, dispatch: &Dispatch, prepared: &Prepared) -> Result<(), DeviceError> {
@@ -142,14 +161,15 @@ impl CpuExecutor {
 }
 
 impl Executor for CpuExecutor {
-    fn prepare(&mut self, prepared: Prepared) -> Result<(), DeviceError> {
-        self.steps = Steps::default();
-        self.allocate(&prepared)?;
-        let mut steps = Steps::default();
+    fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
+        let mut steps = std::mem::take(&mut self.steps);
+        steps.clear();
+        self.allocate(prepared)?;
         for dispatch in &prepared.dispatches {
-            self.add_step(&mut steps, dispatch, &prepared)?;
+            self.add_step(&mut steps, dispatch, prepared)?;
         }
-        (steps.input_bytes, steps.output_bytes) = (prepared.input_bytes, prepared.output_bytes);
+        steps.input_bytes.extend_from_slice(&prepared.input_bytes);
+        steps.output_bytes.extend_from_slice(&prepared.output_bytes);
         self.steps = steps;
         Ok(())
     }

@@ -11,9 +11,13 @@ use std::hint::spin_loop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// How often an idle worker looks for work before it parks: some tens of microseconds.
-const WORKER_SPINS: u32 = 10_000;
+/// How long an idle worker looks for work before it parks: longer than what usually lies between two dispatches of one run.
+const WORKER_PATIENCE: Duration = Duration::from_micros(100);
+
+/// How often it looks between two looks at the clock.
+const LOOKS: u32 = 32;
 
 /// How often the caller looks whether the last chunks are done before it lets other threads run.
 const CALLER_SPINS: u32 = 2_000;
@@ -53,11 +57,16 @@ struct Shared {
 struct State {
     /// Chunks of the current job that no one owns yet.
     remaining: AtomicU64,
-    /// Chunks of the current job that were run.
-    done: AtomicU64,
     stop: AtomicBool,
     shared: UnsafeCell<Option<Shared>>,
+    /// Chunks of the current job that were run.
+    done: Apart<AtomicU64>,
 }
+
+/// A value in cache lines of its own, so that those who write it do not disturb those who read what lies beside it.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart<T>(T);
 
 // SAFETY: `shared` is written only by the caller while no chunk is left or being run, and read only by owners of a chunk, who
 // synchronize with the caller through `remaining` and `done`. The pointers in it are valid for all threads during the job.
@@ -114,7 +123,7 @@ impl Pool {
         let chunks = job.items.div_ceil(chunk_items);
         // SAFETY: the previous job is done, so no worker owns a chunk and reads the cell.
         unsafe { *self.state.shared.get() = Some(Shared { job, chunks, chunk_items }) };
-        self.state.done.store(0, Ordering::Relaxed);
+        self.state.done.0.store(0, Ordering::Relaxed);
         self.state.remaining.store(chunks, Ordering::SeqCst);
         self.wake(chunks - 1);
         while self.state.run_chunk() {}
@@ -123,7 +132,7 @@ impl Pool {
 
     fn wake(&self, wanted: u64) {
         for worker in self.workers.iter().take(usize::try_from(wanted).unwrap_or(usize::MAX)) {
-            if worker.parked.swap(false, Ordering::SeqCst) {
+            if worker.parked.load(Ordering::SeqCst) && worker.parked.swap(false, Ordering::SeqCst) {
                 worker.thread.thread().unpark();
             }
         }
@@ -131,7 +140,7 @@ impl Pool {
 
     fn wait_for(&self, chunks: u64) {
         let mut spins = 0;
-        while self.state.done.load(Ordering::Acquire) < chunks {
+        while self.state.done.0.load(Ordering::Acquire) < chunks {
             spins += 1;
             if spins < CALLER_SPINS { spin_loop() } else { std::thread::yield_now() }
         }
@@ -162,25 +171,35 @@ impl State {
             // SAFETY: the caller of `Pool::run` vouches for the job; chunks do not overlap.
             unsafe { shared.job.run(begin, end) };
         }
-        self.done.fetch_add(1, Ordering::Release);
+        self.done.0.fetch_add(1, Ordering::Release);
         true
     }
 
     fn has_news(&self) -> bool {
         self.remaining.load(Ordering::SeqCst) > 0 || self.stop.load(Ordering::SeqCst)
     }
+
+    /// Waits for a while; tells whether there is news then.
+    fn wait_for_news(&self) -> bool {
+        let start = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if self.has_news() {
+                    return true;
+                }
+                spin_loop();
+            }
+            if start.elapsed() > WORKER_PATIENCE {
+                return false;
+            }
+        }
+    }
 }
 
 fn work(state: &State, parked: &AtomicBool) {
     while !state.stop.load(Ordering::SeqCst) {
         while state.run_chunk() {}
-        for _ in 0..WORKER_SPINS {
-            if state.has_news() {
-                break;
-            }
-            spin_loop();
-        }
-        if !state.has_news() {
+        if !state.wait_for_news() {
             park(state, parked);
         }
     }

@@ -27,7 +27,7 @@ fn plan(region: Region, offset: u64, bytes: u64) -> Prepared {
 }
 
 fn is_refused(prepared: Prepared) -> bool {
-    matches!(executor(1).prepare(prepared), Err(DeviceError::InvalidPlan { .. }))
+    matches!(executor(1).prepare(&prepared), Err(DeviceError::InvalidPlan { .. }))
 }
 
 #[test]
@@ -61,13 +61,13 @@ fn dispatches_must_fit_their_kernel() {
 #[test]
 fn memory_that_cannot_be_had_is_an_error() {
     let prepared = Prepared { arena_bytes: u64::MAX / 2, ..Prepared::default() };
-    assert!(matches!(executor(1).prepare(prepared), Err(DeviceError::LimitExceeded { .. })));
+    assert!(matches!(executor(1).prepare(&prepared), Err(DeviceError::LimitExceeded { .. })));
 }
 
 #[test]
 fn tensors_must_have_the_prepared_sizes() {
     let mut executor = executor(2);
-    executor.prepare(plan(Region::Output(0), 0, 12)).unwrap();
+    executor.prepare(&plan(Region::Output(0), 0, 12)).unwrap();
     let mut run = |input: usize, output: usize| {
         let (input, mut output) = (vec![0; input], vec![0; output]);
         executor.run(&mut Io { inputs: &[&input], outputs: &mut [&mut output] }).is_ok()
@@ -80,11 +80,11 @@ fn tensors_must_have_the_prepared_sizes() {
 #[test]
 fn states_live_on_while_their_size_stays() {
     let mut executor = executor(1);
-    executor.prepare(plan(Region::State(0), 0, 8)).unwrap();
+    executor.prepare(&plan(Region::State(0), 0, 8)).unwrap();
     executor.state(0).unwrap().fill(5);
-    executor.prepare(plan(Region::State(0), 0, 8)).unwrap();
+    executor.prepare(&plan(Region::State(0), 0, 8)).unwrap();
     assert_eq!(executor.state(0).unwrap(), [5; 8]);
-    executor.prepare(Prepared { state_bytes: vec![16], ..Prepared::default() }).unwrap();
+    executor.prepare(&Prepared { state_bytes: vec![16], ..Prepared::default() }).unwrap();
     assert_eq!(executor.state(0).unwrap(), [0; 16]);
     assert!(executor.state(1).is_none());
 }
@@ -92,7 +92,7 @@ fn states_live_on_while_their_size_stays() {
 #[test]
 fn profiles_add_up_per_dispatch() {
     let mut executor = executor(2);
-    executor.prepare(plan(Region::Arena, 0, 64)).unwrap();
+    executor.prepare(&plan(Region::Arena, 0, 64)).unwrap();
     let mut seconds = Vec::new();
     for _ in 0..2 {
         executor.run_profiled(&mut Io { inputs: &[&[0; 4]], outputs: &mut [&mut [0; 12]] }, &mut seconds).unwrap();

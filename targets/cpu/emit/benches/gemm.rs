@@ -50,7 +50,7 @@ impl Bench {
         refs.push(whole(Region::Output(0), last.len() as u64));
         let dispatches = vec![Dispatch { kernel: 0, buffers: refs, symbols: vec![], grid }];
         let output_bytes = vec![last.len() as u64];
-        executor.prepare(Prepared { input_bytes: sizes, output_bytes, dispatches, ..Prepared::default() }).unwrap();
+        executor.prepare(&Prepared { input_bytes: sizes, output_bytes, dispatches, ..Prepared::default() }).unwrap();
         Self { executor, buffers }
     }
 

@@ -106,15 +106,15 @@ impl InterpExecutor {
 }
 
 impl Executor for InterpExecutor {
-    fn prepare(&mut self, prepared: Prepared) -> Result<(), DeviceError> {
+    fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         self.prepared = Prepared::default();
-        prepared.dispatches.iter().try_for_each(|dispatch| self.check(dispatch, &prepared))?;
+        prepared.dispatches.iter().try_for_each(|dispatch| self.check(dispatch, prepared))?;
         resize(&mut self.arena, prepared.arena_bytes)?;
         self.states.resize(prepared.state_bytes.len(), Vec::new());
         for (state, bytes) in self.states.iter_mut().zip(&prepared.state_bytes) {
             resize(state, *bytes)?;
         }
-        self.prepared = prepared;
+        self.prepared = prepared.clone();
         Ok(())
     }
 

@@ -73,7 +73,7 @@ fn a_chain_of_kernels_computes_what_the_reference_does() {
         eval_kernel(&kernels[0], &mut [&mut input.clone(), &mut between], &[count as i64]).unwrap();
         eval_kernel(&kernels[1], &mut [&mut between, &mut expected], &[count as i64]).unwrap();
         let mut output = vec![0; input.len()];
-        executor.prepare(prepared(count)).unwrap();
+        executor.prepare(&prepared(count)).unwrap();
         executor.run(&mut Io { inputs: &[&input], outputs: &mut [&mut output] }).unwrap();
         assert_eq!(output, expected);
         assert_ne!(output, vec![0; input.len()]);
@@ -106,6 +106,6 @@ fn plans_that_do_not_fit_are_refused() {
     for (position, damage) in broken.iter().enumerate() {
         let mut plan = prepared(8);
         damage(&mut plan);
-        assert!(matches!(executor.prepare(plan), Err(DeviceError::InvalidPlan { .. })), "{position}");
+        assert!(matches!(executor.prepare(&plan), Err(DeviceError::InvalidPlan { .. })), "{position}");
     }
 }

@@ -151,7 +151,7 @@ fn run_code(code: &[u8], kernel: &Kernel, buffers: &[Vec<u8>], symbols: &[i64], 
         sizes.push(bytes);
     }
     let dispatch = Dispatch { kernel: 0, buffers: refs, symbols: symbols.to_vec(), grid };
-    executor.prepare(Prepared { input_bytes, output_bytes, dispatches: vec![dispatch], ..Prepared::default() }).unwrap();
+    executor.prepare(&Prepared { input_bytes, output_bytes, dispatches: vec![dispatch], ..Prepared::default() }).unwrap();
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for (guarded, writable) in memory.iter_mut().zip(&writable) {
         if *writable { outputs.push(guarded.bytes_mut()) } else { inputs.push(&*guarded.bytes_mut()) }

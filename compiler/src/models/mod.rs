@@ -1,0 +1,175 @@
+//! Language models as graphs.
+//!
+//! GGUF files and Hugging Face folders hold weights and settings, no graphs. A family says in one file what its settings and
+//! tensors are called and how its layers differ from those of others; [`common`] makes graphs of that.
+
+mod bert;
+mod common;
+mod gemma2;
+mod gemma3;
+mod glm4;
+mod llama;
+mod mistral;
+mod mixtral;
+mod olmo2;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod qwen_moe;
+mod stablelm;
+
+pub use common::quantize::{Conversion, quant_from_name};
+
+use crate::import::ImportError;
+use common::architecture::Decoder;
+use common::decoder::{self, CacheKind};
+use common::decoder_weights::DecoderWeights;
+use common::encoder::{self, Encoder, EncoderWeights};
+use common::language;
+use common::settings::Settings;
+use common::weights::Store;
+use lostwax_format::LanguageModel;
+use lostwax_ir::graph::{Graph, TypeError};
+use lostwax_ir::types::DType;
+use std::path::Path;
+
+/// The families.
+const FAMILIES: &[Family] = &[
+    llama::FAMILY,
+    mistral::FAMILY,
+    mixtral::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+    qwen_moe::QWEN2,
+    qwen_moe::QWEN3,
+    gemma2::FAMILY,
+    gemma3::FAMILY,
+    phi3::FAMILY,
+    stablelm::FAMILY,
+    olmo2::FAMILY,
+    glm4::FAMILY,
+    bert::FAMILY,
+];
+
+/// How a model becomes graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The most tokens that a model attends to; never more than it was trained for.
+    pub context: usize,
+    /// The element type of caches of keys and values: f32 or f16.
+    pub cache: DType,
+    /// The type that matrices are converted to; as they are stored if absent. See [`quant_from_name`].
+    pub quant: Option<DType>,
+}
+
+/// Tokens that a model attends to if nobody says otherwise.
+const DEFAULT_CONTEXT: usize = 4096;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { context: DEFAULT_CONTEXT, cache: DType::F32, quant: None }
+    }
+}
+
+/// A language model as graphs.
+pub struct LanguageGraphs {
+    /// The entry points by name. Decoders have `prefill`, `decode` and `score`; encoders have `embed`. They share weights.
+    pub entries: Vec<(String, Graph)>,
+    /// What else is known of the model.
+    pub description: LanguageModel,
+    /// Its `tokenizer.json`.
+    pub tokenizer: Vec<u8>,
+    /// The matrices that [`Options::quant`] asked to convert.
+    pub conversions: Vec<Conversion>,
+}
+
+/// A family of architectures.
+struct Family {
+    /// The name, for lists.
+    name: &'static str,
+    /// What GGUF files call the architectures, in `general.architecture`.
+    gguf: &'static [&'static str],
+    /// What folders call them, in `architectures`.
+    folder: &'static [&'static str],
+    /// Reads the settings of a model, for a context of some tokens.
+    read: fn(&Settings, usize) -> Result<Architecture, ImportError>,
+}
+
+/// What graphs depend on.
+enum Architecture {
+    /// Tokens to logits.
+    Decoder(Box<Decoder>),
+    /// Tokens to a vector.
+    Encoder(Box<Encoder>),
+}
+
+impl From<Decoder> for Architecture {
+    fn from(decoder: Decoder) -> Self {
+        Self::Decoder(Box::new(decoder))
+    }
+}
+
+/// The families, each with the names of its architectures in GGUF files and in folders.
+pub fn families() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static [&'static str])> {
+    FAMILIES.iter().map(|family| (family.name, family.gguf, family.folder))
+}
+
+/// Reads a language model: a GGUF file or a Hugging Face folder.
+///
+/// # Errors
+/// [`ImportError`] naming the file, key or tensor.
+pub fn load(path: &Path, options: &Options) -> Result<LanguageGraphs, ImportError> {
+    let settings = Settings::open(path)?;
+    let context = context(&settings, options)?;
+    match (family(&settings)?.read)(&settings, context)? {
+        Architecture::Decoder(decoder) => load_decoder(&settings, &decoder, context, options),
+        Architecture::Encoder(encoder) => load_encoder(&settings, &encoder, context, options),
+    }
+}
+
+fn family(settings: &Settings) -> Result<&'static Family, ImportError> {
+    let name = settings.architecture.as_str();
+    let names = |family: &Family| if settings.is_gguf() { family.gguf } else { family.folder };
+    let known = || FAMILIES.iter().flat_map(names).copied().collect::<Vec<_>>().join(", ");
+    let family = FAMILIES.iter().find(|family| names(family).contains(&name));
+    family.ok_or_else(|| ImportError::unsupported("architecture", name, format!("known are {}", known())))
+}
+
+/// The number of tokens that is compiled for.
+fn context(settings: &Settings, options: &Options) -> Result<usize, ImportError> {
+    if options.context == 0 {
+        return Err(ImportError::invalid("option", "context", "it must be at least 1"));
+    }
+    Ok(options.context.min(settings.size(common::settings::CONTEXT)?))
+}
+
+fn load_decoder(
+    settings: &Settings,
+    decoder: &Decoder,
+    context: usize,
+    options: &Options,
+) -> Result<LanguageGraphs, ImportError> {
+    let mut store = Store::new(settings, &decoder.names, options.quant);
+    let weights = DecoderWeights::read(&mut store, decoder, context)?;
+    let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }).map_err(no_graph)?;
+    let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
+    Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
+}
+
+fn load_encoder(
+    settings: &Settings,
+    encoder: &Encoder,
+    context: usize,
+    options: &Options,
+) -> Result<LanguageGraphs, ImportError> {
+    let mut store = Store::new(settings, &encoder.names, options.quant);
+    let weights = EncoderWeights::read(&mut store, encoder)?;
+    let context = context.min(weights.positions());
+    let entries = encoder::entries(encoder, &weights, context).map_err(no_graph)?;
+    let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
+    Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
+}
+
+fn no_graph(error: TypeError) -> ImportError {
+    ImportError::invalid("model", "graph", error.to_string())
+}
