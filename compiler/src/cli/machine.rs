@@ -86,13 +86,31 @@ fn multiply_add(count: usize) -> f64 {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn multiply_add_avx2(count: usize) -> f64 {
-    chains::<8>(count, f32::mul_add)
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
+    let (factor, offset) = (black_box(_mm256_set1_ps(0.999)), black_box(_mm256_set1_ps(0.001)));
+    let mut sums = [_mm256_set1_ps(0.5); CHAINS];
+    for _ in 0..count {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, factor, offset);
+        }
+    }
+    black_box(sums);
+    (count * CHAINS * 8 * 2) as f64
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f")]
 fn multiply_add_avx512(count: usize) -> f64 {
-    chains::<16>(count, f32::mul_add)
+    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps};
+    let (factor, offset) = (black_box(_mm512_set1_ps(0.999)), black_box(_mm512_set1_ps(0.001)));
+    let mut sums = [_mm512_set1_ps(0.5); CHAINS];
+    for _ in 0..count {
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, factor, offset);
+        }
+    }
+    black_box(sums);
+    (count * CHAINS * 16 * 2) as f64
 }
 
 #[inline(always)]
