@@ -1,6 +1,7 @@
 //! Language models as graphs, in the reference interpreter.
 
-use lostwax::models::{LanguageGraphs, Options, load};
+use lostwax::models::{LanguageGraphs, Options, load, quant_from_name};
+use lostwax_ir::types::DType;
 use lostwax_ir::verify::verify_graph;
 use lostwax_runtime::llm::Language;
 use lostwax_tests::decoder::{Interpreted, embed};
@@ -141,4 +142,23 @@ fn folders_are_read_as_files() {
         let difference = distance(&left, &right);
         assert!(difference < ORDER, "{name}: {difference}");
     });
+}
+
+/// Caches and weights of fewer bits give nearly the same logits.
+#[test]
+fn fewer_bits_change_little() {
+    let models = TinyModels::recorded();
+    let model = &models.families["llama"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    model.write_gguf(&models.tokenizer, &path);
+    let logits = |options: &Options| Interpreted::new(&load(&path, options).unwrap()).run("score", &models.reading.tokens);
+    let whole = logits(&options(&models));
+    let half = logits(&Options { cache: DType::F16, ..options(&models) });
+    let blocks = logits(&Options { quant: quant_from_name("q8_0").unwrap(), ..options(&models) });
+    for (name, logits, most) in [("f16 caches", half, 0.02), ("q8_0 weights", blocks, 0.5)] {
+        let difference = distance(&whole, &logits);
+        println!("{name}: {difference}");
+        assert!(difference > 0.0 && difference < most, "{name}: {difference}");
+    }
 }
