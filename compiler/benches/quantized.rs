@@ -29,7 +29,8 @@ const CASES: &[(&str, usize, usize, usize)] = &[
 fn product(format: &str, rows: usize, columns: usize, depth: usize) -> Result<(Graph, usize), Box<dyn Error>> {
     let format = BLOCK_FORMATS.iter().find(|known| known.name == format).ok_or("no such format")?;
     let mut random = Random::new(1);
-    let bytes: Vec<u8> = (0..columns * depth / format.values as usize * format.bytes as usize).map(|_| random.int(0, 63) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..columns * depth / format.values as usize * format.bytes as usize).map(|_| random.int(0, 63) as u8).collect();
     let mut graph = Graph::new("product");
     let x = graph.input("x", &TensorType::new(DType::F32, [rows as i64, depth as i64]))?;
     let parts = format.split(&[columns, depth], &bytes).ok_or("the shape does not fit the format")?;

@@ -1,6 +1,8 @@
 //! Language models as graphs, in the reference interpreter.
 
-use lostwax::models::{LanguageGraphs, Options, load};
+use lostwax::models::{LanguageGraphs, Options, load, quant_from_name};
+use lostwax_ir::random::Random;
+use lostwax_ir::types::DType;
 use lostwax_ir::verify::verify_graph;
 use lostwax_runtime::llm::Language;
 use lostwax_tests::decoder::{Interpreted, embed};
@@ -141,4 +143,46 @@ fn folders_are_read_as_files() {
         let difference = distance(&left, &right);
         assert!(difference < ORDER, "{name}: {difference}");
     });
+}
+
+/// Caches and weights of fewer bits give nearly the same logits.
+#[test]
+fn fewer_bits_change_little() {
+    let models = TinyModels::recorded();
+    let model = &models.families["llama"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    model.write_gguf(&models.tokenizer, &path);
+    let logits = |options: &Options| Interpreted::new(&load(&path, options).unwrap()).run("score", &models.reading.tokens);
+    let whole = logits(&options(&models));
+    let half = logits(&Options { cache: DType::F16, ..options(&models) });
+    let blocks = logits(&Options { quant: quant_from_name("q8_0").unwrap(), ..options(&models) });
+    for (name, logits, most) in [("f16 caches", half, 0.02), ("q8_0 weights", blocks, 0.5)] {
+        let difference = distance(&whole, &logits);
+        println!("{name}: {difference}");
+        assert!(difference > 0.0 && difference < most, "{name}: {difference}");
+    }
+}
+
+/// Bytes of headers that are damaged, and in how many cases each.
+const DAMAGED_HEADER: usize = 16 << 10;
+const DAMAGED_CASES: u64 = 400;
+
+#[test]
+fn damaged_models_give_errors() {
+    let models = TinyModels::recorded();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    for model in ["llama_yarn", "gemma3", "phi3_long", "qwen2moe"].map(|name| &models.families[name]) {
+        model.write_gguf(&models.tokenizer, &path);
+        let whole = std::fs::read(&path).unwrap();
+        for seed in 0..DAMAGED_CASES {
+            let (mut random, mut bytes) = (Random::new(seed), whole.clone());
+            let at = random.size(0, DAMAGED_HEADER.min(bytes.len()) - 8);
+            let (width, flip) = (random.size(1, 8), random.bits().to_le_bytes());
+            bytes[at..at + width].iter_mut().zip(flip).for_each(|(byte, flip)| *byte ^= flip);
+            std::fs::write(&path, bytes).unwrap();
+            drop(load(&path, &options(&models)));
+        }
+    }
 }

@@ -18,6 +18,9 @@ mod qwen3;
 mod qwen_moe;
 mod stablelm;
 
+#[cfg(test)]
+mod tests;
+
 pub use common::quantize::{Conversion, quant_from_name};
 
 use crate::import::ImportError;
@@ -61,6 +64,9 @@ pub struct Options {
     /// The type that matrices are converted to; as they are stored if absent. See [`quant_from_name`].
     pub quant: Option<DType>,
 }
+
+/// The element types that caches may have.
+const CACHE_TYPES: [DType; 2] = [DType::F32, DType::F16];
 
 /// Tokens that a model attends to if nobody says otherwise.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -135,10 +141,13 @@ fn family(settings: &Settings) -> Result<&'static Family, ImportError> {
     family.ok_or_else(|| ImportError::unsupported("architecture", name, format!("known are {}", known())))
 }
 
-/// The number of tokens that is compiled for.
+/// The number of tokens that is compiled for; checks the options.
 fn context(settings: &Settings, options: &Options) -> Result<usize, ImportError> {
     if options.context == 0 {
         return Err(ImportError::invalid("option", "context", "it must be at least 1"));
+    }
+    if !CACHE_TYPES.contains(&options.cache) {
+        return Err(ImportError::unsupported("type of caches", options.cache.name(), "known are f32 and f16"));
     }
     Ok(options.context.min(settings.size(common::settings::CONTEXT)?))
 }

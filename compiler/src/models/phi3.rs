@@ -13,6 +13,6 @@ const TOGETHER: &[Name] = &[("attn_qkv", "self_attn.qkv_proj"), ("ffn_up", "mlp.
 
 fn read(settings: &Settings, context: usize) -> Result<Architecture, ImportError> {
     let mut decoder = Decoder::read(settings, context, &[NORMS_BEFORE, TOGETHER])?;
-    decoder.set_windows(settings.find(WINDOW)?.filter(|window| *window > 0), |_| true);
+    decoder.set_windows(settings.find(WINDOW)?, |_| true);
     Ok(decoder.into())
 }

@@ -128,10 +128,10 @@ impl Decoder {
         })
     }
 
-    /// Gives layers a window, those that `has_window` picks by number.
+    /// Gives layers a window, those that `has_window` picks by number. A window of 0 is none.
     pub(in crate::models) fn set_windows(&mut self, window: Option<usize>, has_window: impl Fn(usize) -> bool) {
         for (number, layer) in self.layers.iter_mut().enumerate() {
-            layer.window = window.filter(|_| has_window(number));
+            layer.window = window.filter(|window| *window > 0 && has_window(number));
         }
     }
 }

@@ -146,7 +146,7 @@ impl Reader<'_, '_> {
         let (at, hidden) = (Some(layer), self.decoder.hidden);
         let [gate, up, down] = ["ffn_gate", "ffn_up", "ffn_down"].map(|part| format!("{part}{suffix}"));
         let down = self.store.linear(at, &down, &Rows::all(hidden), width)?;
-        if self.store.has(at, &gate) {
+        if self.store.shape(at, &up)?.first() != Some(&(2 * width)) {
             let rows = Rows::all(width);
             return Ok(Gated {
                 gate: self.store.linear(at, &gate, &rows, hidden)?,

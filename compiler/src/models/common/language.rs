@@ -69,7 +69,8 @@ fn invalid(problem: String) -> ImportError {
 
 /// Adds tokens that end a turn to those that the model names.
 fn add_ends(model: &mut LanguageModel, tokenizer: &Tokenizer) {
-    let is_special = |id: &u32| tokenizer.decode(&[*id], false).is_ok_and(|text| text.is_empty());
+    let exists = |id: &u32| *id < model.vocabulary_size;
+    let is_special = |id: &u32| exists(id) && tokenizer.decode(&[*id], false).is_ok_and(|text| text.is_empty());
     for id in ENDS.iter().filter_map(|token| tokenizer.id(token)).filter(is_special) {
         if !model.eos.contains(&id) {
             model.eos.push(id);

@@ -8,6 +8,9 @@ use lostwax_ir::graph::{TypeError, Value};
 use lostwax_ir::tensor::Tensor;
 use std::sync::Arc;
 
+/// The most elements of a table.
+const MAX_TABLE: usize = 1 << 28;
+
 /// One way to turn heads.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::models) struct Rope {
@@ -30,14 +33,17 @@ impl Rope {
     /// [`ImportError::LimitExceeded`] when they do not fit memory.
     pub(in crate::models) fn tables(&self, context: usize) -> Result<Tables, ImportError> {
         let half = self.frequencies.len();
+        let too_large = || ImportError::limit("table", "rotary positions", format!("{context} tokens; use a smaller context"));
+        if context.checked_mul(2 * half).is_none_or(|count| count > MAX_TABLE) {
+            return Err(too_large());
+        }
         let table = |rows: usize, value: &dyn Fn(f64, usize) -> f64| {
             let cells = (0..context).flat_map(|position| (0..rows).map(move |row| (position, row)));
             let values: Vec<f32> = cells
                 .flat_map(|(position, row)| self.frequencies.iter().map(move |frequency| (position as f64 * frequency, row)))
                 .map(|(angle, row)| (value(angle, row) * self.factor) as f32)
                 .collect();
-            let tensor = Tensor::f32(&[context, rows, half], &values).map(Arc::new);
-            tensor.ok_or_else(|| ImportError::limit("table", "rotary positions", format!("a context of {context} tokens")))
+            Tensor::f32(&[context, rows, half], &values).map(Arc::new).ok_or_else(too_large)
         };
         let sign = |row: usize| if row == 0 { -1.0 } else { 1.0 };
         Ok(Tables { cos: table(1, &|angle, _| angle.cos())?, sin: table(2, &|angle, row| sign(row) * angle.sin())? })

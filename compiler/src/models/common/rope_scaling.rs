@@ -90,7 +90,12 @@ impl<'a> Reader<'a> {
         let scaling = SCALINGS.iter().find(|(names, _)| names.contains(&kind.as_str()));
         let (_, scale) =
             scaling.ok_or_else(|| self.settings.unsupported(KIND, format!("rotary positions scaled by `{kind}`")))?;
-        scale(self, rope)
+        let rope = scale(self, rope)?;
+        let is_usable = |number: &f64| number.is_finite() && *number >= 0.0;
+        if !is_usable(&rope.factor) || !rope.frequencies.iter().all(is_usable) {
+            return Err(self.settings.invalid(KIND, "the settings of rotary positions give no frequencies"));
+        }
+        Ok(rope)
     }
 
     /// The base of the frequencies.
@@ -145,7 +150,8 @@ impl<'a> Reader<'a> {
             Some(original) => Some(original),
             None => self.settings.find::<usize>(ORIGINAL)?.map(|original| original as f64),
         };
-        found.map_or_else(at_last, Ok)
+        let original = found.map_or_else(at_last, Ok)?;
+        if original >= 1.0 { Ok(original) } else { Err(self.settings.invalid(ORIGINAL, format!("{original}"))) }
     }
 
     /// Divides by what a GGUF file stores for each frequency.
