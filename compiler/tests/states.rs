@@ -191,7 +191,7 @@ fn attention(name: &str, sequence: &Dim) -> EntryGraph {
     let total = past.clone() + sequence.clone();
     let x = b.input("x", &[sequence.clone(), 16.into()]);
     let keys = b.state("keys", &[heads.clone(), size.clone(), context.clone()]);
-    let values = b.state("values", &[heads.clone(), context.clone(), size.clone()]);
+    let values = b.state("values", &[heads.clone(), context, size.clone()]);
     let project = |b: &mut Builder, seed: u64, axes: &[i64]| {
         let weight = b.weight(seed, &[16, HEADS * SIZE]);
         let flat = b.matmul(x, weight);
@@ -414,7 +414,7 @@ fn entry_points_must_agree_on_states_and_sizes() {
     let other = |size: i64, range: i64| {
         let mut b = Builder::new("other");
         let sequence = Dim::symbol(&Symbol::new("n", 1, range));
-        let x = b.input("x", &[sequence.clone()]);
+        let x = b.input("x", &[sequence]);
         let state = b.state("s", &dims(&[size]));
         b.entry(&format!("entry{size}_{range}"), &[("y", x), ("s", state)])
     };
