@@ -1,14 +1,13 @@
 //! One entry point of a plan.
 
 use super::storage::{self, Given, Storage};
+use super::work::{operations, traffic};
 use super::{Assembler, limits};
 use crate::error::CompileError;
 use lostwax_format::{Buffer, Constraint, Dispatch, EntryPoint, Region, Step, TensorSpec, Writer};
-use lostwax_ir::compute::{Compute, Step as ComputeStep};
-use lostwax_ir::dim::{Dim, product};
+use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::kernel::Kernel;
-use lostwax_ir::types::TensorType;
 use lostwax_passes::fuse::{Fused, Group};
 use lostwax_passes::plan_memory::{Lifetime, MemoryPlan, plan_memory};
 use lostwax_passes::schedule::{Argument, Scheduled, View, representative, schedule};
@@ -123,7 +122,8 @@ impl<'a> EntryAssembler<'a> {
             let dispatch = self.dispatch(position, form.kernel)?;
             self.shared.plan.variants[position].dispatches.push(dispatch);
         }
-        let flops = self.shared.expressions.dim(&operations(&group.compute))?;
+        let constant = |input: u32| group.inputs.get(input as usize).is_some_and(|value| self.graph.as_constant(*value).is_some());
+        let flops = self.shared.expressions.dim(&operations(&group.compute, &constant))?;
         let bytes = self.shared.expressions.dim(&traffic(&group.compute))?;
         self.shared.plan.steps.push(Step { buffers, label, nodes, flops, bytes });
         Ok(())
@@ -217,26 +217,4 @@ fn origins(graph: &Graph, group: &Group) -> Vec<String> {
 fn weight_name(graph: &Graph, group: &Group, value: Value) -> String {
     let own = graph.node(value).origin.iter().next().cloned();
     own.or_else(|| origins(graph, group).into_iter().next()).unwrap_or_else(|| "constant".to_string())
-}
-
-/// Arithmetic operations of a compute: each scalar step counts one, at each point where it is evaluated.
-fn operations(compute: &Compute) -> Dim {
-    let arithmetic = |steps: &[ComputeStep]| {
-        let counts =
-            |step: &&ComputeStep| matches!(step, ComputeStep::Unary(..) | ComputeStep::Binary(..) | ComputeStep::Select(..));
-        Dim::constant(steps.iter().filter(counts).count() as i64)
-    };
-    let points = product(compute.axes.iter().map(|axis| &axis.extent));
-    let reduced = compute.reduction.iter().map(|reduction| {
-        let inner = product(reduction.axes.iter().map(|axis| &axis.extent));
-        inner * (arithmetic(&reduction.value.steps) + 1.into())
-    });
-    let per_point = reduced.fold(arithmetic(&compute.result.steps), |total, inner| total + inner);
-    points * per_point
-}
-
-/// Bytes of all operands and the result, each counted once.
-fn traffic(compute: &Compute) -> Dim {
-    let types = compute.inputs.iter().chain([&compute.output]);
-    types.map(TensorType::byte_count).fold(Dim::default(), |total, bytes| total + bytes)
 }

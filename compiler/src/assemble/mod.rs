@@ -5,6 +5,7 @@ mod expressions;
 mod limits;
 mod storage;
 mod weights;
+mod work;
 
 use crate::error::CompileError;
 use entry::EntryAssembler;
