@@ -191,7 +191,7 @@ fn attention(name: &str, sequence: &Dim) -> EntryGraph {
     let total = past.clone() + sequence.clone();
     let x = b.input("x", &[sequence.clone(), 16.into()]);
     let keys = b.state("keys", &[heads.clone(), size.clone(), context.clone()]);
-    let values = b.state("values", &[heads.clone(), context.clone(), size.clone()]);
+    let values = b.state("values", &[heads.clone(), context, size.clone()]);
     let project = |b: &mut Builder, seed: u64, axes: &[i64]| {
         let weight = b.weight(seed, &[16, HEADS * SIZE]);
         let flat = b.matmul(x, weight);
@@ -357,7 +357,7 @@ fn updates_of_updates_happen_in_order() {
 /// A value made of those before it by a random op.
 fn random_value(b: &mut Builder, random: &mut Random, values: &[Value]) -> Value {
     let (x, y) = (random.pick(values, values[0]), random.pick(values, values[0]));
-    match random.int(0, 5) {
+    match random.int(0, 8) {
         0 => b.add(x, y),
         1 => b.op(Op::Relu, Attrs::new(), &[x]),
         2 => {
@@ -365,6 +365,17 @@ fn random_value(b: &mut Builder, random: &mut Random, values: &[Value]) -> Value
             b.matmul(x, weight)
         }
         3 => b.slice(x, &dims(&[3, 0]), &dims(&SHAPE), &[-1, 1]),
+        4 => {
+            let flat = b.reshape(x, &dims(&[2, 12]));
+            let changed = if random.one_in(2) { b.op(Op::Neg, Attrs::new(), &[flat]) } else { flat };
+            b.reshape(changed, &dims(&SHAPE))
+        }
+        5 => {
+            let (top, bottom) = (random.int(1, 3), random.int(0, 1));
+            let first = b.slice(x, &dims(&[4 - top, 0]), &dims(&[top, 6]), &[1, 1]);
+            let second = b.slice(y, &dims(&[bottom, 0]), &dims(&[4 - top, 6]), &[1, 1]);
+            b.concat(&[first, second], 0)
+        }
         _ => {
             let (height, width) = (random.int(1, 4), random.int(1, 6));
             let part = b.slice(y, &dims(&[0, 6 - width]), &dims(&[height, width]), &[1, 1]);
@@ -390,7 +401,7 @@ fn random_model(seed: u64) -> Program {
 
 #[test]
 fn random_models_agree_with_the_interpreter() {
-    for seed in 0..60 {
+    for seed in 0..80 {
         println!("seed {seed}");
         let target = if seed % 3 == 0 { "interp" } else { "cpu" };
         let mut both = Both::with_level(&random_model(seed), target, (seed % 4) as u8);
@@ -403,7 +414,7 @@ fn entry_points_must_agree_on_states_and_sizes() {
     let other = |size: i64, range: i64| {
         let mut b = Builder::new("other");
         let sequence = Dim::symbol(&Symbol::new("n", 1, range));
-        let x = b.input("x", &[sequence.clone()]);
+        let x = b.input("x", &[sequence]);
         let state = b.state("s", &dims(&[size]));
         b.entry(&format!("entry{size}_{range}"), &[("y", x), ("s", state)])
     };

@@ -172,6 +172,14 @@ fn templates_follow_the_rules_of_their_models() {
 }
 
 #[test]
+fn names_of_special_tokens_may_be_text() {
+    let mut language = language();
+    assert_eq!(language.encode_prompt("a<end>").unwrap(), [97, 256]);
+    language.tokenizer_mut().set_plain(true);
+    assert_eq!(language.encode_prompt("a<end>").unwrap(), [97, 60, 101, 110, 100, 62]);
+}
+
+#[test]
 fn damaged_tokenizers_are_refused() {
     for json in ["", "{}", "[1", &tokenizer_json()[..900]] {
         assert!(matches!(Tokenizer::from_json(json.as_bytes()), Err(RuntimeError::Artifact(_))));

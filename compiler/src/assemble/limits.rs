@@ -6,41 +6,53 @@ use lostwax_ir::ops::Op;
 
 /// The constraints under which slices and updates stay within their tensors; those that always hold are left out.
 pub(super) fn limits(graph: &Graph) -> Vec<Constraint> {
-    let mut limits: Vec<Constraint> =
-        graph.topological().into_iter().flat_map(|value| parts(graph, value)).filter_map(limit).collect();
+    let parts = graph.topological().into_iter().flat_map(|value| parts(graph, value));
+    let mut limits: Vec<Constraint> = parts.flat_map(|part| [part.begins(), part.ends()]).flatten().collect();
     limits.sort();
     limits.dedup();
     limits
 }
 
-/// For each axis of a slice or an update the end of the part, and the size of the whole.
-fn parts(graph: &Graph, value: Value) -> Vec<(Dim, Dim)> {
+/// What is used of one axis.
+struct Part {
+    /// The first element.
+    first: Dim,
+    /// The last element.
+    last: Dim,
+    /// Elements of the whole.
+    size: Dim,
+}
+
+/// Constraints are equalities, so they say which of two is the larger or the smaller one.
+impl Part {
+    fn begins(&self) -> Option<Constraint> {
+        let reason = || format!("a part that begins at {} must lie within {} elements", self.first, self.size);
+        let left = self.first.minimum(0);
+        (!left.is(0)).then(|| Constraint { left, right: Dim::default(), reason: reason() })
+    }
+
+    fn ends(&self) -> Option<Constraint> {
+        let end = self.last.clone() + 1.into();
+        let reason = || format!("a part that ends at {end} must lie within {} elements", self.size);
+        let left = end.maximum(&self.size);
+        (left != self.size).then(|| Constraint { left, right: self.size.clone(), reason: reason() })
+    }
+}
+
+fn parts(graph: &Graph, value: Value) -> Vec<Part> {
     let (node, operands) = (graph.node(value), graph.operands(value));
     let dims = |position: usize| operands.get(position).map_or(&[][..], |operand| graph.ty(*operand).dims.as_slice());
-    let ends: Vec<Dim> = match node.op {
-        Op::UpdateSlice => {
-            node.attrs.dims("starts").iter().zip(dims(1)).map(|(start, size)| start.clone() + size.clone()).collect()
-        }
-        Op::Slice => {
-            let axes = node.attrs.dims("starts").iter().zip(&node.ty.dims).zip(node.attrs.ints("steps"));
-            axes.map(|((start, size), step)| slice_end(start, size, *step)).collect()
-        }
-        _ => Vec::new(),
+    let (sizes, steps) = match node.op {
+        Op::UpdateSlice => (dims(1), vec![1; node.ty.rank()]),
+        Op::Slice => (node.ty.dims.as_slice(), node.attrs.ints("steps").to_vec()),
+        _ => return Vec::new(),
     };
-    ends.into_iter().zip(dims(0).iter().cloned()).collect()
+    let axes = node.attrs.dims("starts").iter().zip(sizes).zip(steps).zip(dims(0));
+    axes.map(|(((start, count), step), size)| part(start, count, step, size)).collect()
 }
 
-/// One more than the last element of a slice.
-fn slice_end(start: &Dim, size: &Dim, step: i64) -> Dim {
-    let last = if step > 0 { start.clone() + (size.clone() - 1.into()) * step.into() } else { start.clone() };
-    last + 1.into()
-}
-
-/// The larger of end and size is the size: constraints are equalities.
-fn limit((end, size): (Dim, Dim)) -> Option<Constraint> {
-    if end.prove_le(&size) == Some(true) {
-        return None;
-    }
-    let reason = format!("a part that ends at {end} must lie within {size} elements");
-    Some(Constraint { left: end.maximum(&size), right: size, reason })
+fn part(start: &Dim, count: &Dim, step: i64, size: &Dim) -> Part {
+    let other = start.clone() + (count.clone() - 1.into()) * step.into();
+    let (first, last) = if step > 0 { (start.clone(), other) } else { (other, start.clone()) };
+    Part { first, last, size: size.clone() }
 }

@@ -14,11 +14,14 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct Weights {
     /// Different constants by type and sizes.
-    constants: HashMap<(DType, Vec<usize>), Vec<(usize, Arc<Tensor>)>>,
+    constants: HashMap<(DType, Vec<usize>), Vec<Numbered>>,
     count: usize,
     written: HashMap<Form, (i64, i64)>,
     names: BTreeMap<String, usize>,
 }
+
+/// A constant and its number.
+type Numbered = (usize, Arc<Tensor>);
 
 /// The number of a constant with the sizes of its loops and its index in them; `None` as it is.
 type Form = (usize, Option<(Vec<Dim>, Dim)>);

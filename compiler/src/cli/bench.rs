@@ -1,5 +1,6 @@
 //! `lostwax bench`.
 
+mod kernels;
 mod language;
 mod measure;
 mod profile;
@@ -45,7 +46,7 @@ pub struct Args {
     /// Runs that are measured; as many as fit in about two seconds unless given.
     #[arg(long)]
     iters: Option<usize>,
-    /// Show each step with its time and how near it comes to what the machine can do.
+    /// Show each step, of language models each kernel, with its time and how near it comes to what the machine can do.
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
@@ -65,7 +66,7 @@ impl Args {
         let opened = source::open(&self.file, &self.compile, &self.shapes, console)?;
         if is_decoder(&opened.model) {
             console.clear();
-            return language::bench(&self.language, &self.device, &self.threads, &opened);
+            return language::bench(&self.language, &self.device, &self.threads, self.profile, &opened);
         }
         let inputs = make_inputs(&opened.model, &self.inputs, &self.shapes, console)?;
         console.clear();

@@ -109,6 +109,9 @@ impl Memory {
             let _ = writeln!(text, "           peak = {} (sizes from {LEAST_SIZE}, outermost from 1, before rounding up)", self.formula);
         }
         let _ = writeln!(text, "weights    {}", bytes(*weight_bytes));
+        if self.requirements.state_bytes > 0 {
+            let _ = writeln!(text, "states     {}", bytes(self.requirements.state_bytes));
+        }
         text
     }
 
@@ -157,12 +160,26 @@ pub fn interface(model: &Model) -> String {
             }
         }
     }
-    for state in model.states() {
-        let _ = writeln!(text, "state      {}: {}", state.name, tensor_type(&state));
-    }
+    text += &states(&model.states());
     for symbol in model.symbols() {
         let max = if symbol.max >= UNLIMITED { String::new() } else { format!("={}", symbol.max) };
         let _ = writeln!(text, "  size     {} in {}..{max}", symbol.name, symbol.min);
+    }
+    text
+}
+
+/// States by type; where several have one, the first and the last of them.
+fn states(states: &[TensorInfo]) -> String {
+    let mut text = String::new();
+    let mut types: Vec<String> = states.iter().map(tensor_type).collect();
+    types.sort();
+    types.dedup();
+    for ty in types {
+        let names: Vec<&str> = states.iter().filter(|state| tensor_type(state) == ty).map(|state| state.name.as_str()).collect();
+        let _ = match names.as_slice() {
+            [first, .., last] => writeln!(text, "states     {} of {ty}: {first} .. {last}", names.len()),
+            _ => writeln!(text, "state      {}: {ty}", names.join(" ")),
+        };
     }
     text
 }

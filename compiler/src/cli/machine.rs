@@ -74,38 +74,45 @@ fn multiply_add(count: usize) -> f64 {
         // SAFETY: the processor has the features.
         return unsafe { multiply_add_avx2(count) };
     }
-    chains::<4>(count, |a, b, c| a * b + c)
+    multiply_add_lanes(count)
 }
 
 /// Runs `count` multiply-adds on each chain and gives the number of operations.
 #[cfg(not(target_arch = "x86_64"))]
 fn multiply_add(count: usize) -> f64 {
-    chains::<4>(count, f32::mul_add)
+    multiply_add_lanes(count)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn multiply_add_avx2(count: usize) -> f64 {
-    chains::<8>(count, f32::mul_add)
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
+    let (factor, offset) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(0.001)));
+    chains(count, 8, _mm256_set1_ps(black_box(0.5)), |sum| _mm256_fmadd_ps(sum, factor, offset))
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f")]
 fn multiply_add_avx512(count: usize) -> f64 {
-    chains::<16>(count, f32::mul_add)
+    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps};
+    let (factor, offset) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(0.001)));
+    chains(count, 16, _mm512_set1_ps(black_box(0.5)), |sum| _mm512_fmadd_ps(sum, factor, offset))
 }
 
+fn multiply_add_lanes(count: usize) -> f64 {
+    let (factor, offset) = (black_box(0.999f32), black_box(0.001f32));
+    chains(count, 4, [black_box(0.5f32); 4], |sum| sum.map(|value| value * factor + offset))
+}
+
+/// Takes `count` steps on vectors of so many lanes and gives the number of operations.
 #[inline(always)]
-fn chains<const LANES: usize>(count: usize, step: impl Fn(f32, f32, f32) -> f32) -> f64 {
-    let (factor, offset) = (black_box([0.999f32; LANES]), black_box([0.001f32; LANES]));
-    let mut sums = black_box([[0.5f32; LANES]; CHAINS]);
+fn chains<V: Copy>(count: usize, lanes: usize, start: V, step: impl Fn(V) -> V) -> f64 {
+    let mut sums = [start; CHAINS];
     for _ in 0..count {
         for sum in &mut sums {
-            for lane in 0..LANES {
-                sum[lane] = step(sum[lane], factor[lane], offset[lane]);
-            }
+            *sum = step(*sum);
         }
     }
     black_box(sums);
-    (count * CHAINS * LANES * 2) as f64
+    (count * CHAINS * lanes * 2) as f64
 }

@@ -19,7 +19,7 @@ Examples:
 /// By the definition of llama.cpp, so that numbers can be compared: the text is cut into chunks of `--context` tokens, each starts
 /// with an empty cache and the token that begins a text if the model wants one, the second half of each chunk is foretold, and the
 /// perplexity is the exponential of the mean negative log likelihood. What is left of the text after the last whole chunk, and a
-/// line break at its end, do not count.
+/// line break at its end, do not count; names of special tokens are text.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -40,7 +40,8 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let Opened { model, language, .. } = language::open(&self.file, console)?;
+        let Opened { model, mut language, .. } = language::open(&self.file, console)?;
+        language.tokenizer_mut().set_plain(true);
         console.stage("cutting the text into tokens");
         let tokens = language.encode_prompt(&read_text(&self.text)?)?;
         let description = language.description();

@@ -11,6 +11,9 @@ use lostwax_ir::types::DType;
 use lostwax_passes::{Context, Tier};
 use lostwax_runtime::{Device, Model};
 
+/// What flags that only language models have are listed under.
+const MODELS: &str = "Language models";
+
 /// How a model is read.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ShapeArgs {
@@ -22,13 +25,13 @@ pub struct ShapeArgs {
     #[arg(long = "constant", value_name = "NAME=NUMBERS")]
     pub constants: Vec<ConstantSpec>,
     /// The most tokens that a language model attends to; never more than it was trained for.
-    #[arg(long, value_name = "TOKENS", default_value_t = models::Options::default().context)]
+    #[arg(long, value_name = "TOKENS", help_heading = MODELS, default_value_t = models::Options::default().context)]
     pub context: usize,
     /// The type of a language model's caches of keys and values: f32 or f16.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = parse_cache)]
+    #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "f32", value_parser = parse_cache)]
     pub cache: DType,
     /// The type that matrices of a language model are converted to: keep, f32, f16, bf16, q8_0, q4_0, q4_1 ...
-    #[arg(long, value_name = "TYPE", default_value = "keep", value_parser = parse_quant)]
+    #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "keep", value_parser = parse_quant)]
     pub quant: Quant,
 }
 

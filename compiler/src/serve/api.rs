@@ -257,7 +257,7 @@ impl Stops {
 fn check_supported(fields: &Map<String, Value>) -> Result<(), ApiError> {
     let wrong = UNSUPPORTED.iter().find(|name| fields.get(**name).is_some_and(|value| !is_neutral(name, value)));
     match wrong {
-        Some(name) => Err(ApiError::unsupported(&format!("`{name}` is not supported"), Some(name))),
+        Some(name) => Err(ApiError::unsupported(&format!("`{name}` is not supported with this value"), Some(name))),
         None => Ok(()),
     }
 }

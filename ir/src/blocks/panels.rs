@@ -13,7 +13,7 @@
 //! An entry of a plane of `width` bits is a u32 that holds the codes of `32 / width` values: value `j` lies in byte `j % 4`,
 //! from bit `j / 4 * width` of it. So one mask gives four codes in four bytes, as the dot products of integer units want them.
 
-use super::{BlockFormat, Code, Factor};
+use super::{BlockFormat, Code, Factor, Field, Packed};
 use crate::tensor::Tensor;
 use crate::types::DType;
 
@@ -115,7 +115,7 @@ impl BlockFormat {
         if !whole || count.checked_mul(*rows)?.checked_mul(row_bytes)? != bytes.len() {
             return None;
         }
-        let rows = Rows { format: self, bytes, depth: *depth, rows: *rows, row_bytes };
+        let rows = Rows { format: self, bytes, depth: *depth, rows: *rows, row_bytes, codes: Codes::new(self) };
         self.parts().iter().map(|part| rows.part(part, outer, count)).collect()
     }
 }
@@ -127,6 +127,34 @@ struct Rows<'a> {
     depth: usize,
     rows: usize,
     row_bytes: usize,
+    codes: Codes,
+}
+
+/// Where the codes of a block lie: for each value and field of the quant the byte, and how far it is shifted.
+struct Codes {
+    fields: Vec<Vec<(usize, u32)>>,
+}
+
+impl Codes {
+    fn new(format: &BlockFormat) -> Self {
+        let fields = format.quant.fields.iter();
+        let places = |field: &Field| (0..format.values as usize).map(|i| (field.byte.at(i), field.shift.at(i) as u32)).collect();
+        Self { fields: fields.map(places).collect() }
+    }
+
+    /// The code of value `i`, as planes hold it.
+    fn code(&self, packed: &Packed, block: &[u8], i: usize) -> Option<u32> {
+        let mut code = 0;
+        for (field, places) in packed.fields.iter().zip(&self.fields) {
+            let (byte, shift) = places.get(i)?;
+            code |= (u32::from(*block.get(*byte)?) >> shift & ((1 << field.width) - 1)) << field.to;
+        }
+        match packed.code {
+            Code::Minus(_) => Some(code),
+            Code::Signed => Some(code ^ 0x80),
+            Code::Table(table) => u32::try_from(i32::from(*table.get(code as usize)?) + 128).ok(),
+        }
+    }
 }
 
 impl Rows<'_> {
@@ -156,20 +184,13 @@ impl Rows<'_> {
         match part.kind {
             PartKind::Codes { to, width } => {
                 let mask = (1 << width) - 1;
-                let add = |word: u32, j: usize| Some(word | (self.code(block, within + j)? >> to & mask) << part.shift(j));
+                let add = |word: u32, j: usize| Some(word | (self.codes.code(&self.format.quant, block, within + j)? >> to & mask) << part.shift(j));
                 place.copy_from_slice(&(0..part.per).try_fold(0, add)?.to_le_bytes());
             }
             PartKind::Scale(position) => self.format.scale.get(position)?.store(block, group, place)?,
             PartKind::Min(position) => self.format.min?.factors.get(position)?.store(block, group, place)?,
         }
         Some(())
-    }
-
-    fn code(&self, block: &[u8], i: usize) -> Option<u32> {
-        match self.format.quant.code {
-            Code::Minus(_) => self.format.quant.code(block, i),
-            Code::Signed | Code::Table(_) => u32::try_from(self.format.quant.read(block, i)? + 128).ok(),
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::Placement;
 use super::expand;
 use super::states::{Next, Way};
 use crate::schedule::{Nest, View, is_contraction};
-use lostwax_ir::compute::{Body, Compute, Step};
+use lostwax_ir::compute::{Body, Compute, Step, StepId};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::{Class, Op};
@@ -74,6 +74,13 @@ pub(super) fn aliased(graph: &Graph, placements: &BTreeMap<Value, Placement>, va
 /// Whether the compute only moves elements: its result is one load.
 fn is_movement(compute: &Compute) -> bool {
     compute.reduction.is_none() && matches!(compute.result.steps.as_slice(), [Step::Load { .. }])
+}
+
+/// Whether the compute only converts floating-point numbers to a wider type: what is stored is smaller, and nothing is lost.
+fn is_widening(compute: &Compute) -> bool {
+    let [Step::Load { .. }, Step::Cast(to, StepId(0))] = compute.result.steps.as_slice() else { return false };
+    let from = compute.inputs.first().map(|input| input.dtype).filter(|from| from.is_float());
+    compute.reduction.is_none() && from.is_some_and(|from| from.size() < to.size()) && to.is_float()
 }
 
 /// Whether the compute reads nothing.
@@ -236,7 +243,7 @@ impl<'a> Decisions<'a> {
                 if decoded {
                     true
                 } else if is_contraction(&Nest::dense(consumer)) {
-                    is_movement(compute) && self.contracts_well(consumer, slot, compute)
+                    (is_movement(compute) || is_widening(compute)) && self.contracts_well(consumer, slot, compute)
                 } else {
                     once || is_free(compute)
                 }
@@ -255,9 +262,9 @@ impl<'a> Decisions<'a> {
         }
     }
 
-    /// Whether the contraction still reads contiguous memory with the movement inlined.
-    fn contracts_well(&self, consumer: &Compute, slot: u32, movement: &Compute) -> bool {
-        let inlined = expand::inline_movement(consumer, slot, movement);
+    /// Whether the contraction still reads contiguous memory with the operand inlined.
+    fn contracts_well(&self, consumer: &Compute, slot: u32, operand: &Compute) -> bool {
+        let inlined = expand::inline_operand(consumer, slot, operand);
         let nest = Nest::dense(&inlined);
         is_contraction(&nest) && crate::schedule::reads_contiguously(&nest)
     }

@@ -60,30 +60,44 @@ pub(super) fn reads_in_place(
     !expander.misread
 }
 
-/// The compute with its load of input `slot` replaced by the load that a movement consists of.
-pub(super) fn inline_movement(consumer: &Compute, slot: u32, movement: &Compute) -> Compute {
+/// The compute with its loads of input `slot` replaced by what an operand of one input computes there.
+pub(super) fn inline_operand(consumer: &Compute, slot: u32, operand: &Compute) -> Compute {
     let mut result = consumer.clone();
-    if let (Some(input), Some(source)) = (result.inputs.get_mut(slot as usize), movement.inputs.first()) {
+    if let (Some(input), Some(source)) = (result.inputs.get_mut(slot as usize), operand.inputs.first()) {
         *input = source.clone();
     }
     if let Some(reduction) = &mut result.reduction {
-        for step in &mut reduction.value.steps {
-            move_load(step, slot, movement);
-        }
+        reduction.value = inline_loads(&reduction.value, slot, operand);
     }
     result
 }
 
-fn move_load(step: &mut Step, slot: u32, movement: &Compute) {
-    let Step::Load { input, coords, valid, .. } = step else { return };
-    let Some(Step::Load { coords: inner, valid: inner_valid, .. }) = movement.result.steps.first() else { return };
-    if *input == slot {
-        let at = |symbol: &Symbol| position_of(movement, symbol).and_then(|axis| coords.get(axis).cloned());
-        let moved: Vec<Dim> = inner.iter().map(|coord| coord.substitute(&at)).collect();
-        let guard = Cond(inner_valid.0.iter().map(|part| part.substitute(&at)).collect()).simplify();
-        *valid = std::mem::take(valid).and(guard);
-        *coords = moved;
+fn inline_loads(body: &Body, slot: u32, operand: &Compute) -> Body {
+    let (mut result, mut places) = (Body::default(), Vec::with_capacity(body.steps.len()));
+    for step in &body.steps {
+        let place = match step {
+            Step::Load { input, coords, valid, .. } if *input == slot => append_at(&mut result, slot, operand, coords, valid),
+            step => result.push(step.with_operands(&|id| places.get(id.0 as usize).copied().unwrap_or(id))),
+        };
+        places.push(place);
     }
+    result
+}
+
+/// Appends the element of `operand` at `coords`, whose input is input `slot` of the body; its loads happen where `guard` holds too.
+fn append_at(body: &mut Body, slot: u32, operand: &Compute, coords: &[Dim], guard: &Cond) -> StepId {
+    let at = |symbol: &Symbol| position_of(operand, symbol).and_then(|axis| coords.get(axis).cloned());
+    let first = body.steps.len() as u32;
+    let mut last = StepId(first);
+    for step in &map_dims(&operand.result, &|dim| dim.substitute(&at)).steps {
+        let mut step = step.with_operands(&|id| StepId(id.0 + first));
+        if let Step::Load { input, valid, .. } = &mut step {
+            *input = slot;
+            *valid = std::mem::take(valid).and(guard.clone()).simplify();
+        }
+        last = body.push(step);
+    }
+    last
 }
 
 fn position_of(compute: &Compute, symbol: &Symbol) -> Option<usize> {

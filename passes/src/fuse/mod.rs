@@ -128,3 +128,6 @@ fn copy(graph: &Graph, value: Value, whole: Value, start: Vec<Dim>) -> Group {
     });
     Group { compute, inputs: vec![value], output: whole, start, members: vec![whole] }
 }
+
+#[cfg(test)]
+mod tests;

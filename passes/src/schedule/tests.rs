@@ -98,3 +98,21 @@ fn rows_of_block_tensors_are_gathered() {
         assert!(agree(&expected[0], &run_single(&graph, &input).0, Tier::Reassociate), "{}", format.name);
     }
 }
+
+#[test]
+fn converted_factors_are_read_only_where_they_are() {
+    for (rows, columns) in [(1, 21), (7, 21), (3, 48)] {
+        let (mut random, mut graph) = (Random::new(5), Graph::new("test"));
+        let ty = TensorType::new(DType::F32, [rows, 8]);
+        let x = graph.input("x", &ty).unwrap();
+        let half = random.tensor(&TensorType::new(DType::F16, [8, columns])).unwrap();
+        let w = graph.constant(half).unwrap();
+        let w = graph.add(Op::Cast, Attrs::new().with("dtype", DType::F32), &[w]).unwrap();
+        let y = graph.add(Op::MatMul, Attrs::new(), &[x, w]).unwrap();
+        graph.output("y", y);
+        let input = random.tensor(&ty).unwrap();
+        let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
+        let (actual, contracts) = run_single(&graph, &input);
+        assert!(agree(&expected[0], &actual, Tier::Reassociate) && contracts, "{rows} x {columns}");
+    }
+}

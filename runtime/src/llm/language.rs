@@ -42,6 +42,11 @@ impl Language {
         &self.tokenizer
     }
 
+    /// The tokenizer, to change how it reads texts.
+    pub fn tokenizer_mut(&mut self) -> &mut Tokenizer {
+        &mut self.tokenizer
+    }
+
     /// The chat template, if the model has one.
     pub fn template(&self) -> Option<&ChatTemplate> {
         self.template.as_ref()

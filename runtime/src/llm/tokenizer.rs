@@ -20,8 +20,13 @@ impl Tokenizer {
         Ok(Self(tokenizer))
     }
 
+    /// Whether names of special tokens in texts stay what they are: text. Unless this is called they become these tokens.
+    pub fn set_plain(&mut self, plain: bool) {
+        self.0.set_encode_special_tokens(plain);
+    }
+
     /// The tokens of a text. `special` adds those that the tokenizer puts around every text. Names of special tokens in the text
-    /// become these tokens.
+    /// become these tokens, unless [`Tokenizer::set_plain`] says otherwise.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the vocabulary cannot express the text.

@@ -1,5 +1,6 @@
 //! Language models: how fast prompts are read and tokens generated.
 
+use super::kernels::Kernels;
 use super::measure::{milliseconds, peak_rss_bytes};
 use super::work::{Work, WorkCounter};
 use crate::cli::error::CliError;
@@ -30,20 +31,40 @@ pub struct LanguageArgs {
 }
 
 /// Measures a language model with each number of threads.
-pub fn bench(args: &LanguageArgs, device: &DeviceArgs, threads: &[usize], opened: &Opened) -> Result<Report, CliError> {
-    let runs = threads.iter().map(|threads| Run::measure(args, device, *threads, opened)).collect::<Result<Vec<Run>, _>>()?;
+pub fn bench(
+    args: &LanguageArgs,
+    device: &DeviceArgs,
+    threads: &[usize],
+    profile: bool,
+    opened: &Opened,
+) -> Result<Report, CliError> {
+    let measure = |threads: &usize| Run::measure(args, device, *threads, profile, opened);
+    let runs = threads.iter().map(measure).collect::<Result<Vec<Run>, _>>()?;
     let mut table = Table::new(&["test", "threads", "tokens/s", "±", "% of memory reads", "% of f32 multiply-adds"]);
     for run in &runs {
         run.tests().for_each(|test| table.row(test.cells(run)));
     }
     let variant = runs.first().map_or("", |run| &run.variant);
-    let notes: String = runs.iter().map(Run::note).collect();
+    let profiles = runs.iter().flat_map(|run| run.kernels.iter().map(|kernels| kernels.text(&run.ceilings)));
+    let notes: String = runs.iter().map(Run::note).chain(profiles).collect();
     let mut json = runs.first().map_or_else(|| json!({}), Run::json);
     if let Some(map) = json.as_object_mut() {
         map.insert("model".to_string(), json!(opened.model.name()));
         map.insert("runs".to_string(), runs.iter().map(Run::json).collect());
     }
     Ok(Report::new(format!("{} on {variant}\n{table}{notes}", opened.model.name()), json))
+}
+
+/// The kernels of a prompt's first run and of the token in the middle.
+fn profiles(args: &LanguageArgs, counter: &mut WorkCounter) -> Result<Vec<Kernels>, CliError> {
+    let mut profiles = Vec::new();
+    if args.prompt > 0 {
+        profiles.push(Kernels::measure(counter, "prefill", 0, args.prompt.min(CHUNK))?);
+    }
+    if args.generate > 0 {
+        profiles.push(Kernels::measure(counter, "decode", args.generate / 2, 1)?);
+    }
+    Ok(profiles)
 }
 
 /// What was measured with one number of threads.
@@ -56,10 +77,18 @@ struct Run {
     decode: Option<Test>,
     peak_rss_bytes: Option<u64>,
     ceilings: Ceilings,
+    /// Where the time goes, if that was asked for.
+    kernels: Vec<Kernels>,
 }
 
 impl Run {
-    fn measure(args: &LanguageArgs, device: &DeviceArgs, threads: usize, opened: &Opened) -> Result<Self, CliError> {
+    fn measure(
+        args: &LanguageArgs,
+        device: &DeviceArgs,
+        threads: usize,
+        profile: bool,
+        opened: &Opened,
+    ) -> Result<Self, CliError> {
         let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
         let mut options = DecoderOptions { chunk: CHUNK, ..DecoderOptions::new(device.device(&opened.model)?) };
         options.session.threads = threads;
@@ -77,8 +106,9 @@ impl Run {
         if let Some(test) = &mut decode {
             test.work = counter.decode(args.generate)?;
         }
+        let kernels = if profile { profiles(args, &mut counter)? } else { Vec::new() };
         let (variant, ceilings) = (counter.variant().to_string(), machine::measure(threads));
-        Ok(Self { threads, variant, load, first_token, prefill, decode, peak_rss_bytes, ceilings })
+        Ok(Self { threads, variant, load, first_token, prefill, decode, peak_rss_bytes, ceilings, kernels })
     }
 
     fn tests(&self) -> impl Iterator<Item = &Test> {
@@ -109,6 +139,7 @@ impl Run {
             "peak_rss_bytes": self.peak_rss_bytes,
             "ceiling_gflops": self.ceilings.flops_per_second / 1e9,
             "ceiling_gbps": self.ceilings.bytes_per_second / 1e9,
+            "profile": self.kernels.iter().map(|kernels| kernels.json(&self.ceilings)).collect::<Vec<_>>(),
             "tests": self.tests().map(|test| test.json(&self.ceilings)).collect::<Vec<_>>(),
         })
     }

@@ -44,17 +44,26 @@ impl WorkCounter {
         Ok(Work { flops: flops * tokens as u64, bytes: bytes * tokens as u64 })
     }
 
-    /// The work of one run, by the entry point that there is.
+    /// The work of one run.
     fn run(&mut self, entry_point: &str, past: usize, tokens: usize) -> Result<Work, CliError> {
+        let steps = self.steps(entry_point, past, tokens, 0)?;
+        let sum = |part: fn(&StepProfile) -> u64| steps.iter().map(part).sum();
+        Ok(Work { flops: sum(|step| step.flops), bytes: sum(|step| step.bytes) })
+    }
+
+    /// The steps that a number of tokens take, by the entry point that there is.
+    pub fn steps(&mut self, entry_point: &str, past: usize, tokens: usize, runs: usize) -> Result<Vec<StepProfile>, CliError> {
         let names: Vec<String> = self.session.model().entry_points().into_iter().map(|entry| entry.name).collect();
         let other = if entry_point == "prefill" { "decode" } else { "prefill" };
         let name = if names.iter().any(|name| name == entry_point) { entry_point } else { other };
         self.session.set_entry_point(name)?;
         self.session.bind("past", past as i64)?;
         let ids = vec![0i32; if name == "decode" { 1 } else { tokens }];
-        let steps = self.session.profile(&[("tokens", TensorView::new(&ids, &[ids.len()])?)], 0)?;
-        let scale = (tokens / ids.len()) as u64;
-        let sum = |part: fn(&StepProfile) -> u64| steps.iter().map(part).sum::<u64>() * scale;
-        Ok(Work { flops: sum(|step| step.flops), bytes: sum(|step| step.bytes) })
+        let mut steps = self.session.profile(&[("tokens", TensorView::new(&ids, &[ids.len()])?)], runs)?;
+        let scale = tokens / ids.len();
+        for step in &mut steps {
+            (step.flops, step.bytes, step.seconds) = (step.flops * scale as u64, step.bytes * scale as u64, step.seconds * scale as f64);
+        }
+        Ok(steps)
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::format::{bytes, hex};
 use crate::cli::inspect::{Memory, interface};
 use crate::cli::report::Report;
 use crate::cli::source::stage_name;
+use lostwax::models::Conversion;
 use lostwax::pipeline::Compiled;
 use lostwax::program::Program;
 use lostwax_runtime::Model;
@@ -47,6 +48,10 @@ impl Summary<'_> {
                 let _ = writeln!(text, "numerics   {name}: max |err| {:.1e} at seed {seed} on {}", output.max_abs, case.variant);
             }
         }
+        for conversion in self.conversions() {
+            let Conversion { name, from, to, error } = conversion;
+            let _ = writeln!(text, "converted  {name}: {from} -> {to}, relative error {error:.2e}");
+        }
         for warning in &self.compiled.warnings {
             let _ = writeln!(text, "slow       {warning}");
         }
@@ -58,6 +63,10 @@ impl Summary<'_> {
         let size = bytes(self.model.file_bytes().len() as u64);
         let _ = writeln!(text, "wrote      {} {size} sha256 {sha256}", self.args.output.display());
         text
+    }
+
+    fn conversions(&self) -> &[Conversion] {
+        self.program.language.as_ref().map_or(&[], |language| &language.conversions)
     }
 
     fn times(&self) -> impl Iterator<Item = (&'static str, Duration)> {
@@ -85,6 +94,7 @@ impl Summary<'_> {
             "steps": plan.steps.len(),
             "variants": variants.collect::<Vec<_>>(),
             "memory": self.memory.json(),
+            "conversions": self.conversions().iter().map(conversion_json).collect::<Vec<_>>(),
             "warnings": self.compiled.warnings,
             "emitted": self.emitted,
             "bytes": self.model.file_bytes().len(),
@@ -93,4 +103,9 @@ impl Summary<'_> {
             "total_seconds": total.as_secs_f64(),
         })
     }
+}
+
+fn conversion_json(conversion: &Conversion) -> Value {
+    let Conversion { name, from, to, error } = conversion;
+    json!({ "tensor": name, "from": from.name(), "to": to.name(), "relative_error": error })
 }

@@ -81,6 +81,13 @@ pub(in crate::models) struct Cache {
     pub(in crate::models) dtype: DType,
 }
 
+/// Elements of one token's row in a cache; where tokens lie next to each other, rows take an odd number of cache lines, as those
+/// of neighbouring rows would else fall on each other.
+fn row_length(context: usize, tokens_are_neighbours: bool) -> usize {
+    const LINE: usize = 16;
+    if tokens_are_neighbours { (context.div_ceil(LINE) | 1) * LINE } else { context }
+}
+
 impl Builder {
     /// Attention of `x[sequence, hidden]`. With a cache, to the tokens before too.
     pub(in crate::models) fn attention(
@@ -98,7 +105,7 @@ impl Builder {
         let (key, value) = (self.transpose(key, &[1, 2, 0])?, self.transpose(value, &[1, 0, 2])?);
         let (key, value) = match cache {
             Some(cache) => (self.cached(key, "keys", 2, view, cache)?, self.cached(value, "values", 1, view, cache)?),
-            None => (key, value),
+            None => (self.with_group(key)?, self.with_group(value)?),
         };
         let mixed = self.attend(query, key, value, heads, view)?;
         self.linear(mixed, &weights.output)
@@ -118,21 +125,23 @@ impl Builder {
         view.rotation.map_or(Ok(x), |rotation| self.rotate(x, rotation, heads.size))
     }
 
-    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32.
+    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32, with an axis for groups.
     fn cached(&mut self, new: Value, name: &str, axis: usize, view: &View, cache: &Cache) -> Built {
         let name = format!("{name}.{}", cache.layer);
         let mut dims = self.dims(new);
+        let rank = dims.len();
         let (mut starts, mut held) = (vec![Dim::default(); dims.len()], dims.clone());
         if let (Some(size), Some(start), Some(count)) = (dims.get_mut(axis), starts.get_mut(axis), held.get_mut(axis)) {
             *count = view.past.clone() + view.sequence.clone();
-            (*size, *start) = (dim(cache.context), view.past.clone());
+            (*size, *start) = (dim(row_length(cache.context, axis + 1 == rank)), view.past.clone());
         }
         let state = self.graph.state(&name, &TensorType { dtype: cache.dtype, dims })?;
         let new = self.cast(new, cache.dtype)?;
-        let origin = vec![Dim::default(); starts.len()];
         let next = self.graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[state, new])?;
         self.graph.output(&name, next);
-        let all = self.slice(next, &origin, &held)?;
+        let grouped = self.with_group(next)?;
+        held.insert(1, 1.into());
+        let all = self.slice(grouped, &vec![Dim::default(); held.len()], &held)?;
         self.cast(all, DType::F32)
     }
 
@@ -149,7 +158,6 @@ impl Builder {
             query = self.transpose(query, &[1, 2, 0, 3])?;
         }
         let query = self.scaled(query, heads.scale)?;
-        let (key, value) = (self.with_group(key)?, self.with_group(value)?);
         let scores = self.op(Op::MatMul, &[query, key])?;
         let scores = self.capped(scores, heads.cap)?;
         let scores = self.masked(scores, view.mask)?;

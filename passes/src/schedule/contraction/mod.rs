@@ -198,7 +198,7 @@ impl<'a> Emitter<'a> {
 
     /// Whether the last panel of weights may have fewer columns than lanes, of which the rest then count as 0.
     fn loads_partly(&self) -> bool {
-        let whole = self.packed.is_some() || matches!(self.roles.right, Right::Decoded { .. });
+        let whole = self.packed.is_some() || self.roles.right_fills_panels();
         !whole && !self.columns().is_multiple_of(self.tile.panel * self.tile.panels)
     }
 
@@ -311,9 +311,11 @@ impl<'a> Emitter<'a> {
         self.each_weight(builder, |builder, body, first, lane| {
             let panel = self.existing_panel(position.panel.clone() + first.floor_div(self.tile.panel));
             let column = panel * self.tile.panel.into() + first.modulo(self.tile.panel) + lane.clone();
+            let start = column.clone() - lane.clone();
+            let active = self.loads_partly().then(|| (self.columns() - start).minimum(self.tile.lanes).maximum(0));
             let mut context = context.clone().bind(&self.roles.column.symbol, column);
             context.contracted = true;
-            (builder.expand(body, value, &context), None)
+            (builder.expand(body, value, &context), active)
         })
     }
 

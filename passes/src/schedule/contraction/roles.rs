@@ -198,6 +198,16 @@ impl Roles {
         }
     }
 
+    /// Whether the elements of the second factor fill whole panels, past the last column too.
+    pub(super) fn right_fills_panels(&self) -> bool {
+        let symbol = &self.column.symbol;
+        let apart = |index: &Dim| index.affine_in(symbol).is_none_or(|(stride, _)| stride.is(0));
+        match &self.right {
+            Right::Plain(..) => false,
+            Right::Decoded { body, .. } => body_loads(body).all(|(index, _)| apart(index)),
+        }
+    }
+
     /// Whether the second factor is a constant that may be rearranged.
     pub(super) fn packable(&self, inputs: &[Argument]) -> bool {
         match &self.right {

@@ -20,9 +20,7 @@ fn executor(threads: usize) -> Box<dyn Executor> {
     let arch = Arch::host().unwrap();
     let (text, busy): (&[u8], u64) = match arch {
         // ret; sub rcx, rdx; imul rcx, rcx, 1000; again: dec rcx; jnz again; ret
-        Arch::X86_64 => {
-            (&[0xc3, 0x48, 0x29, 0xd1, 0x48, 0x69, 0xc9, 0xe8, 0x03, 0, 0, 0x48, 0xff, 0xc9, 0x75, 0xfb, 0xc3], 1)
-        }
+        Arch::X86_64 => (&[0xc3, 0x48, 0x29, 0xd1, 0x48, 0x69, 0xc9, 0xe8, 0x03, 0, 0, 0x48, 0xff, 0xc9, 0x75, 0xfb, 0xc3], 1),
         Arch::Aarch64 => (&[0xc0, 0x03, 0x5f, 0xd6], 0),
         Arch::Riscv64 => (&[0x67, 0x80, 0x00, 0x00], 0),
     };
@@ -72,7 +70,9 @@ fn main() {
         for grid in [1, 2, 4, 16, 64] {
             let (idle, busy) = (dispatch(threads, IDLE, grid), dispatch(threads, BUSY, grid));
             let share = grid.div_ceil(threads as u64) as f64 * item;
-            println!("{threads} threads, {grid} work items: {idle:.0} ns; of {item:.0} ns each: {busy:.0} ns, at best {share:.0} ns");
+            println!(
+                "{threads} threads, {grid} work items: {idle:.0} ns; of {item:.0} ns each: {busy:.0} ns, at best {share:.0} ns"
+            );
         }
     }
     let (mut executor, plan) = (executor(1), plan(IDLE, 4));

@@ -1,0 +1,74 @@
+use super::*;
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::dim::Symbol;
+use lostwax_ir::ops::Op;
+use lostwax_ir::types::{DType, TensorType};
+
+/// A cache of four rows that grows by a column, which is an input through `relu`.
+struct Cache {
+    graph: Graph,
+    state: Value,
+    next: Value,
+}
+
+fn cache() -> Cache {
+    let mut graph = Graph::new("cache");
+    let column = graph.input("x", &TensorType::new(DType::F32, [4, 1])).unwrap();
+    let state = graph.state("cache", &TensorType::new(DType::F32, [4, 16])).unwrap();
+    let new = graph.add(Op::Relu, Attrs::new(), &[column]).unwrap();
+    let starts = vec![Dim::default(), Dim::symbol(&Symbol::new("past", 0, 15))];
+    let next = graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[state, new]).unwrap();
+    graph.output("cache", next);
+    Cache { graph, state, next }
+}
+
+fn outputs(fused: &Fused) -> Vec<Value> {
+    fused.groups.iter().map(|group| group.output).collect()
+}
+
+#[test]
+fn an_update_is_one_kernel_in_the_memory_of_the_state() {
+    let Cache { mut graph, state, next } = cache();
+    let y = graph.add(Op::Exp, Attrs::new(), &[next]).unwrap();
+    graph.output("y", y);
+    let fused = fuse(&graph).unwrap();
+    let new = graph.operands(next)[1];
+    assert_eq!(outputs(&fused), [new, y]);
+    assert_eq!(fused.placements.get(&next), Some(&Placement::Alias(state)));
+    assert!(matches!(fused.placements.get(&new), Some(Placement::Part(whole, _)) if *whole == next));
+}
+
+#[test]
+fn old_contents_are_read_before_the_update() {
+    let Cache { mut graph, state, next } = cache();
+    let new = graph.operands(next)[1];
+    let old = graph.add(Op::Exp, Attrs::new(), &[state]).unwrap();
+    graph.output("y", old);
+    assert_eq!(outputs(&fuse(&graph).unwrap()), [old, new]);
+}
+
+#[test]
+fn where_old_and_new_contents_are_read_together_the_state_is_copied() {
+    let Cache { mut graph, state, next } = cache();
+    let both = graph.add(Op::Add, Attrs::new(), &[state, next]).unwrap();
+    graph.output("y", both);
+    let fused = fuse(&graph).unwrap();
+    let new = graph.operands(next)[1];
+    assert_eq!(outputs(&fused), [new, next, both, state]);
+    assert!(fused.placements.is_empty());
+}
+
+#[test]
+fn sums_are_made_in_place_and_products_are_not() {
+    let mut graph = Graph::new("sums");
+    let ty = TensorType::new(DType::F32, [8, 8]);
+    let (x, sum, product) =
+        (graph.input("x", &ty).unwrap(), graph.state("sum", &ty).unwrap(), graph.state("product", &ty).unwrap());
+    let next_sum = graph.add(Op::Add, Attrs::new(), &[sum, x]).unwrap();
+    let next_product = graph.add(Op::MatMul, Attrs::new(), &[product, x]).unwrap();
+    graph.output("sum", next_sum);
+    graph.output("product", next_product);
+    let fused = fuse(&graph).unwrap();
+    assert_eq!(outputs(&fused), [next_sum, next_product, product]);
+    assert_eq!(fused.placements, BTreeMap::from([(next_sum, Placement::Alias(sum))]));
+}
