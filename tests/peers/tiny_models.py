@@ -3,8 +3,8 @@
     python tests/peers/tiny_models.py LLAMA_PERPLEXITY > tests/golden/families.json
     python tests/peers/tiny_models.py LLAMA_PERPLEXITY MODEL... > tests/golden/decoders.json
 
-LLAMA_PERPLEXITY is the program of that name. The second form records what becomes of whole models, which `llama-quantize` beside it
-first converts to f32. Needs `gguf` and `numpy`. The record says how each model is made, weights by a formula
+LLAMA_PERPLEXITY is the program of that name. The second form records what becomes of whole models, which `llama-quantize`
+beside it first converts to f32. Needs `gguf` and `numpy`. The record says how each model is made, weights by a formula
 of the tensor's name, so that the test makes the same model; and what it is called in a Hugging Face folder.
 """
 
@@ -21,9 +21,9 @@ from gguf import GGUFWriter
 
 HIDDEN, WIDTH, HEADS, KV, HEAD, CONTEXT, TRAINED = 64, 96, 4, 2, 16, 32, 128
 TEXT = "the quick brown fox jumps over the lazy dog while seven wizards make toxic brew for the evil queen and jack"
-PASSAGE = """Paris is the capital and largest city of France. With an estimated population of over two million residents in an area
-of more than one hundred square kilometres, it is the most populous city in the country. Since the seventeenth century it has been
-one of the world's major centres of finance, diplomacy, commerce, culture, fashion and science."""
+PASSAGE = """Paris is the capital and largest city of France. With an estimated population of over two million residents in an
+area of more than one hundred square kilometres, it is the most populous city in the country. Since the seventeenth century it
+has been one of the world's major centres of finance, diplomacy, commerce, culture, fashion and science."""
 PASSAGE_TOKENS = list(range(5, 40000, 2357))
 VOCABULARY = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *"abcdefghijklmnopqrstuvwxyz"]
 TOKENIZER = {
@@ -42,8 +42,8 @@ TOKENIZER = {
 POSITIONS = [16, 23, 30]
 TOKENS = list(range(1, len(VOCABULARY), 19))
 
-# How far logarithms of probabilities may lie from those recorded, of which llama.cpp keeps 16 bits; and where it looks up GELU in a
-# table of binary16 numbers.
+# How far logarithms of probabilities may lie from those recorded, of which llama.cpp keeps 16 bits; and where it looks up GELU in
+# a table of binary16 numbers.
 TOLERANCE, TABLE_TOLERANCE = 5e-4, 4e-3
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -67,9 +67,9 @@ def values(name, shape, middle, spread):
 
 
 class Model:
-    """Metadata, settings of a folder, and tensors: name, name in a folder, sizes, middle and spread of values, and how the folder's
-    tensor follows from the other: as it is, `minus1`, `rotary HEADS` with rows back in the order of halves, or `each` apart. `given` are tensors
-    with their values."""
+    """Metadata, settings of a folder, and tensors: name, name in a folder, sizes, middle and spread of values, and how the
+    folder's tensor follows from the other: as it is, `minus1`, `rotary HEADS` with rows back in the order of halves, or `each`
+    apart. `given` are tensors with their values."""
 
     def __init__(self, architecture, hf_class, layers=2, **settings):
         self.architecture, self.layers, self.tensors, self.given = architecture, layers, [], []
@@ -373,8 +373,8 @@ def record_whole(program, model):
 
 def main(program, *models):
     if models:
-        record = {pathlib.Path(model).name: record_whole(program, model) for model in models}
-        return print(json.dumps(record, separators=(",", ":")))
+        whole = {pathlib.Path(model).name: record_whole(program, model) for model in models}
+        return print(json.dumps(whole, separators=(",", ":")))
     families = {}
     for family in FAMILIES:
         model = family()

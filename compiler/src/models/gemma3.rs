@@ -1,5 +1,5 @@
-//! Gemma 3 (Gemma Team, "Gemma 3 Technical Report", 2025): Gemma 2 with norms of queries and keys instead of bounds, windows in five
-//! of six layers, and rotary positions of their own in these.
+//! Gemma 3 (Gemma Team, "Gemma 3 Technical Report", 2025): Gemma 2 with norms of queries and keys instead of bounds, windows in
+//! five of six layers, and rotary positions of their own in these.
 
 use super::common::architecture::LayerKind;
 use super::common::names::HEAD_NORMS;

@@ -1,5 +1,5 @@
-//! StableLM 1 and 2 (Bellagente et al., "Stable LM 2 1.6B Technical Report", 2024): norms that take the mean away, heads of which a
-//! part is turned; the 12B model reads one normed vector for attention and feed-forward network.
+//! StableLM 1 and 2 (Bellagente et al., "Stable LM 2 1.6B Technical Report", 2024): norms that take the mean away, heads of which
+//! a part is turned; the 12B model reads one normed vector for attention and feed-forward network.
 
 use super::common::architecture::Decoder;
 use super::common::attention::HeadNorms;

@@ -97,8 +97,8 @@ pub(in crate::models) struct ExpertKind {
 }
 
 impl Decoder {
-    /// A decoder with root-mean-square norms and SiLU, whose settings have their usual names; the family changes what is different.
-    /// `names` are norms and what the family names otherwise.
+    /// A decoder with root-mean-square norms and SiLU, whose settings have their usual names; the family changes what is
+    /// different. `names` are norms and what the family names otherwise.
     ///
     /// # Errors
     /// [`ImportError`] naming the setting.

@@ -145,8 +145,8 @@ impl Builder {
         self.cast(all, DType::F32)
     }
 
-    /// `softmax(query * key) * value` for queries `[sequence, heads, size]`, keys `[kv heads, size, tokens]` and values `[kv heads,
-    /// tokens, size]`, as `[sequence, heads * size]`.
+    /// `softmax(query * key) * value` for queries `[sequence, heads, size]`, keys `[kv heads, size, tokens]` and values
+    /// `[kv heads, tokens, size]`, as `[sequence, heads * size]`.
     ///
     /// The heads of a group are rows of one product where there is one token; else tokens are rows.
     fn attend(&mut self, query: Value, key: Value, value: Value, heads: &Heads, view: &View) -> Built {

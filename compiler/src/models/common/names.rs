@@ -49,8 +49,8 @@ impl Names {
         self.tables.iter().flat_map(|table| table.iter()).find(|(name, _)| *name == part).map(|(_, folder)| *folder)
     }
 
-    /// The whole name of a part's tensor; in folders, the number of an expert or a head may be missing as `{}`. `None` if the family does not
-    /// have that part.
+    /// The whole name of a part's tensor; in folders, the number of an expert or a head may be missing as `{}`. `None` if the
+    /// family does not have that part.
     pub(in crate::models) fn tensor(&self, gguf: bool, layer: Option<usize>, part: &str, kind: &str) -> Option<String> {
         let folder = self.in_folder(part)?;
         Some(match (gguf, layer) {

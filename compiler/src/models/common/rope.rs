@@ -1,5 +1,5 @@
-//! Rotary positions (Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021): pairs of elements of a head
-//! are turned by angles that grow with the position. Element `i` and element `i + rotary / 2` are a pair.
+//! Rotary positions (Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021): pairs of elements of a
+//! head are turned by angles that grow with the position. Element `i` and element `i + rotary / 2` are a pair.
 
 use super::builder::{Builder, Built, dim};
 use crate::import::ImportError;

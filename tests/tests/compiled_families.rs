@@ -1,0 +1,76 @@
+//! Language models that are compiled, against their graphs in the reference interpreter.
+
+use lostwax::model::{CompileOptions, compile, load};
+use lostwax::models::{self, Options, quant_from_name};
+use lostwax_ir::types::DType;
+use lostwax_runtime::llm::{DecoderOptions, open_decoder};
+use lostwax_runtime::{AlignedBuffer, Device, Model};
+use lostwax_tests::decoder::Interpreted;
+use lostwax_tests::tiny::{TinyModel, TinyModels};
+use std::path::Path;
+
+/// How far logits of compiled models may lie from those of the interpreter.
+const TOLERANCE: f32 = 1e-4;
+
+/// The same with caches of binary16 numbers, where values beside the middle of two of them may fall to either side.
+const HALF_TOLERANCE: f32 = 2e-3;
+
+/// Tokens that are appended at once before the rest follows one by one.
+const TOGETHER: usize = 13;
+
+fn distance(left: &[f32], right: &[f32]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    let differences = left.iter().zip(right).map(|(x, y)| (x - y).abs());
+    differences.fold(0.0, |largest, difference| if difference.is_nan() { f32::INFINITY } else { largest.max(difference) })
+}
+
+/// Compiles a model and compares it with its graphs: tokens that are appended at once, then others one by one.
+fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options) {
+    let tokens = &recorded.reading.tokens;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    model.write_gguf(&recorded.tokenizer, &path);
+    let graphs = models::load(&path, &language).unwrap();
+    let expected = Interpreted::new(&graphs).run("score", tokens);
+    let rows: Vec<&[f32]> = expected.chunks(graphs.description.vocabulary_size as usize).collect();
+    let compiled = compiled(&path, language);
+    let mut decoder = open_decoder(&compiled, DecoderOptions::new(Device::cpu())).unwrap();
+    let (start, rest) = tokens.split_at(TOGETHER);
+    let mut largest = distance(decoder.append(start).unwrap(), rows[TOGETHER - 1]);
+    for (position, token) in (TOGETHER..).zip(rest) {
+        largest = largest.max(distance(decoder.append(&[*token]).unwrap(), rows[position]));
+    }
+    println!("{name}: {largest}");
+    let tolerance = if language.cache == DType::F32 { TOLERANCE } else { HALF_TOLERANCE };
+    assert!(largest < tolerance, "{name}: {largest}");
+}
+
+fn compiled(path: &Path, language: Options) -> Model {
+    let mut options = CompileOptions::default();
+    options.import.language = language;
+    let mut buffer = AlignedBuffer::new();
+    compile(&load(path, &options.import).unwrap(), &options, &mut |_| (), &mut buffer).unwrap();
+    Model::from_bytes(buffer).unwrap()
+}
+
+fn options(recorded: &TinyModels) -> Options {
+    Options { context: recorded.reading.tokens.len(), ..Options::default() }
+}
+
+#[test]
+fn compiled_decoders_give_the_logits_of_their_graphs() {
+    let recorded = TinyModels::recorded();
+    for (name, model) in &recorded.families {
+        check(name, &recorded, model, options(&recorded));
+    }
+}
+
+#[test]
+fn compiled_decoders_read_weights_of_fewer_bits() {
+    let recorded = TinyModels::recorded();
+    for (family, quant, cache) in [("llama", "q8_0", DType::F16), ("mixtral", "q4_1", DType::F32), ("gemma3", "q4_0", DType::F32)]
+    {
+        let language = Options { quant: quant_from_name(quant).unwrap(), cache, ..options(&recorded) };
+        check(&format!("{family} {quant}"), &recorded, &recorded.families[family], language);
+    }
+}
