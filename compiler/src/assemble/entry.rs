@@ -122,7 +122,8 @@ impl<'a> EntryAssembler<'a> {
             let dispatch = self.dispatch(position, form.kernel)?;
             self.shared.plan.variants[position].dispatches.push(dispatch);
         }
-        let constant = |input: u32| group.inputs.get(input as usize).is_some_and(|value| self.graph.as_constant(*value).is_some());
+        let constant =
+            |input: u32| group.inputs.get(input as usize).is_some_and(|value| self.graph.as_constant(*value).is_some());
         let flops = self.shared.expressions.dim(&operations(&group.compute, &constant))?;
         let bytes = self.shared.expressions.dim(&traffic(&group.compute))?;
         self.shared.plan.steps.push(Step { buffers, label, nodes, flops, bytes });

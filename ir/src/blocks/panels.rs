@@ -184,7 +184,9 @@ impl Rows<'_> {
         match part.kind {
             PartKind::Codes { to, width } => {
                 let mask = (1 << width) - 1;
-                let add = |word: u32, j: usize| Some(word | (self.codes.code(&self.format.quant, block, within + j)? >> to & mask) << part.shift(j));
+                let add = |word: u32, j: usize| {
+                    Some(word | (self.codes.code(&self.format.quant, block, within + j)? >> to & mask) << part.shift(j))
+                };
                 place.copy_from_slice(&(0..part.per).try_fold(0, add)?.to_le_bytes());
             }
             PartKind::Scale(position) => self.format.scale.get(position)?.store(block, group, place)?,

@@ -178,7 +178,13 @@ impl Kernels<'_> {
             Class::Elementwise => ty.dims == result.dims,
             Class::Reduce => true,
             Class::Movement => ty.element_count() == result.element_count(),
-            Class::Leaf | Class::Contraction | Class::Window | Class::Concatenation | Class::Update | Class::Decode | Class::Other => false,
+            Class::Leaf
+            | Class::Contraction
+            | Class::Window
+            | Class::Concatenation
+            | Class::Update
+            | Class::Decode
+            | Class::Other => false,
         };
         if !fits || operand == id {
             return Vec::new();

@@ -1,9 +1,9 @@
 //! Scheduled kernels in the interpreter, beside the graphs that they come from.
 
 use super::{Argument, View, schedule};
+use crate::Tier;
 use crate::fuse::fuse;
 use crate::testing::{agree, evaluate};
-use crate::Tier;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat, Factor};
 use lostwax_ir::eval::eval_kernel;
@@ -54,7 +54,8 @@ fn run_single(graph: &Graph, input: &Tensor) -> (Tensor, bool) {
     let fused = fuse(graph).unwrap();
     assert_eq!(fused.groups.len(), 1, "{:#?}", fused.groups);
     let group = &fused.groups[0];
-    let argument = |value: &Value| Argument { view: View::dense(graph.ty(*value)), constant: graph.as_constant(*value).is_some() };
+    let argument =
+        |value: &Value| Argument { view: View::dense(graph.ty(*value)), constant: graph.as_constant(*value).is_some() };
     let arguments: Vec<Argument> = group.inputs.iter().map(argument).collect();
     let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), &CAPS);
     assert!(scheduled.packing.is_empty());

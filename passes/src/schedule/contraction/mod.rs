@@ -255,8 +255,7 @@ impl<'a> Emitter<'a> {
         let count = self.roles.depth.extent.floor_div(period);
         let (outer, inner) = (builder.symbol("k", &count), builder.symbol("i", &period.into()));
         let depth = Dim::symbol(&outer) * period.into() + Dim::symbol(&inner);
-        let weights =
-            |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
+        let weights = |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
         let body = self.step(builder, context, &depth, weights);
         for_loop(&outer, count, LoopKind::Serial, vec![for_loop(&inner, period, LoopKind::Unrolled, body)])
     }

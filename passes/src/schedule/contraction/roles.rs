@@ -171,7 +171,8 @@ fn lies_in_panels(index: &Dim, column: &Axis) -> bool {
 /// The steps along the depth to expand: the most that divide it, of those after which all but the elements repeats.
 fn period(body: &Body, depth: &Axis) -> Option<i64> {
     let repeats = |period: &i64| {
-        let (outer, inner) = (Axis::new("%outer", &depth.extent.floor_div(*period)), Axis::new("%inner", &Dim::constant(*period)));
+        let (outer, inner) =
+            (Axis::new("%outer", &depth.extent.floor_div(*period)), Axis::new("%inner", &Dim::constant(*period)));
         let at = outer.dim() * Dim::constant(*period) + inner.dim();
         let constant = |step: &Step| match step {
             Step::Index(dim, _) => !dim.replace(&depth.symbol, &at).mentions(&outer.symbol),

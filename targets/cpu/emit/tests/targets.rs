@@ -27,7 +27,9 @@ fn all_operations() -> Vec<Kernel> {
         for op in UnaryOp::ALL.iter().filter(|op| **op != UnaryOp::Not) {
             add(&[dtype], dtype, Scalar::Unary(*op, value(0)));
         }
-        for op in BinaryOp::ALL.iter().filter(|op| !matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::ShiftRight)) {
+        for op in
+            BinaryOp::ALL.iter().filter(|op| !matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::ShiftRight))
+        {
             let output = if op.is_comparison() { DType::Bool } else { dtype };
             add(&[dtype, dtype], output, Scalar::Binary(*op, value(0), value(1)));
         }
