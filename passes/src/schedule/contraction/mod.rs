@@ -84,6 +84,9 @@ impl Grid {
     }
 }
 
+/// Steps along the depth that share what decodes them in most formats.
+const GROUP: i64 = 32;
+
 /// Emits one contraction.
 struct Emitter<'a> {
     nest: &'a Nest,
@@ -243,7 +246,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Runs over the depth in steps of `period`, each of which is expanded.
+    /// Runs over the depth in groups, which mostly share what decodes them, and over these in steps of `period`, which are
+    /// expanded.
     fn sum_decoded(
         &self,
         builder: &mut KernelBuilder,
@@ -252,12 +256,17 @@ impl<'a> Emitter<'a> {
         value: &Body,
         period: i64,
     ) -> Stmt {
-        let count = self.roles.depth.extent.floor_div(period);
-        let (outer, inner) = (builder.symbol("k", &count), builder.symbol("i", &period.into()));
-        let depth = Dim::symbol(&outer) * period.into() + Dim::symbol(&inner);
-        let weights = |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
+        let extent = &self.roles.depth.extent;
+        let group = if extent.is_multiple_of(GROUP) && GROUP % period == 0 { GROUP } else { period };
+        let (groups, steps) = (extent.floor_div(group), Dim::constant(group / period));
+        let (outer, middle) = (builder.symbol("k", &groups), builder.symbol("s", &steps));
+        let inner = builder.symbol("i", &period.into());
+        let depth = Dim::symbol(&outer) * group.into() + Dim::symbol(&middle) * period.into() + Dim::symbol(&inner);
+        let weights =
+            |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
         let body = self.step(builder, context, &depth, weights);
-        for_loop(&outer, count, LoopKind::Serial, vec![for_loop(&inner, period, LoopKind::Unrolled, body)])
+        let expanded = for_loop(&inner, period, LoopKind::Unrolled, body);
+        for_loop(&outer, groups, LoopKind::Serial, vec![for_loop(&middle, steps, LoopKind::Serial, vec![expanded])])
     }
 
     /// One step along the depth.

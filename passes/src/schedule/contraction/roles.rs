@@ -34,11 +34,11 @@ pub(super) enum Right {
     /// One element: buffer and index.
     Plain(u32, Dim),
     /// A value computed from elements that lie side by side in panels of [`PANEL_ROWS`] columns, such as those of a tensor of a
-    /// block format. Everything but the elements is the same for all steps of `period` along the depth.
+    /// block format.
     Decoded {
         /// The value.
         body: Body,
-        /// Steps along the depth that are expanded.
+        /// Steps along the depth after which everything but the elements repeats.
         period: i64,
     },
 }
@@ -46,7 +46,7 @@ pub(super) enum Right {
 /// Columns below this are not worth a tile: such sums run along the depth instead.
 const MIN_COLUMNS: i64 = 4;
 
-/// Steps along the depth that are expanded for a decoded factor, at most and if the depth allows.
+/// Steps along the depth of a decoded factor that are expanded, at most.
 const LONGEST_PERIOD: i64 = 32;
 
 /// Whether the nest is a sum of products that the tiles of this schedule fit.
@@ -168,7 +168,7 @@ fn lies_in_panels(index: &Dim, column: &Axis) -> bool {
     index.affine_in(&lane.symbol).is_some_and(|(stride, _)| stride.is(0) || stride.is(1))
 }
 
-/// The steps along the depth to expand: the most that divide it, of those after which all but the elements repeats.
+/// The fewest steps along the depth after which all but the elements repeats.
 fn period(body: &Body, depth: &Axis) -> Option<i64> {
     let repeats = |period: &i64| {
         let (outer, inner) =
@@ -180,7 +180,7 @@ fn period(body: &Body, depth: &Axis) -> Option<i64> {
         };
         depth.extent.is_multiple_of(*period) && body.steps.iter().all(constant)
     };
-    [LONGEST_PERIOD, 16, 8, 4, 2, 1].into_iter().find(repeats)
+    [1, 2, 4, 8, 16, LONGEST_PERIOD].into_iter().find(repeats)
 }
 
 impl Roles {
