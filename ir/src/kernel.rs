@@ -171,6 +171,8 @@ pub enum Stmt {
         /// When the row exists.
         valid: Cond,
     },
+    /// Tells the machine that the element of a buffer will be read soon. Changes nothing, and the element need not exist.
+    Prefetch(BufferId, Dim),
     /// Writes `value` to a buffer or local.
     Store {
         /// Where to.

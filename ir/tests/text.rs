@@ -204,6 +204,7 @@ fn pick_stmt(random: &mut Random, symbols: &mut Vec<Symbol>, depth: i64) -> Stmt
             symbols.push(symbol.clone());
             Stmt::LetIndex { symbol, value: pick_operand(random) }
         }
+        5 => Stmt::Prefetch(BufferId(1), pick_dim(random, symbols)),
         _ => Stmt::SetRow {
             row: RowId(0),
             at: pick_dim(random, symbols),

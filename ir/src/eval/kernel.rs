@@ -106,6 +106,7 @@ impl Machine<'_, '_> {
                 Ok(())
             }
             Code::SetRow { row, at, offset, valid } => self.set_row(*row, at, offset, valid),
+            Code::Nothing => Ok(()),
             Code::Store { place, value } => self.store(place, value),
             Code::If { cond, then, otherwise } => self.branch(cond, then, otherwise),
         }

@@ -114,6 +114,12 @@ impl Verifier<'_> {
                 self.dim(offset);
                 self.cond(valid);
             }
+            Stmt::Prefetch(id, index) => {
+                self.dim(index);
+                if self.buffer(*id).is_none() || self.scope.in_vector {
+                    self.error("a prefetch must be of a buffer and outside of vector loops");
+                }
+            }
             Stmt::Store { place, value } => self.store(place, value),
             Stmt::If { cond, then, otherwise } => self.branch(cond, then, otherwise),
         }

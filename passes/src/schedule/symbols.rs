@@ -61,6 +61,7 @@ impl Scan {
                 self.dim(offset);
                 self.cond(valid);
             }
+            Stmt::Prefetch(_, index) => self.dim(index),
             Stmt::Store { place, .. } => self.place(place),
             Stmt::If { cond, then, otherwise } => {
                 self.cond(cond);

@@ -23,6 +23,7 @@ pub(super) enum Code {
     Let { id: usize, value: Value },
     LetIndex { slot: usize, value: Operand },
     SetRow { row: usize, at: Index, offset: Index, valid: Vec<Index> },
+    Nothing,
     Store { place: Target, value: Operand },
     If { cond: Vec<Index>, then: Vec<Code>, otherwise: Vec<Code> },
 }
@@ -103,6 +104,7 @@ impl Compiler<'_> {
                 offset: self.index(offset)?,
                 valid: self.cond(valid)?,
             },
+            Stmt::Prefetch(..) => Code::Nothing,
             Stmt::Store { place, value } => Code::Store { place: self.place(place)?, value: value.clone() },
             Stmt::If { cond, then, otherwise } => {
                 Code::If { cond: self.cond(cond)?, then: self.block(then)?, otherwise: self.block(otherwise)? }

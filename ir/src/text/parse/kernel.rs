@@ -147,6 +147,7 @@ impl Parser<'_> {
             "for" => self.repeat(),
             "index" => self.let_index(),
             "row" => self.set_row(),
+            "prefetch" => self.prefetch(),
             "store" => {
                 let place = self.place()?;
                 self.cursor.expect(",")?;
@@ -204,6 +205,14 @@ impl Parser<'_> {
         let offset = self.braced()?;
         self.cursor.expect_word("if")?;
         Ok(Stmt::SetRow { row, at, offset, valid: self.cond()? })
+    }
+
+    fn prefetch(&mut self) -> Result<Stmt, ParseError> {
+        let start = self.cursor.here();
+        match self.place()? {
+            Place::Buffer(id, index) => Ok(Stmt::Prefetch(id, index)),
+            Place::Local(..) | Place::Row(..) => self.cursor.error_at(start, "an element of a buffer expected"),
+        }
     }
 
     fn branch(&mut self) -> Result<Stmt, ParseError> {

@@ -74,6 +74,7 @@ impl Printer {
             Stmt::SetRow { row, at, offset, valid } => {
                 self.line(format_args!("row r{}[{at}] = ({offset}) if {}", row.0, cond(valid)));
             }
+            Stmt::Prefetch(id, index) => self.line(format_args!("prefetch {}", place(&Place::Buffer(*id, index.clone())))),
             Stmt::Store { place: target, value } => self.line(format_args!("store {}, {}", place(target), operand(value))),
             Stmt::If { cond: test, then, otherwise } => {
                 self.line(format_args!("if {} {{", cond(test)));

@@ -14,12 +14,13 @@ pub use roles::{is_contraction, reads_contiguously, wants_unpadded};
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten, when};
 use super::nest::Nest;
 use super::{Argument, Packing, Scheduled};
-use lostwax_ir::compute::{Axis, Body};
+use lostwax_ir::compute::{Axis, Body, Step};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, BufferId, Cond, LocalId, LoopKind, Operand, Place, RowId, Scalar, Stmt};
 use lostwax_ir::types::DType;
 use lostwax_target_api::Caps;
 use roles::{Right, Roles};
+use std::collections::BTreeSet;
 use tile::{Tile, choose_tile};
 
 /// Builds the kernel for a nest in these roles.
@@ -265,8 +266,37 @@ impl<'a> Emitter<'a> {
         let weights =
             |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
         let body = self.step(builder, context, &depth, weights);
-        let expanded = for_loop(&inner, period, LoopKind::Unrolled, body);
-        for_loop(&outer, groups, LoopKind::Serial, vec![for_loop(&middle, steps, LoopKind::Serial, vec![expanded])])
+        let ahead = self.next_tile(position, context, value, |i| depth.replace(&inner, &Dim::constant(i)), period);
+        let (often, once): (Vec<_>, Vec<_>) = ahead.into_iter().partition(|(_, index)| index.mentions(&middle));
+        let prefetch = |(input, index)| Stmt::Prefetch(BufferId(input), index);
+        let (often, once): (Block, Block) = (often.into_iter().map(prefetch).collect(), once.into_iter().map(prefetch).collect());
+        let step = [often, vec![for_loop(&inner, period, LoopKind::Unrolled, body)]].concat();
+        let group = [once, vec![for_loop(&middle, steps, LoopKind::Serial, step)]].concat();
+        for_loop(&outer, groups, LoopKind::Serial, group)
+    }
+
+    /// The elements that the tile of columns after this one decodes at the same places along the depth, if each is read only once.
+    fn next_tile(
+        &self,
+        position: &Position,
+        context: &Context<'_>,
+        value: &Body,
+        depth: impl Fn(i64) -> Dim,
+        period: i64,
+    ) -> BTreeSet<(u32, Dim)> {
+        let mut ahead = BTreeSet::new();
+        if !self.roles.row_count().is(self.tile.rows) {
+            return ahead;
+        }
+        for (panel, at) in (0..self.tile.panels).flat_map(|panel| (0..period).map(move |at| (panel, at))) {
+            let column = (position.panel.clone() + (self.tile.panels + panel).into()) * self.tile.panel.into();
+            let context = context.clone().bind(&self.roles.column.symbol, column).bind(&self.roles.depth.symbol, depth(at));
+            ahead.extend(value.steps.iter().filter_map(|step| match step {
+                Step::Load { input, coords, .. } => Some((*input, context.dim(coords.first()?))),
+                _ => None,
+            }));
+        }
+        ahead
     }
 
     /// One step along the depth.

@@ -7,7 +7,7 @@ use inkwell::IntPredicate;
 use inkwell::basic_block::BasicBlock;
 use inkwell::values::IntValue;
 use lostwax_ir::dim::{Dim, Symbol};
-use lostwax_ir::kernel::{Cond, LoopKind, Operand, Place, RowId, Stmt};
+use lostwax_ir::kernel::{BufferId, Cond, LoopKind, Operand, Place, RowId, Stmt};
 use lostwax_ir::types::DType;
 
 /// The most lanes that a vector loop may have.
@@ -65,6 +65,7 @@ impl<'c> Emitter<'_, 'c, '_> {
             }
             Stmt::LetIndex { symbol, value } => self.let_index(symbol, value),
             Stmt::SetRow { row, at, offset, valid } => self.set_row(*row, at, offset, valid),
+            Stmt::Prefetch(buffer, index) => self.prefetch(*buffer, index),
             Stmt::Store { place, value } => self.store(place, value),
             Stmt::If { cond, then, otherwise } => self.branches(cond, then, otherwise),
         }
@@ -250,6 +251,17 @@ impl<'c> Emitter<'_, 'c, '_> {
         Symbol::new(format!("{}.{lane}", symbol.name()), symbol.min(), symbol.max())
     }
 
+    /// Asks for an element in the second-level cache.
+    fn prefetch(&mut self, buffer: BufferId, index: &Dim) -> Emit<()> {
+        const READ: u64 = 0;
+        const SECOND_LEVEL: u64 = 2;
+        const DATA: u64 = 1;
+        let address = self.buffer_address(buffer, index)?;
+        let settings = [READ, SECOND_LEVEL, DATA].map(|setting| self.ir.int_type(32).const_int(setting, false).into());
+        self.ir.intrinsic_call("llvm.prefetch", &[address.get_type().into()], &[&[address.into()], settings.as_slice()].concat())?;
+        Ok(())
+    }
+
     fn set_row(&mut self, row: RowId, at: &Dim, offset: &Dim, valid: &Cond) -> Emit<()> {
         let (slot, buffer) = self.row_slot(row, at)?;
         let mut address = self.buffer_address(buffer, offset)?;
@@ -355,6 +367,6 @@ fn stmt_weight(stmt: &Stmt) -> Option<usize> {
         Stmt::For { kind: LoopKind::Unrolled, extent, body, .. } => {
             Some(weight(body)?.saturating_mul(usize::try_from(extent.as_constant()?).ok()?))
         }
-        Stmt::Let { .. } | Stmt::LetIndex { .. } | Stmt::SetRow { .. } | Stmt::Store { .. } => Some(1),
+        Stmt::Let { .. } | Stmt::LetIndex { .. } | Stmt::SetRow { .. } | Stmt::Prefetch(..) | Stmt::Store { .. } => Some(1),
     }
 }
