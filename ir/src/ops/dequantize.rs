@@ -86,7 +86,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
         let [outer @ .., row, at] = coords else { return };
         let parts = format.parts();
         let entry = |body: &mut Body, input: usize| {
-            let (panel, lane) = (row.floor_div(PANEL_ROWS as i64), row.modulo(&Dim::constant(PANEL_ROWS as i64)));
+            let (panel, lane) = (row.floor_div(PANEL_ROWS as i64), row.modulo(Dim::constant(PANEL_ROWS as i64)));
             body.load(input as u32, [outer, &[panel, at.floor_div(parts[input].per as i64), lane]].concat())
         };
         let factors: Vec<StepId> = (0..parts.len()).map(|input| factor(body, &parts[input], at, &|body| entry(body, input))).collect();
@@ -98,8 +98,8 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
 fn factor(body: &mut Body, part: &Part, at: &Dim, load: &dyn Fn(&mut Body) -> StepId) -> StepId {
     let entry = load(body);
     let PartKind::Codes { to, width } = part.kind else { return body.push(Step::Cast(DType::F32, entry)) };
-    let within = at.modulo(&Dim::constant(part.per as i64));
-    let shift = at.modulo(&Dim::constant(4)) * Dim::constant(8) + within.floor_div(4) * Dim::constant(width.into());
+    let within = at.modulo(Dim::constant(part.per as i64));
+    let shift = at.modulo(Dim::constant(4)) * Dim::constant(8) + within.floor_div(4) * Dim::constant(width.into());
     let shift = body.push(Step::Index(shift, DType::U32));
     let shifted = body.binary(BinaryOp::ShiftRight, entry, shift);
     let mask = body.push(Step::Int(DType::U32, (1 << width) - 1));

@@ -263,8 +263,7 @@ impl<'a> Emitter<'a> {
         let (outer, middle) = (builder.symbol("k", &groups), builder.symbol("s", &steps));
         let inner = builder.symbol("i", &period.into());
         let depth = Dim::symbol(&outer) * group.into() + Dim::symbol(&middle) * period.into() + Dim::symbol(&inner);
-        let weights =
-            |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
+        let weights = |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
         let body = self.step(builder, context, &depth, weights);
         let ahead = self.next_tile(position, context, value, |i| depth.replace(&inner, &Dim::constant(i)), period);
         let (often, once): (Vec<_>, Vec<_>) = ahead.into_iter().partition(|(_, index)| index.mentions(&middle));

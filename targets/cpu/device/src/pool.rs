@@ -23,7 +23,7 @@ const LOOKS: u32 = 32;
 const CALLER_SPINS: u32 = 2_000;
 
 /// Chunks per thread, so that a thread that is held up leaves little to wait for.
-const CHUNKS_PER_THREAD: u64 = 8;
+const CHUNKS_PER_THREAD: u64 = 4;
 
 /// One kernel call over work items `0..items`.
 #[derive(Clone, Copy)]

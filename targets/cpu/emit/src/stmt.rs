@@ -258,7 +258,11 @@ impl<'c> Emitter<'_, 'c, '_> {
         const DATA: u64 = 1;
         let address = self.buffer_address(buffer, index)?;
         let settings = [READ, SECOND_LEVEL, DATA].map(|setting| self.ir.int_type(32).const_int(setting, false).into());
-        self.ir.intrinsic_call("llvm.prefetch", &[address.get_type().into()], &[&[address.into()], settings.as_slice()].concat())?;
+        self.ir.intrinsic_call(
+            "llvm.prefetch",
+            &[address.get_type().into()],
+            &[&[address.into()], settings.as_slice()].concat(),
+        )?;
         Ok(())
     }
 
