@@ -1,7 +1,7 @@
 //! Language models as graphs.
 //!
 //! GGUF files and Hugging Face folders hold weights and settings, no graphs. A family says in one file what its settings and
-//! tensors are called and how its layers differ from those of others; [`common`] makes graphs of that.
+//! tensors are called and how its layers differ from those of others; `common` makes graphs of that.
 
 mod bert;
 mod common;
