@@ -4,6 +4,8 @@ use crate::error::CompileError;
 use crate::models::{Conversion, LanguageGraphs};
 use lostwax_format::LanguageModel;
 use lostwax_ir::graph::Graph;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The name of the only entry point of a model that has one.
 const MAIN: &str = "main";
@@ -58,6 +60,16 @@ impl Program {
         let LanguageGraphs { entries, description, tokenizer, conversions } = graphs;
         let entries = entries.into_iter().map(|(name, graph)| EntryGraph { name, graph }).collect();
         Self { name: name.to_string(), entries, language: Some(Language { description, tokenizer, conversions }) }
+    }
+
+    /// The bytes of all constants, those that graphs share once.
+    pub fn constant_bytes(&self) -> usize {
+        let values = |entry: &EntryGraph| {
+            entry.graph.topological().into_iter().filter_map(|value| entry.graph.as_constant(value)).cloned().collect::<Vec<_>>()
+        };
+        let constants: BTreeMap<usize, usize> =
+            self.entries.iter().flat_map(values).map(|tensor| (Arc::as_ptr(&tensor).addr(), tensor.bytes().len())).collect();
+        constants.values().sum()
     }
 
     /// The nodes of all graphs.

@@ -58,6 +58,14 @@ impl AlignedBuffer {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// No bytes, and room for so many, if there is: then they never have to move.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut lines = Vec::new();
+        // Without the room, writing reports that there is no memory.
+        let _ = lines.try_reserve_exact(bytes.div_ceil(ALIGNMENT));
+        Self(AlignedBytes { lines, bytes: 0 })
+    }
 }
 
 impl AsRef<[u8]> for AlignedBuffer {

@@ -39,7 +39,7 @@ impl States {
         }
         let old = std::mem::take(self);
         for (position, bytes) in bytes.iter().enumerate() {
-            if old.bytes.get(position) != Some(bytes) {
+            if old.bytes.get(position) != Some(bytes) && has_contents(model, position) {
                 start(executor, model, position)?;
             }
         }
@@ -88,6 +88,11 @@ impl States {
 fn memory(executor: &mut dyn Executor, position: usize) -> Result<&mut [u8], RuntimeError> {
     let missing = || DeviceError::InvalidPlan { problem: format!("the device has no state {position}") };
     Ok(executor.state(position).ok_or_else(missing)?)
+}
+
+/// Whether a state starts as something else than the zeros that devices give.
+fn has_contents(model: &Model, position: usize) -> bool {
+    model.artifact().plan().states.get(position).is_some_and(|state| state.initial_weight.is_some())
 }
 
 /// Gives a state the contents that it has at the start.

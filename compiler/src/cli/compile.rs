@@ -84,7 +84,7 @@ impl Args {
         let options = self.options()?;
         let program = source::import(&self.model, &self.shapes, console)?;
         let import = start.elapsed();
-        let mut buffer = AlignedBuffer::new();
+        let mut buffer = AlignedBuffer::with_capacity(program.constant_bytes() / 16 * 17);
         let compiled = source::compile_program(&program, &options, console, &mut buffer)?;
         if let Some(folder) = &self.dump_ir {
             dump::dump(folder, &program, &compiled, &options)?;

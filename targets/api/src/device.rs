@@ -87,7 +87,7 @@ pub struct Dispatch {
 pub struct Prepared {
     /// Bytes of working memory.
     pub arena_bytes: u64,
-    /// Bytes of each state tensor; states keep their contents as long as their size stays.
+    /// Bytes of each state tensor; states keep their contents as long as their size stays, and are zeros when it is new.
     pub state_bytes: Vec<u64>,
     /// Bytes of each input tensor.
     pub input_bytes: Vec<u64>,

@@ -6,9 +6,14 @@ use std::ptr::NonNull;
 
 const ALIGNMENT: usize = 64;
 
-/// Zeroed bytes, aligned to a cache line.
+/// What the system's allocator aligns zeroed memory to without touching it.
+const NATURAL: usize = 16;
+
+/// Zeroed bytes, aligned to a cache line. Pages that nobody looks at take no memory.
 pub(crate) struct Memory {
-    start: NonNull<u8>,
+    allocated: NonNull<u8>,
+    /// Where the bytes start in it.
+    offset: usize,
     bytes: usize,
 }
 
@@ -19,9 +24,10 @@ impl Memory {
     pub(crate) fn new(bytes: u64) -> Result<Self, DeviceError> {
         let layout = layout(bytes).ok_or_else(|| out_of_memory(bytes))?;
         // SAFETY: the layout has at least one byte.
-        let start = unsafe { alloc_zeroed(layout) };
-        let start = NonNull::new(start).ok_or_else(|| out_of_memory(bytes))?;
-        Ok(Self { start, bytes: bytes as usize })
+        let allocated = unsafe { alloc_zeroed(layout) };
+        let allocated = NonNull::new(allocated).ok_or_else(|| out_of_memory(bytes))?;
+        let offset = allocated.as_ptr().addr().wrapping_neg() % ALIGNMENT;
+        Ok(Self { allocated, offset, bytes: bytes as usize })
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -29,12 +35,12 @@ impl Memory {
     }
 
     pub(crate) fn start(&self) -> *mut u8 {
-        self.start.as_ptr()
+        self.allocated.as_ptr().wrapping_add(self.offset)
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the range is allocated, initialized and borrowed as long as `self` is.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+        unsafe { std::slice::from_raw_parts_mut(self.start(), self.bytes) }
     }
 }
 
@@ -42,13 +48,14 @@ impl Drop for Memory {
     fn drop(&mut self) {
         if let Some(layout) = layout(self.bytes as u64) {
             // SAFETY: this is the layout that the memory was allocated with.
-            unsafe { dealloc(self.start.as_ptr(), layout) };
+            unsafe { dealloc(self.allocated.as_ptr(), layout) };
         }
     }
 }
 
+/// Room for the bytes wherever the first cache line in it begins.
 fn layout(bytes: u64) -> Option<Layout> {
-    Layout::from_size_align(usize::try_from(bytes).ok()?.max(1), ALIGNMENT).ok()
+    Layout::from_size_align(usize::try_from(bytes).ok()?.checked_add(ALIGNMENT)?, NATURAL).ok()
 }
 
 fn out_of_memory(bytes: u64) -> DeviceError {

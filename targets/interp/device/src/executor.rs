@@ -112,7 +112,10 @@ impl Executor for InterpExecutor {
         resize(&mut self.arena, prepared.arena_bytes)?;
         self.states.resize(prepared.state_bytes.len(), Vec::new());
         for (state, bytes) in self.states.iter_mut().zip(&prepared.state_bytes) {
-            resize(state, *bytes)?;
+            if state.len() as u64 != *bytes {
+                state.clear();
+                resize(state, *bytes)?;
+            }
         }
         self.prepared = prepared.clone();
         Ok(())
