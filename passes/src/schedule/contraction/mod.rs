@@ -5,6 +5,8 @@
 //! factor depends on. The first factor is read through guarded row addresses, so that padding and ragged edges need no
 //! second loop; the second is rearranged at compile time into panels of columns when it is constant.
 
+mod affine;
+mod decoded;
 mod roles;
 mod tile;
 
@@ -14,13 +16,12 @@ pub use roles::{is_contraction, reads_contiguously, wants_unpadded};
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten, when};
 use super::nest::Nest;
 use super::{Argument, Packing, Scheduled};
-use lostwax_ir::compute::{Axis, Body, Step};
+use lostwax_ir::compute::Axis;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, BufferId, Cond, LocalId, LoopKind, Operand, Place, RowId, Scalar, Stmt};
 use lostwax_ir::types::DType;
 use lostwax_target_api::Caps;
 use roles::{Right, Roles};
-use std::collections::BTreeSet;
 use tile::{Tile, choose_tile};
 
 /// Builds the kernel for a nest in these roles.
@@ -84,9 +85,6 @@ impl Grid {
         product(&self.extents())
     }
 }
-
-/// Steps along the depth that share what decodes them in most formats.
-const GROUP: i64 = 32;
 
 /// Emits one contraction.
 struct Emitter<'a> {
@@ -247,57 +245,6 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Runs over the depth in groups, which mostly share what decodes them, and over these in steps of `period`, which are
-    /// expanded.
-    fn sum_decoded(
-        &self,
-        builder: &mut KernelBuilder,
-        position: &Position,
-        context: &Context<'_>,
-        value: &Body,
-        period: i64,
-    ) -> Stmt {
-        let extent = &self.roles.depth.extent;
-        let group = if extent.is_multiple_of(GROUP) && GROUP % period == 0 { GROUP } else { period };
-        let (groups, steps) = (extent.floor_div(group), Dim::constant(group / period));
-        let (outer, middle) = (builder.symbol("k", &groups), builder.symbol("s", &steps));
-        let inner = builder.symbol("i", &period.into());
-        let depth = Dim::symbol(&outer) * group.into() + Dim::symbol(&middle) * period.into() + Dim::symbol(&inner);
-        let weights = |builder: &mut KernelBuilder, context: &Context<'_>| self.decode_weights(builder, position, context, value);
-        let body = self.step(builder, context, &depth, weights);
-        let ahead = self.next_tile(position, context, value, |i| depth.replace(&inner, &Dim::constant(i)), period);
-        let (often, once): (Vec<_>, Vec<_>) = ahead.into_iter().partition(|(_, index)| index.mentions(&middle));
-        let prefetch = |(input, index)| Stmt::Prefetch(BufferId(input), index);
-        let (often, once): (Block, Block) = (often.into_iter().map(prefetch).collect(), once.into_iter().map(prefetch).collect());
-        let step = [often, vec![for_loop(&inner, period, LoopKind::Unrolled, body)]].concat();
-        let group = [once, vec![for_loop(&middle, steps, LoopKind::Serial, step)]].concat();
-        for_loop(&outer, groups, LoopKind::Serial, group)
-    }
-
-    /// The elements that the tile of columns after this one decodes at the same places along the depth, if each is read only once.
-    fn next_tile(
-        &self,
-        position: &Position,
-        context: &Context<'_>,
-        value: &Body,
-        depth: impl Fn(i64) -> Dim,
-        period: i64,
-    ) -> BTreeSet<(u32, Dim)> {
-        let mut ahead = BTreeSet::new();
-        if !self.roles.row_count().is(self.tile.rows) {
-            return ahead;
-        }
-        for (panel, at) in (0..self.tile.panels).flat_map(|panel| (0..period).map(move |at| (panel, at))) {
-            let column = (position.panel.clone() + (self.tile.panels + panel).into()) * self.tile.panel.into();
-            let context = context.clone().bind(&self.roles.column.symbol, column).bind(&self.roles.depth.symbol, depth(at));
-            ahead.extend(value.steps.iter().filter_map(|step| match step {
-                Step::Load { input, coords, .. } => Some((*input, context.dim(coords.first()?))),
-                _ => None,
-            }));
-        }
-        ahead
-    }
-
     /// One step along the depth.
     fn step(
         &self,
@@ -312,23 +259,35 @@ impl<'a> Emitter<'a> {
         body
     }
 
-    /// Runs `value` for each vector of the tile's columns, given the first column and the lane, and keeps the results.
+    /// Runs `body` for each vector of the tile's columns; it is given the first column and the lane, and gives how many lanes are
+    /// active.
+    fn each_chunk(
+        &self,
+        builder: &mut KernelBuilder,
+        mut body: impl FnMut(&mut KernelBuilder, &mut Block, &Dim, &Dim) -> Option<Dim>,
+    ) -> Block {
+        let lanes = Dim::constant(self.tile.lanes);
+        (0..self.tile.panel * self.tile.panels / self.tile.lanes)
+            .map(|chunk| {
+                let (first, lane) = (Dim::constant(chunk * self.tile.lanes), builder.symbol("lane", &lanes));
+                let mut block = Vec::new();
+                let active = body(builder, &mut block, &first, &Dim::symbol(&lane));
+                for_loop(&lane, lanes.clone(), LoopKind::Vector { active }, block)
+            })
+            .collect()
+    }
+
+    /// Keeps a value for each of the tile's columns.
     fn each_weight(
         &self,
         builder: &mut KernelBuilder,
         mut value: impl FnMut(&mut KernelBuilder, &mut Block, &Dim, &Dim) -> (Operand, Option<Dim>),
     ) -> Block {
-        let lanes = Dim::constant(self.tile.lanes);
-        (0..self.tile.panel * self.tile.panels / self.tile.lanes)
-            .map(|chunk| {
-                let first = Dim::constant(chunk * self.tile.lanes);
-                let lane = builder.symbol("lane", &lanes);
-                let mut body = Vec::new();
-                let (value, active) = value(builder, &mut body, &first, &Dim::symbol(&lane));
-                body.push(Stmt::Store { place: Place::Local(self.weights, first + Dim::symbol(&lane)), value });
-                for_loop(&lane, lanes.clone(), LoopKind::Vector { active }, body)
-            })
-            .collect()
+        self.each_chunk(builder, |builder, block, first, lane| {
+            let (value, active) = value(builder, block, first, lane);
+            block.push(Stmt::Store { place: Place::Local(self.weights, first.clone() + lane.clone()), value });
+            active
+        })
     }
 
     fn load_weights(
@@ -341,18 +300,6 @@ impl<'a> Emitter<'a> {
         self.each_weight(builder, |builder, body, first, lane| {
             let (index, active) = self.weight_index(position, context, index, first, lane);
             (builder.define(body, Scalar::Load(Place::Buffer(BufferId(input), index))), active)
-        })
-    }
-
-    fn decode_weights(&self, builder: &mut KernelBuilder, position: &Position, context: &Context<'_>, value: &Body) -> Block {
-        self.each_weight(builder, |builder, body, first, lane| {
-            let panel = self.existing_panel(position.panel.clone() + first.floor_div(self.tile.panel));
-            let column = panel * self.tile.panel.into() + first.modulo(self.tile.panel) + lane.clone();
-            let start = column.clone() - lane.clone();
-            let active = self.loads_partly().then(|| (self.columns() - start).minimum(self.tile.lanes).maximum(0));
-            let mut context = context.clone().bind(&self.roles.column.symbol, column);
-            context.contracted = true;
-            (builder.expand(body, value, &context), active)
         })
     }
 

@@ -97,7 +97,7 @@ fn factors(reduction: &NestReduction) -> Option<(Body, Body)> {
 }
 
 /// The steps that `result` needs.
-fn cone(steps: &[Step], result: StepId) -> Body {
+pub(super) fn cone(steps: &[Step], result: StepId) -> Body {
     let mut needed = vec![false; steps.len()];
     let mut pending = vec![result];
     while let Some(StepId(position)) = pending.pop() {
