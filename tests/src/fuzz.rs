@@ -2,6 +2,7 @@
 //!
 //! The input of a case follows from its seed alone, so that a seed that fails can be run again.
 
+use crate::fuzz_models;
 use lostwax::import::{ImportOptions, onnx};
 use lostwax::model::{CompileOptions, compile};
 use lostwax::{npy, targets};
@@ -59,6 +60,9 @@ pub fn subjects() -> Vec<Subject> {
         subject("graph", vec![SAMPLE_GRAPH.as_bytes().to_vec()], feed_graph),
         subject("kernel", kernels.collect(), feed_kernel),
         subject("npy", arrays.to_vec(), feed_npy),
+        subject("gguf", vec![fuzz_models::gguf()], fuzz_models::feed_gguf),
+        subject("safetensors", vec![fuzz_models::safetensors()], fuzz_models::feed_safetensors),
+        subject("tokenizer", vec![fuzz_models::tokenizer()], fuzz_models::feed_tokenizer),
     ]
 }
 

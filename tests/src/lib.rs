@@ -3,6 +3,7 @@
 
 pub mod decoder;
 pub mod fuzz;
+mod fuzz_models;
 pub mod suite;
 pub mod tiny;
 

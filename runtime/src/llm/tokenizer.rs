@@ -3,6 +3,7 @@
 use crate::RuntimeError;
 use crate::llm::TextStream;
 use lostwax_format::FormatError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The tokenizer of a language model.
 pub struct Tokenizer(tokenizers::Tokenizer);
@@ -14,7 +15,8 @@ impl Tokenizer {
     /// [`RuntimeError::Artifact`] if it is none.
     pub fn from_json(json: &[u8]) -> Result<Self, RuntimeError> {
         let invalid = |problem: String| FormatError::Invalid { section: "tokenizer.json".into(), problem };
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(|error| invalid(error.to_string()))?;
+        let parsed = caught(|| tokenizers::Tokenizer::from_bytes(json).map_err(|error| error.to_string()));
+        let mut tokenizer = parsed.map_err(invalid)?;
         tokenizer.with_truncation(None).map_err(|error| invalid(error.to_string()))?;
         tokenizer.with_padding(None);
         Ok(Self(tokenizer))
@@ -31,8 +33,8 @@ impl Tokenizer {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the vocabulary cannot express the text.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, RuntimeError> {
-        let encoding = self.0.encode_fast(text, special).map_err(|error| RuntimeError::input("text", error.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+        let encoding = caught(|| self.0.encode_fast(text, special).map_err(|error| error.to_string()));
+        Ok(encoding.map_err(|problem| RuntimeError::input("text", problem))?.get_ids().to_vec())
     }
 
     /// The text of tokens; special tokens have none unless `special`.
@@ -40,7 +42,8 @@ impl Tokenizer {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if they cannot be decoded.
     pub fn decode(&self, ids: &[u32], special: bool) -> Result<String, RuntimeError> {
-        self.0.decode(ids, !special).map_err(|error| RuntimeError::input("tokens", error.to_string()))
+        let text = caught(|| self.0.decode(ids, !special).map_err(|error| error.to_string()));
+        text.map_err(|problem| RuntimeError::input("tokens", problem))
     }
 
     /// Text that arrives token by token.
@@ -62,4 +65,9 @@ impl Tokenizer {
     pub fn vocabulary_size(&self) -> usize {
         self.0.get_vocab_size(true)
     }
+}
+
+/// What the library gives; it panics on some damaged tokenizers, which is an error like others.
+fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the tokenizer is damaged".to_string()))
 }
