@@ -1,6 +1,10 @@
 //! What a run costs whose only news is the value of a symbol: a plan of 500 steps on a device that computes nothing.
 
-use lostwax_runtime::api::{Device, DeviceError, Executor, Io, Prepared, Program, VariantInfo, WeightBytes};
+#[path = "../tests/common/idle.rs"]
+mod idle;
+
+use idle::Idle;
+use lostwax_runtime::api::Device;
 use lostwax_runtime::format::{
     Buffer, Dispatch, EntryPoint, Exprs, Plan, Region, State, Step, Symbol, TensorSpec, Variant, Writer,
 };
@@ -10,52 +14,6 @@ use std::time::{Duration, Instant};
 
 const STEPS: u32 = 500;
 const RUNS: i64 = 1000;
-
-/// Has states and runs nothing.
-#[derive(Default)]
-struct Idle([u8; 32]);
-
-impl Device for Idle {
-    fn name(&self) -> &str {
-        "idle"
-    }
-
-    fn select(&self, _: &[VariantInfo]) -> Option<usize> {
-        Some(0)
-    }
-
-    fn load(&self, _: &[u8], _: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
-        Ok(Arc::new(Idle::default()))
-    }
-}
-
-impl Program for Idle {
-    fn kernel_count(&self) -> usize {
-        1
-    }
-
-    fn executor(self: Arc<Self>, _: usize) -> Result<Box<dyn Executor>, DeviceError> {
-        Ok(Box::new(Idle::default()))
-    }
-}
-
-impl Executor for Idle {
-    fn prepare(&mut self, _: &Prepared) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    fn run(&mut self, _: &mut Io<'_>) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    fn run_profiled(&mut self, _: &mut Io<'_>, _: &mut Vec<f64>) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    fn state(&mut self, _: usize) -> Option<&mut [u8]> {
-        Some(&mut self.0)
-    }
-}
 
 fn tensor(name: &str, dims: &[u32]) -> TensorSpec {
     TensorSpec { name: name.into(), dtype: "f32".into(), dims: dims.to_vec() }
@@ -116,7 +74,7 @@ fn session() -> Session {
     let mut file = Vec::new();
     writer.write(&plan, &mut file).unwrap();
     println!("{} steps, {} expressions", plan.steps.len(), plan.exprs.len());
-    let device: Arc<dyn Device> = Arc::new(Idle::default());
+    let device: Arc<dyn Device> = Arc::new(Idle::new(1, 32));
     Model::from_bytes(file).unwrap().session(device).unwrap()
 }
 

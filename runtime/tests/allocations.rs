@@ -1,9 +1,12 @@
 //! Runs allocate nothing if shapes are known, or if only the value of a symbol is new.
 
 mod common;
+#[path = "common/idle.rs"]
+mod idle;
 
 use common::plan;
-use lostwax_runtime::api::{Device, DeviceError, Executor, Io, Prepared, Program, VariantInfo, WeightBytes};
+use idle::Idle;
+use lostwax_runtime::api::Device;
 use lostwax_runtime::format::{Expr, Symbol, Writer, expr::Kind};
 use lostwax_runtime::{Model, Outputs, Session, Tensor};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -33,52 +36,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Has states and runs nothing.
-#[derive(Default)]
-struct Idle([u8; 4]);
-
-impl Device for Idle {
-    fn name(&self) -> &str {
-        "idle"
-    }
-
-    fn select(&self, _: &[VariantInfo]) -> Option<usize> {
-        Some(0)
-    }
-
-    fn load(&self, _: &[u8], _: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
-        Ok(Arc::new(Idle::default()))
-    }
-}
-
-impl Program for Idle {
-    fn kernel_count(&self) -> usize {
-        3
-    }
-
-    fn executor(self: Arc<Self>, _: usize) -> Result<Box<dyn Executor>, DeviceError> {
-        Ok(Box::new(Idle::default()))
-    }
-}
-
-impl Executor for Idle {
-    fn prepare(&mut self, _: &Prepared) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    fn run(&mut self, _: &mut Io<'_>) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    fn run_profiled(&mut self, io: &mut Io<'_>, _: &mut Vec<f64>) -> Result<(), DeviceError> {
-        self.run(io)
-    }
-
-    fn state(&mut self, _: usize) -> Option<&mut [u8]> {
-        Some(&mut self.0)
-    }
-}
-
 /// A session of the model with a symbol `past` that only a dispatch depends on.
 fn session() -> Session {
     let mut writer = Writer::new("tests 1.0");
@@ -88,7 +45,7 @@ fn session() -> Session {
     plan.symbols.push(Symbol { name: "past".into(), min: 0, max: 1000 });
     let mut file = Vec::new();
     writer.write(&plan, &mut file).unwrap();
-    let device: Arc<dyn Device> = Arc::new(Idle::default());
+    let device: Arc<dyn Device> = Arc::new(Idle::new(3, 4));
     Model::from_bytes(file).unwrap().session(device).unwrap()
 }
 

@@ -105,8 +105,11 @@ fn factor(body: &mut Body, part: &Part, at: &Dim, load: &dyn Fn(&mut Body) -> St
     let mask = body.push(Step::Int(DType::U32, (1 << width) - 1));
     let bits = body.binary(BinaryOp::And, shifted, mask);
     let bits = body.push(Step::Cast(DType::I32, bits));
+    if to == 0 {
+        return bits;
+    }
     let place = body.push(Step::Int(DType::I32, 1 << to));
-    if to == 0 { bits } else { body.binary(BinaryOp::Mul, bits, place) }
+    body.binary(BinaryOp::Mul, bits, place)
 }
 
 /// Appends `scale * code - scale * zero + min`, whose first product is exact but for formats with several factors.
@@ -123,8 +126,10 @@ fn combine(body: &mut Body, format: &BlockFormat, parts: &[Part], factors: &[Ste
     let Some((code, scale)) = fold(body, BinaryOp::Add, &codes).zip(fold(body, BinaryOp::Mul, &scales)) else { return };
     let min = fold(body, BinaryOp::Mul, &mins);
     let code = body.push(Step::Cast(DType::F32, code));
-    let zero = body.float(DType::F32, f64::from(format.code_zero()));
-    let offset = (format.code_zero() != 0).then(|| body.binary(BinaryOp::Mul, scale, zero));
+    let offset = (format.code_zero() != 0).then(|| {
+        let zero = body.float(DType::F32, f64::from(format.code_zero()));
+        body.binary(BinaryOp::Mul, scale, zero)
+    });
     let scaled = body.binary(BinaryOp::Mul, scale, code);
     let scaled = offset.map_or(scaled, |offset| body.binary(BinaryOp::Sub, scaled, offset));
     if let Some(min) = min {

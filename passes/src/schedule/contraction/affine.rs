@@ -1,9 +1,8 @@
 //! Decoded factors of which most stays the same for many steps along the depth.
 
-use super::roles::cone;
+use super::roles::{cone, cut};
 use crate::schedule::nest::step_dims;
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
-use lostwax_ir::dim::Dim;
 use lostwax_ir::scalar::BinaryOp;
 
 /// A factor as `scale * quant + offset`, where only the quant differs between the steps of a group along the depth. So a sum of
@@ -40,8 +39,7 @@ impl Affine {
 
 /// Which steps differ within a group.
 fn varying(body: &Body, depth: &Axis, group: i64) -> Vec<bool> {
-    let (outer, inner) = (Axis::new("%outer", &depth.extent.floor_div(group)), Axis::new("%inner", &Dim::constant(group)));
-    let at = outer.dim() * Dim::constant(group) + inner.dim();
+    let (_, inner, at) = cut(depth, group);
     let mut varies: Vec<bool> = Vec::with_capacity(body.steps.len());
     for step in &body.steps {
         let own = step_dims(step).into_iter().any(|dim| dim.replace(&depth.symbol, &at).mentions(&inner.symbol));

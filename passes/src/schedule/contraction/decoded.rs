@@ -197,7 +197,7 @@ impl Emitter<'_> {
     ) -> (Operand, Option<Dim>) {
         let panel = self.existing_panel(position.panel.clone() + first.floor_div(self.tile.panel));
         let start = panel * self.tile.panel.into() + first.modulo(self.tile.panel);
-        let active = self.loads_partly().then(|| (self.columns() - start.clone()).minimum(self.tile.lanes).maximum(0));
+        let active = self.loads_partly().then(|| self.active_lanes(&start));
         let mut context = context.clone().bind(&self.roles.column.symbol, start + lane.clone());
         context.contracted = true;
         (builder.expand(block, value, &context), active)

@@ -125,6 +125,11 @@ impl<'a> Emitter<'a> {
         self.roles.column.extent.clone()
     }
 
+    /// The lanes from this column on that have a column.
+    fn active_lanes(&self, first: &Dim) -> Dim {
+        (self.columns() - first.clone()).minimum(self.tile.lanes).maximum(0)
+    }
+
     fn panel_count(&self) -> Dim {
         self.columns().ceil_div(self.tile.panel)
     }
@@ -330,7 +335,7 @@ impl<'a> Emitter<'a> {
         }
         let start = panel * self.tile.panel.into() + first.modulo(self.tile.panel);
         let index = index.replace(&self.roles.column.symbol, &(start.clone() + lane.clone()));
-        let active = self.loads_partly().then(|| (self.columns() - start).minimum(self.tile.lanes).maximum(0));
+        let active = self.loads_partly().then(|| self.active_lanes(&start));
         (context.dim(&index), active)
     }
 
@@ -398,7 +403,7 @@ impl<'a> Emitter<'a> {
                 let lane = builder.symbol("lane", &lanes);
                 let first = Dim::constant(chunk * self.tile.lanes);
                 let column = start.clone() + first.clone();
-                let active = partial.then(|| (self.columns() - column.clone()).minimum(self.tile.lanes).maximum(0));
+                let active = partial.then(|| self.active_lanes(&column));
                 let sum = self.sum_at(row, &(first + Dim::constant(panel * self.tile.panel) + Dim::symbol(&lane)));
                 let mut body = Vec::new();
                 let reduced = builder.define(&mut body, Scalar::Load(sum));

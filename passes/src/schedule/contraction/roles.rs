@@ -160,20 +160,24 @@ impl Right {
     }
 }
 
+/// A loop as one over pieces of some length and one within them, and its counter as a function of theirs.
+pub(super) fn cut(axis: &Axis, length: i64) -> (Axis, Axis, Dim) {
+    let (outer, inner) = (Axis::new("%outer", &axis.extent.ceil_div(length)), Axis::new("%inner", &Dim::constant(length)));
+    let at = outer.dim() * Dim::constant(length) + inner.dim();
+    (outer, inner, at)
+}
+
 /// Whether the elements of a panel of columns are neighbours, or one.
 fn lies_in_panels(index: &Dim, column: &Axis) -> bool {
-    let width = Dim::constant(PANEL_ROWS as i64);
-    let (panel, lane) = (Axis::new("%panel", &column.extent.ceil_div(width.clone())), Axis::new("%lane", &width));
-    let index = index.replace(&column.symbol, &(panel.dim() * width + lane.dim()));
+    let (_, lane, at) = cut(column, PANEL_ROWS as i64);
+    let index = index.replace(&column.symbol, &at);
     index.affine_in(&lane.symbol).is_some_and(|(stride, _)| stride.is(0) || stride.is(1))
 }
 
 /// The fewest steps along the depth after which all but the elements repeats.
 fn period(body: &Body, depth: &Axis) -> Option<i64> {
     let repeats = |period: &i64| {
-        let (outer, inner) =
-            (Axis::new("%outer", &depth.extent.floor_div(*period)), Axis::new("%inner", &Dim::constant(*period)));
-        let at = outer.dim() * Dim::constant(*period) + inner.dim();
+        let (outer, _, at) = cut(depth, *period);
         let constant = |step: &Step| match step {
             Step::Index(dim, _) => !dim.replace(&depth.symbol, &at).mentions(&outer.symbol),
             _ => true,
