@@ -39,6 +39,10 @@ pub enum Step {
     Unary(UnaryOp, StepId),
     /// An operation on two values of one type.
     Binary(BinaryOp, StepId, StepId),
+    /// A sum of four products of bytes, as in [`crate::kernel::Scalar::Dot4`].
+    Dot4(StepId, StepId, StepId),
+    /// The bits of another type of the same size.
+    Bitcast(DType, StepId),
     /// The second where the first (a bool) is true, else the third.
     Select(StepId, StepId, StepId),
     /// The first where the condition holds, else the second.
@@ -54,9 +58,9 @@ impl Step {
     pub fn operands(&self) -> Vec<StepId> {
         match self {
             Step::Load { .. } | Step::Float(..) | Step::Int(..) | Step::Index(..) | Step::Reduced => Vec::new(),
-            Step::Dynamic(_, x) | Step::Unary(_, x) | Step::Cast(_, x) => vec![*x],
+            Step::Dynamic(_, x) | Step::Unary(_, x) | Step::Cast(_, x) | Step::Bitcast(_, x) => vec![*x],
             Step::Binary(_, x, y) | Step::SelectIf(_, x, y) => vec![*x, *y],
-            Step::Select(test, x, y) => vec![*test, *x, *y],
+            Step::Select(x, y, z) | Step::Dot4(x, y, z) => vec![*x, *y, *z],
         }
     }
 
@@ -67,6 +71,8 @@ impl Step {
             Step::Dynamic(symbol, x) => Step::Dynamic(symbol.clone(), of(*x)),
             Step::Unary(op, x) => Step::Unary(*op, of(*x)),
             Step::Cast(dtype, x) => Step::Cast(*dtype, of(*x)),
+            Step::Bitcast(dtype, x) => Step::Bitcast(*dtype, of(*x)),
+            Step::Dot4(x, y, total) => Step::Dot4(of(*x), of(*y), of(*total)),
             Step::Binary(op, x, y) => Step::Binary(*op, of(*x), of(*y)),
             Step::SelectIf(cond, x, y) => Step::SelectIf(cond.clone(), of(*x), of(*y)),
             Step::Select(test, x, y) => Step::Select(of(*test), of(*x), of(*y)),

@@ -242,6 +242,9 @@ pub enum Scalar {
     Binary(BinaryOp, Operand, Operand),
     /// `a * b + c`, fused where the target can.
     MulAdd(Operand, Operand, Operand),
+    /// The four bytes of the first, a u32, times those of the second, a u32 whose bytes are signed, summed and added to the third,
+    /// an i32, which wraps.
+    Dot4(Operand, Operand, Operand),
     /// The second operand where the first (a bool) is true, the third elsewhere.
     Select(Operand, Operand, Operand),
     /// The second operand where `Cond` holds, the third elsewhere.

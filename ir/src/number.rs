@@ -189,6 +189,17 @@ impl Number {
         }
     }
 
+    /// The four bytes of `self` times those of `signed`, whose bytes are signed, summed and added to `total`, which wraps. `None`
+    /// but for two u32 and an i32.
+    pub fn dot4(self, signed: Self, total: Self) -> Option<Self> {
+        if (self.dtype(), signed.dtype(), total.dtype()) != (DType::U32, DType::U32, DType::I32) {
+            return None;
+        }
+        let bytes = |number: Self| (number.as_i128() as u32).to_le_bytes();
+        let products = bytes(self).into_iter().zip(bytes(signed)).map(|(x, y)| i128::from(x) * i128::from(y as i8));
+        Some(Self::int(DType::I32, total.as_i128() + products.sum::<i128>()))
+    }
+
     fn compare(self, op: BinaryOp, other: Self) -> bool {
         let order = match (self, other) {
             (Self::Float(_, x), Self::Float(_, y)) => x.partial_cmp(&y),

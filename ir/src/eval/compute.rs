@@ -192,6 +192,8 @@ fn plain(step: &Step, at: &dyn Fn(&StepId) -> Option<Number>, reduced: Option<Nu
             (test.dtype() == DType::Bool && x.dtype() == y.dtype()).then(|| if test.is_true() { x } else { y })
         }
         Step::Cast(dtype, x) => Some(at(x)?.cast(*dtype)),
+        Step::Bitcast(dtype, x) => at(x)?.bitcast(*dtype),
+        Step::Dot4(x, y, total) => at(x)?.dot4(at(y)?, at(total)?),
         Step::Reduced => reduced,
         Step::Load { .. } | Step::Index(..) | Step::Dynamic(..) | Step::SelectIf(..) => None,
     }

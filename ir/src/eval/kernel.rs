@@ -291,6 +291,7 @@ impl Machine<'_, '_> {
             Scalar::Unary(op, x) => at(x)?.unary(*op),
             Scalar::Binary(op, x, y) => at(x)?.binary(*op, at(y)?),
             Scalar::MulAdd(x, y, z) => at(x)?.mul_add(at(y)?, at(z)?),
+            Scalar::Dot4(x, y, z) => at(x)?.dot4(at(y)?, at(z)?),
             Scalar::Select(test, x, y) => Some(if at(test)?.is_true() { at(x)? } else { at(y)? }),
             Scalar::Cast(dtype, x) => Some(at(x)?.cast(*dtype)),
             Scalar::Bitcast(dtype, x) => at(x)?.bitcast(*dtype),

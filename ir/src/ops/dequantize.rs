@@ -20,22 +20,26 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Decode,
     commutative: false,
     tolerance: Tolerance::Rounding,
-    infer,
+    infer: |operands, attrs| decoded_type(Op::Dequantize, operands, attrs),
     eval,
     lower,
     sample,
 };
 
-fn format(attrs: &Attrs) -> Option<&'static BlockFormat> {
-    BLOCK_FORMATS.iter().find(|format| format.name == attrs.text("format"))
+/// The block format that the attributes of an op name.
+pub(super) fn format(op: Op, attrs: &Attrs) -> Result<&'static BlockFormat, TypeError> {
+    let found = BLOCK_FORMATS.iter().find(|format| format.name == attrs.text("format"));
+    found.ok_or_else(|| invalid(op, format!("there is no block format `{}`", attrs.text("format"))))
 }
 
-fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
-    let error = |problem: String| invalid(Op::Dequantize, problem);
-    let format = format(attrs).ok_or_else(|| error(format!("there is no block format `{}`", attrs.text("format"))))?;
+/// The type of the values of a tensor of which these are the parts, for an op whose attributes name format and rows.
+pub(super) fn decoded_type(op: Op, operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
+    let error = |problem: String| invalid(op, problem);
+    let format = format(op, attrs)?;
     let (parts, rows) = (format.parts(), Dim::constant(attrs.int("rows")));
-    let (Some(first), [outer @ .., _, entries, _]) = (parts.first(), operands[0].dims.as_slice()) else {
-        return Err(error(format!("{} is no part of a tensor", operands[0])));
+    let dims = operands.first().map_or(&[] as &[Dim], |first| first.dims.as_slice());
+    let (Some(first), [outer @ .., _, entries, _]) = (parts.first(), dims) else {
+        return Err(error(format!("a tensor of {dims:?} is no part of one of a block format")));
     };
     let depth = entries.clone() * Dim::constant(first.per as i64);
     let part = |part: &Part| {
@@ -52,7 +56,7 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
 }
 
 fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
-    let (format, shape) = (format(attrs)?, output.static_shape()?);
+    let (format, shape) = (format(Op::Dequantize, attrs).ok()?, output.static_shape()?);
     let (parts, count) = (format.parts(), crate::tensor::element_count(&shape)?);
     let values: Option<Vec<f64>> =
         (0..count).map(|position| value(format, &parts, operands, &shape, position).map(f64::from)).collect();
@@ -81,7 +85,7 @@ fn value(format: &BlockFormat, parts: &[Part], operands: &[&Tensor], shape: &[us
 }
 
 fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option<Compute> {
-    let format = format(attrs)?;
+    let format = format(Op::Dequantize, attrs).ok()?;
     Some(Compute::map(operands, output, |body, coords| {
         let [outer @ .., row, at] = coords else { return };
         let parts = format.parts();
@@ -138,7 +142,17 @@ fn combine(body: &mut Body, format: &BlockFormat, parts: &[Part], factors: &[Ste
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let format = &BLOCK_FORMATS[random.size(0, BLOCK_FORMATS.len() - 1)];
+    let format = sample_format(random);
+    sample_parts(random, format)
+}
+
+/// A block format.
+pub(super) fn sample_format(random: &mut Random) -> &'static BlockFormat {
+    &BLOCK_FORMATS[random.size(0, BLOCK_FORMATS.len() - 1)]
+}
+
+/// The parts of a small tensor of a format, and the attributes that tell of it.
+pub(super) fn sample_parts(random: &mut Random, format: &BlockFormat) -> Sample {
     let mut outer = families::sample_type(random, (1, 2), &[DType::F32]).dims;
     let (rows, blocks) = (random.int(0, 20), random.int(0, 1));
     let depth = blocks * i64::from(format.values);

@@ -326,6 +326,13 @@ impl Verifier<'_> {
                 let product = self.same(x, y, "a product");
                 self.same(product, z, "a sum")
             }
+            Scalar::Dot4(x, y, z) => {
+                for (operand, dtype) in [(x, DType::U32), (y, DType::U32), (z, DType::I32)] {
+                    let given = self.operand(operand);
+                    self.same(given, Some(dtype), "a sum of four products");
+                }
+                Some(DType::I32)
+            }
             Scalar::Select(test, x, y) => {
                 let test = self.operand(test);
                 self.same(test, Some(DType::Bool), "a test");

@@ -96,6 +96,8 @@ impl KernelBuilder {
             Step::Select(test, x, y) => Scalar::Select(of(test), of(x), of(y)),
             Step::SelectIf(test, x, y) => Scalar::SelectIf(cond(test), of(x), of(y)),
             Step::Cast(dtype, x) => Scalar::Cast(*dtype, of(x)),
+            Step::Bitcast(dtype, x) => Scalar::Bitcast(*dtype, of(x)),
+            Step::Dot4(x, y, total) => Scalar::Dot4(of(x), of(y), of(total)),
             Step::Reduced => return context.reduced.clone().unwrap_or(Operand::Int(DType::I64, 0)),
         };
         self.define(block, scalar)

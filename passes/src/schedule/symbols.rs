@@ -83,6 +83,7 @@ impl Scan {
             Scalar::Unary(..)
             | Scalar::Binary(..)
             | Scalar::MulAdd(..)
+            | Scalar::Dot4(..)
             | Scalar::Select(..)
             | Scalar::Cast(..)
             | Scalar::Bitcast(..)

@@ -274,6 +274,7 @@ impl Parser<'_> {
                 Scalar::Index(self.braced()?, dtype)
             }
             "mul_add" => Scalar::MulAdd(self.operand()?, self.next_operand()?, self.next_operand()?),
+            "dot4" => Scalar::Dot4(self.operand()?, self.next_operand()?, self.next_operand()?),
             "select" => Scalar::Select(self.operand()?, self.next_operand()?, self.next_operand()?),
             "select_if" => Scalar::SelectIf(self.cond()?, self.next_operand()?, self.next_operand()?),
             "cast" => Scalar::Cast(self.cursor.dtype()?, self.operand()?),

@@ -129,6 +129,7 @@ fn scalar(scalar: &Scalar) -> String {
         Scalar::Unary(op, x) => format!("{} {}", op.name(), operand(x)),
         Scalar::Binary(op, x, y) => format!("{} {}, {}", op.name(), operand(x), operand(y)),
         Scalar::MulAdd(x, y, z) => format!("mul_add {}, {}, {}", operand(x), operand(y), operand(z)),
+        Scalar::Dot4(x, y, z) => format!("dot4 {}, {}, {}", operand(x), operand(y), operand(z)),
         Scalar::Select(test, x, y) => format!("select {}, {}, {}", operand(test), operand(x), operand(y)),
         Scalar::SelectIf(test, x, y) => format!("select_if {}, {}, {}", cond(test), operand(x), operand(y)),
         Scalar::Cast(dtype, x) => format!("cast {dtype} {}", operand(x)),
