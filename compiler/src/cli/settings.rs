@@ -30,6 +30,9 @@ pub struct ShapeArgs {
     /// The type of a language model's caches of keys and values: f32 or f16.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "f32", value_parser = parse_cache)]
     pub cache: DType,
+    /// The type in which the activations of a language model meet quantized weights: i8, quantized in blocks like these, or f32.
+    #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "i8", value_parser = parse_activations)]
+    pub activations: DType,
     /// The type that matrices of a language model are converted to: keep, f32, f16, bf16, q8_0, q4_0, q4_1 ...
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "keep", value_parser = parse_quant)]
     pub quant: Quant,
@@ -44,14 +47,23 @@ fn parse_quant(text: &str) -> Result<Quant, String> {
 }
 
 fn parse_cache(text: &str) -> Result<DType, String> {
-    let known = [DType::F32, DType::F16];
-    known.into_iter().find(|dtype| dtype.name() == text).ok_or_else(|| "known are f32 and f16".to_string())
+    parse_type(text, &[DType::F32, DType::F16])
+}
+
+fn parse_activations(text: &str) -> Result<DType, String> {
+    parse_type(text, &[DType::I8, DType::F32])
+}
+
+fn parse_type(text: &str, known: &[DType]) -> Result<DType, String> {
+    let found = known.iter().find(|dtype| dtype.name() == text).copied();
+    let names = || known.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(" and ");
+    found.ok_or_else(|| format!("known are {}", names()))
 }
 
 impl Default for ShapeArgs {
     fn default() -> Self {
-        let models::Options { context, cache, .. } = models::Options::default();
-        Self { shapes: Vec::new(), constants: Vec::new(), context, cache, quant: Quant::default() }
+        let models::Options { context, cache, activations, .. } = models::Options::default();
+        Self { shapes: Vec::new(), constants: Vec::new(), context, cache, activations, quant: Quant::default() }
     }
 }
 
@@ -59,7 +71,7 @@ impl ShapeArgs {
     pub fn import_options(&self) -> ImportOptions {
         let shapes = self.shapes.iter().map(|spec| (spec.name.clone(), spec.dims.clone())).collect();
         let constants = self.constants.iter().map(|spec| (spec.name.clone(), spec.value.clone())).collect();
-        let language = models::Options { context: self.context, cache: self.cache, quant: self.quant.0 };
+        let language = models::Options { context: self.context, cache: self.cache, activations: self.activations, quant: self.quant.0 };
         ImportOptions { shapes, constants, language, ..ImportOptions::default() }
     }
 

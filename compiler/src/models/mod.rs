@@ -61,6 +61,8 @@ pub struct Options {
     pub context: usize,
     /// The element type of caches of keys and values: f32 or f16.
     pub cache: DType,
+    /// The type in which activations meet matrices of block formats: i8, in groups with scales of their own, or f32.
+    pub activations: DType,
     /// The type that matrices are converted to; as they are stored if absent. See [`quant_from_name`].
     pub quant: Option<DType>,
 }
@@ -68,12 +70,15 @@ pub struct Options {
 /// The element types that caches may have.
 const CACHE_TYPES: [DType; 2] = [DType::F32, DType::F16];
 
+/// The element types that activations may have where they meet matrices of block formats.
+const ACTIVATION_TYPES: [DType; 2] = [DType::I8, DType::F32];
+
 /// Tokens that a model attends to if nobody says otherwise.
 const DEFAULT_CONTEXT: usize = 4096;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { context: DEFAULT_CONTEXT, cache: DType::F32, quant: None }
+        Self { context: DEFAULT_CONTEXT, cache: DType::F32, activations: DType::I8, quant: None }
     }
 }
 
@@ -149,6 +154,9 @@ fn context(settings: &Settings, options: &Options) -> Result<usize, ImportError>
     if !CACHE_TYPES.contains(&options.cache) {
         return Err(ImportError::unsupported("type of caches", options.cache.name(), "known are f32 and f16"));
     }
+    if !ACTIVATION_TYPES.contains(&options.activations) {
+        return Err(ImportError::unsupported("type of activations", options.activations.name(), "known are i8 and f32"));
+    }
     Ok(options.context.min(settings.size(common::settings::CONTEXT)?))
 }
 
@@ -160,7 +168,7 @@ fn load_decoder(
 ) -> Result<LanguageGraphs, ImportError> {
     let mut store = Store::new(settings, &decoder.names, options.quant);
     let weights = DecoderWeights::read(&mut store, decoder, context)?;
-    let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }).map_err(no_graph)?;
+    let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }, options.activations).map_err(no_graph)?;
     let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
     Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
 }
@@ -174,7 +182,7 @@ fn load_encoder(
     let mut store = Store::new(settings, &encoder.names, options.quant);
     let weights = EncoderWeights::read(&mut store, encoder)?;
     let context = context.min(weights.positions());
-    let entries = encoder::entries(encoder, &weights, context).map_err(no_graph)?;
+    let entries = encoder::entries(encoder, &weights, context, options.activations).map_err(no_graph)?;
     let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
     Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
 }

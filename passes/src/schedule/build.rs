@@ -67,7 +67,8 @@ impl KernelBuilder {
         values.pop().unwrap_or(Operand::Int(DType::I64, 0))
     }
 
-    fn expand_step(
+    /// Appends one step, of whose operands the values are given by position.
+    pub(super) fn expand_step(
         &mut self,
         block: &mut Block,
         step: &Step,

@@ -66,6 +66,9 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     let views: Vec<View> = inputs.iter().map(|input| input.view.clone()).collect();
     let nest = Nest::new(compute, &views, output);
     let buffers = buffers(compute);
+    if let Some(joint) = contraction::joint::analyze(&nest) {
+        return contraction::joint::schedule(name, &nest, &joint, buffers, caps);
+    }
     if let Some(plan) = contraction::analyze(&nest, inputs) {
         return contraction::schedule(name, &nest, &plan, inputs, buffers, caps);
     }

@@ -2,6 +2,7 @@
 
 use super::weights::{Linear, Matrix, Stored};
 use lostwax_ir::attrs::Attrs;
+use lostwax_ir::blocks::BlockFormat;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::ops::Op;
@@ -16,12 +17,14 @@ pub(in crate::models) type Built = Result<Value, TypeError>;
 pub(in crate::models) struct Builder {
     /// The graph.
     pub(in crate::models) graph: Graph,
+    /// The type in which activations meet matrices of block formats: f32, or i8 in groups with scales.
+    activations: DType,
 }
 
 impl Builder {
     /// An empty graph.
-    pub(in crate::models) fn new(name: &str) -> Self {
-        Self { graph: Graph::new(name) }
+    pub(in crate::models) fn new(name: &str, activations: DType) -> Self {
+        Self { graph: Graph::new(name), activations }
     }
 
     /// The sizes of a value.
@@ -176,12 +179,36 @@ impl Builder {
 
     /// `x[.., sequence, depth]` times the transpose of `matrix[.., rows, depth]`.
     pub(in crate::models) fn matmul_transposed(&mut self, x: Value, matrix: &Matrix) -> Built {
+        if let (Stored::Blocks { format, parts }, DType::I8) = (&matrix.stored, self.activations) {
+            return self.block_matmul(x, matrix.rows(), format, parts);
+        }
         let values = self.matrix(matrix)?;
         let rank = matrix.shape.len();
         let mut perm: Vec<i64> = (0..rank as i64).collect();
         perm.swap(rank.saturating_sub(2), rank.saturating_sub(1));
         let transposed = self.transpose(values, &perm)?;
         self.op(Op::MatMul, &[x, transposed])
+    }
+
+    /// The same, with `x` quantized in the groups of a block format: to signed bytes, of which the largest is 127 or -127.
+    fn block_matmul(&mut self, x: Value, rows: usize, format: &BlockFormat, parts: &[Arc<Tensor>]) -> Built {
+        const LARGEST: f64 = 127.0;
+        let mut dims = self.dims(x);
+        let depth = dims.pop().unwrap_or_default();
+        let group = i64::from(format.group);
+        dims.extend([depth.floor_div(group), Dim::constant(group)]);
+        let groups = self.reshape(x, &dims)?;
+        let size = self.op(Op::Abs, &[groups])?;
+        let largest = self.reduce(Op::ReduceMax, size, dims.len() - 1)?;
+        let scales = self.scaled(largest, 1.0 / LARGEST)?;
+        let words = self.op(Op::Quantize, &[x, scales])?;
+        let sums = self.op(Op::SumBytes, &[words])?;
+        let mut operands = vec![words, scales, sums];
+        for part in parts {
+            operands.push(self.constant(part)?);
+        }
+        let attrs = Attrs::new().with("format", format.name).with("rows", rows as i64);
+        self.graph.add(Op::BlockMatMul, attrs, &operands)
     }
 
     /// A projection of `x[sequence, depth]`.

@@ -43,17 +43,20 @@ pub(in crate::models) fn entries(
     decoder: &Decoder,
     weights: &DecoderWeights,
     cache: CacheKind,
+    activations: DType,
 ) -> Result<Vec<(String, Graph)>, TypeError> {
-    let build = |entry: &Entry| Ok((entry.name.to_string(), build(entry, decoder, weights, cache)?));
+    let build = |entry: &Entry| {
+        let builder = Builder::new(entry.name, activations);
+        Ok((entry.name.to_string(), build(builder, entry, decoder, weights, cache)?))
+    };
     ENTRIES.iter().map(build).collect()
 }
 
-fn build(entry: &Entry, decoder: &Decoder, weights: &DecoderWeights, cache: CacheKind) -> Result<Graph, TypeError> {
+fn build(mut builder: Builder, entry: &Entry, decoder: &Decoder, weights: &DecoderWeights, cache: CacheKind) -> Result<Graph, TypeError> {
     let limit = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
     let sequence = Dim::symbol(&Symbol::new("sequence", 1, limit(if entry.single { 1 } else { CHUNK.min(cache.context) })));
     let past = Dim::symbol(&Symbol::new("past", 0, limit(cache.context) - 1));
     let run = Run { decoder, weights, cache, past, sequence };
-    let mut builder = Builder::new(entry.name);
     let logits = run.logits(&mut builder, entry)?;
     builder.graph.output("logits", logits);
     Ok(builder.graph)

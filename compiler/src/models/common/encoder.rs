@@ -149,8 +149,9 @@ pub(in crate::models) fn entries(
     encoder: &Encoder,
     weights: &EncoderWeights,
     context: usize,
+    activations: DType,
 ) -> Result<Vec<(String, Graph)>, TypeError> {
-    let mut b = Builder::new("embed");
+    let mut b = Builder::new("embed", activations);
     let sequence = Dim::symbol(&Symbol::new("sequence", 1, i64::try_from(context).unwrap_or(i64::MAX)));
     let view = View { past: Dim::default(), sequence: sequence.clone(), rotation: None, mask: None };
     let mut x = embed(&mut b, encoder, weights, &sequence)?;

@@ -9,9 +9,9 @@ use lostwax_ir::kernel::Cond;
 use lostwax_ir::scalar::{BinaryOp, ReduceOp};
 use lostwax_ir::types::DType;
 
-/// The roles of the loops and factors of a contraction.
+/// The loops of a contraction.
 #[derive(Clone, Debug)]
-pub(in crate::schedule) struct Roles {
+pub(in crate::schedule) struct Loops {
     /// Loops that both factors depend on, or that only address the output further.
     pub(super) batch: Vec<Axis>,
     /// Loops that the first factor depends on.
@@ -22,6 +22,25 @@ pub(in crate::schedule) struct Roles {
     pub(super) taps: Vec<Axis>,
     /// The innermost reduced loop.
     pub(super) depth: Axis,
+}
+
+impl Loops {
+    /// Loops that the second factor may depend on.
+    fn of_columns(&self) -> impl Iterator<Item = &Axis> {
+        self.batch.iter().chain(&self.taps).chain([&self.depth, &self.column])
+    }
+
+    /// The rows of the output.
+    pub(super) fn row_count(&self) -> Dim {
+        product(self.rows.iter().map(|axis| &axis.extent))
+    }
+}
+
+/// The roles of the loops and factors of a sum of products.
+#[derive(Clone, Debug)]
+pub(in crate::schedule) struct Roles {
+    /// The loops.
+    pub(super) loops: Loops,
     /// The first factor: buffer, index, condition.
     pub(super) left: (u32, Dim, Cond),
     /// The second factor.
@@ -57,7 +76,7 @@ pub fn is_contraction(nest: &Nest) -> bool {
 /// Whether the contraction reads its first factor along the depth, and its second along the columns, as neighbours.
 pub fn reads_contiguously(nest: &Nest) -> bool {
     roles(nest).is_some_and(|roles| {
-        let depth = roles.left.1.affine_in(&roles.depth.symbol).is_some_and(|(stride, _)| stride.is(1));
+        let depth = roles.left.1.affine_in(&roles.loops.depth.symbol).is_some_and(|(stride, _)| stride.is(1));
         depth && roles.right_is_contiguous()
     })
 }
@@ -66,7 +85,7 @@ pub fn reads_contiguously(nest: &Nest) -> bool {
 /// after which loops merge, costs less than the guards.
 pub fn wants_unpadded(nest: &Nest) -> bool {
     const SHORT: i64 = 8;
-    roles(nest).is_some_and(|roles| !roles.left.2.always() && roles.depth.extent.as_constant().is_some_and(|k| k <= SHORT))
+    roles(nest).is_some_and(|roles| !roles.left.2.always() && roles.loops.depth.extent.as_constant().is_some_and(|k| k <= SHORT))
 }
 
 /// The roles of the nest's loops, if it is a contraction that can be scheduled with these arguments.
@@ -127,7 +146,7 @@ fn mentions(factor: &Factor, symbol: &Symbol) -> bool {
     factor.1.mentions(symbol) || factor.2.0.iter().any(|part| part.mentions(symbol))
 }
 
-fn body_mentions(body: &Body, symbol: &Symbol) -> bool {
+pub(super) fn body_mentions(body: &Body, symbol: &Symbol) -> bool {
     body.steps.iter().flat_map(step_dims).any(|dim| dim.mentions(symbol))
 }
 
@@ -144,7 +163,8 @@ fn assign(nest: &Nest, reduction: &NestReduction, left: Factor, right: &Body) ->
     let is_row = |axis: &&Axis| mentions(&left, &axis.symbol) && !body_mentions(right, &axis.symbol);
     let rows: Vec<Axis> = nest.axes.iter().filter(is_row).cloned().collect();
     let batch = nest.axes.iter().filter(|axis| **axis != column && !rows.contains(axis)).cloned().collect();
-    fits.then(|| Roles { batch, rows, column, taps: taps.to_vec(), depth: depth.clone(), left, right: second })
+    let loops = Loops { batch, rows, column, taps: taps.to_vec(), depth: depth.clone() };
+    fits.then_some(Roles { loops, left, right: second })
 }
 
 impl Right {
@@ -168,10 +188,15 @@ pub(super) fn cut(axis: &Axis, length: i64) -> (Axis, Axis, Dim) {
 }
 
 /// Whether the elements of a panel of columns are neighbours, or one.
-fn lies_in_panels(index: &Dim, column: &Axis) -> bool {
+pub(super) fn lies_in_panels(index: &Dim, column: &Axis) -> bool {
     let (_, lane, at) = cut(column, PANEL_ROWS as i64);
     let index = index.replace(&column.symbol, &at);
     index.affine_in(&lane.symbol).is_some_and(|(stride, _)| stride.is(0) || stride.is(1))
+}
+
+/// Whether elements, which lie in panels, are there for all lanes of the last panel too.
+pub(super) fn fills_panels(index: &Dim, column: &Axis) -> bool {
+    index.affine_in(&column.symbol).is_none_or(|(stride, _)| stride.is(0))
 }
 
 /// The fewest steps along the depth after which all but the elements repeats.
@@ -193,23 +218,21 @@ impl Roles {
             Right::Plain(_, index) => index.mentions(&axis.symbol),
             Right::Decoded { body, .. } => body_mentions(body, &axis.symbol),
         };
-        self.batch.iter().chain(&self.taps).chain([&self.depth, &self.column]).filter(used).cloned().collect()
+        self.loops.of_columns().filter(used).cloned().collect()
     }
 
     fn right_is_contiguous(&self) -> bool {
         match &self.right {
-            Right::Plain(_, index) => index.affine_in(&self.column.symbol).is_some_and(|(stride, _)| stride.is(1)),
+            Right::Plain(_, index) => index.affine_in(&self.loops.column.symbol).is_some_and(|(stride, _)| stride.is(1)),
             Right::Decoded { .. } => true,
         }
     }
 
     /// Whether the elements of the second factor fill whole panels, past the last column too.
     pub(super) fn right_fills_panels(&self) -> bool {
-        let symbol = &self.column.symbol;
-        let apart = |index: &Dim| index.affine_in(symbol).is_none_or(|(stride, _)| stride.is(0));
         match &self.right {
             Right::Plain(..) => false,
-            Right::Decoded { body, .. } => body_loads(body).all(|(index, _)| apart(index)),
+            Right::Decoded { body, .. } => body_loads(body).all(|(index, _)| fills_panels(index, &self.loops.column)),
         }
     }
 
@@ -219,10 +242,5 @@ impl Roles {
             Right::Plain(input, _) => inputs.get(*input as usize).is_some_and(|input| input.constant),
             Right::Decoded { .. } => false,
         }
-    }
-
-    /// The rows of the output.
-    pub(super) fn row_count(&self) -> Dim {
-        product(self.rows.iter().map(|axis| &axis.extent))
     }
 }

@@ -25,7 +25,7 @@ macro_rules! detect {
 fn has_feature(name: &str) -> bool {
     detect!(is_x86_feature_detected, name,
         "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "avx" "avx2" "fma" "bmi1" "bmi2" "f16c" "lzcnt" "movbe"
-        "avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "avx512vnni")
+        "avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "avx512vnni" "avxvnni")
 }
 
 #[cfg(target_arch = "aarch64")]

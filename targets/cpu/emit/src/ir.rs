@@ -195,6 +195,45 @@ impl<'m, 'c> Ir<'m, 'c> {
         }
     }
 
+    /// An intrinsic that is not overloaded, on the bits of the arguments.
+    pub(crate) fn intrinsic_of_bits(&self, name: &str, arguments: &[V<'c>]) -> Emit<V<'c>> {
+        let declaration = Intrinsic::find(name).and_then(|intrinsic| intrinsic.get_declaration(self.module, &[]));
+        let Some(function) = declaration else { return Err(Fault::Generator(format!("{name} is unknown"))) };
+        let mut bits: Vec<BasicMetadataValueEnum> = Vec::new();
+        for (argument, parameter) in arguments.iter().zip(function.get_params()) {
+            bits.push(self.builder.build_bit_cast(*argument, parameter.get_type(), "")?.into());
+        }
+        let result = self.builder.build_call(function, &bits, "")?.try_as_basic_value().basic();
+        result.ok_or_else(|| Fault::Generator(format!("{name} gives no value")))
+    }
+
+    /// Some neighbouring lanes of a vector.
+    pub(crate) fn lanes(&self, value: V<'c>, first: u32, count: u32) -> Emit<V<'c>> {
+        let vector = as_vector(value)?;
+        if vector.get_type().get_size() == count {
+            return Ok(value);
+        }
+        let places: Vec<_> = (first..first + count).map(|lane| self.int_type(32).const_int(lane.into(), false)).collect();
+        let mask = inkwell::types::VectorType::const_vector(&places);
+        Ok(self.builder.build_shuffle_vector(vector, vector.get_type().get_poison(), mask, "")?.into())
+    }
+
+    /// Vectors of equal size as one, two by two; their number is a power of two.
+    pub(crate) fn concatenated(&self, parts: &[V<'c>]) -> Emit<V<'c>> {
+        match parts {
+            [] => Fault::invalid("a vector without lanes"),
+            [whole] => Ok(*whole),
+            _ => {
+                let (low, high) = parts.split_at(parts.len() / 2);
+                let (low, high) = (as_vector(self.concatenated(low)?)?, as_vector(self.concatenated(high)?)?);
+                let lanes = 2 * low.get_type().get_size();
+                let places: Vec<_> = (0..lanes).map(|lane| self.int_type(32).const_int(lane.into(), false)).collect();
+                let mask = inkwell::types::VectorType::const_vector(&places);
+                Ok(self.builder.build_shuffle_vector(low, high, mask, "")?.into())
+            }
+        }
+    }
+
     /// As [`Ir::intrinsic`], for those without a result.
     pub(crate) fn intrinsic_call(
         &self,
@@ -350,6 +389,14 @@ pub(crate) fn as_pointer(value: V<'_>) -> Emit<PointerValue<'_>> {
     match value {
         BasicValueEnum::PointerValue(pointer) => Ok(pointer),
         _ => Fault::invalid("an address that is none"),
+    }
+}
+
+/// The vector of a value that is known to be one.
+fn as_vector(value: V<'_>) -> Emit<VectorValue<'_>> {
+    match value {
+        BasicValueEnum::VectorValue(vector) => Ok(vector),
+        _ => Fault::invalid("a vector was expected"),
     }
 }
 

@@ -13,6 +13,7 @@
 //! registers and removes redundancy, but never vectorizes and never introduces calls.
 
 mod convert;
+mod dot;
 mod export;
 mod fault;
 mod image;

@@ -29,6 +29,8 @@ pub(crate) struct Machine {
     pub(crate) broadcast_operand: bool,
     /// Whether conversions between `f16` and `f32` are instructions.
     pub(crate) converts_half: bool,
+    /// The instructions that sum four products of bytes, by lanes, most lanes first.
+    pub(crate) dot_products: &'static [(u32, &'static str)],
     /// Peak f32 multiply-add operations per nanosecond.
     pub(crate) flops_per_ns: f64,
 }
@@ -54,13 +56,44 @@ const X86_64_V3: Machine = Machine {
     fused: true,
     broadcast_operand: false,
     converts_half: true,
+    dot_products: &[],
     flops_per_ns: 97.0,
 };
+
+const V3_DOT: &[&str] = &[
+    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avxvnni",
+];
+const V4_DOT: &[&str] = &[
+    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avx512f",
+    "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni",
+];
+
+const X86_64_V4: Machine =
+    Machine { name: "x86-64-v4", cpu: "x86-64-v4", required: V4, registers: 32, broadcast_operand: true, ..X86_64_V3 };
 
 /// All levels, best first within each instruction set.
 pub(crate) const MACHINES: &[Machine] = &[
     // 32-byte vectors leave fewer lanes idle than 64-byte ones where channels are few, and run at twice the rate on many machines.
-    Machine { name: "x86-64-v4", cpu: "x86-64-v4", required: V4, registers: 32, broadcast_operand: true, ..X86_64_V3 },
+    Machine {
+        name: "x86-64-v4-vnni",
+        features: "+avx512vnni",
+        required: V4_DOT,
+        vector_bytes: 64,
+        dot_products: &[
+            (16, "llvm.x86.avx512.vpdpbusd.512"),
+            (8, "llvm.x86.avx512.vpdpbusd.256"),
+            (4, "llvm.x86.avx512.vpdpbusd.128"),
+        ],
+        ..X86_64_V4
+    },
+    X86_64_V4,
+    Machine {
+        name: "x86-64-v3-vnni",
+        features: "+avxvnni",
+        required: V3_DOT,
+        dot_products: &[(8, "llvm.x86.avx512.vpdpbusd.256"), (4, "llvm.x86.avx512.vpdpbusd.128")],
+        ..X86_64_V3
+    },
     X86_64_V3,
     Machine {
         name: "x86-64-v2",
@@ -85,6 +118,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         fused: true,
         broadcast_operand: false,
         converts_half: true,
+        dot_products: &[],
         flops_per_ns: 48.0,
     },
     Machine {
@@ -100,6 +134,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         fused: true,
         broadcast_operand: false,
         converts_half: false,
+        dot_products: &[],
         flops_per_ns: 4.0,
     },
 ];

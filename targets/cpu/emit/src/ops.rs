@@ -1,5 +1,6 @@
 //! Scalar operations on registers.
 
+use crate::dot;
 use crate::fault::{Emit, Fault};
 use crate::ir::V;
 use crate::kernel::{Emitter, Typed};
@@ -36,6 +37,13 @@ impl<'c> Emitter<'_, 'c, '_> {
             Scalar::MulAdd(a, b, c) => {
                 let (a, b, c) = (self.operand(a)?, self.operand(b)?, self.operand(c)?);
                 self.mul_add(a, b, c)
+            }
+            Scalar::Dot4(a, b, c) => {
+                let (a, b, c) = (self.operand(a)?, self.operand(b)?, self.operand(c)?);
+                self.expect(a, DType::U32)?;
+                self.expect(b, DType::U32)?;
+                self.expect(c, DType::I32)?;
+                Ok(Typed { dtype: DType::I32, value: dot::dot4(&self.ir, self.machine, [a.value, b.value, c.value])? })
             }
             Scalar::Select(condition, a, b) => {
                 let (condition, a, b) = (self.operand(condition)?, self.operand(a)?, self.operand(b)?);

@@ -1,0 +1,286 @@
+//! Sums whose terms are computed from rows and columns together, such as those of products of quantized groups.
+//!
+//! At each step along the depth, what depends on columns alone is computed once for all rows of a tile and kept in registers, what
+//! depends on a row alone once for all columns; only the rest is computed for each pair.
+
+use super::depth::Depth;
+use super::roles::{Loops, body_mentions, fills_panels, lies_in_panels};
+use super::tile::{Tile, choose_joint_tile};
+use super::tiles::{Grid, Position, Tiles};
+use crate::schedule::Scheduled;
+use crate::schedule::build::{Block, Context, KernelBuilder, for_loop};
+use crate::schedule::nest::{Nest, step_dims};
+use lostwax_ir::compute::{Axis, Body, Step, StepId};
+use lostwax_ir::dim::Dim;
+use lostwax_ir::kernel::{BufferDecl, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_ir::scalar::{BinaryOp, ReduceOp};
+use lostwax_ir::types::DType;
+use lostwax_target_api::Caps;
+use std::collections::BTreeMap;
+
+/// A sum over one loop of a value that is computed from rows and columns.
+#[derive(Clone, Debug)]
+pub(in crate::schedule) struct Joint {
+    pub(super) loops: Loops,
+    body: Body,
+    /// What each step of the body depends on.
+    sides: Vec<Side>,
+}
+
+/// What a value depends on, beside the depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+struct Side {
+    row: bool,
+    column: bool,
+}
+
+impl Side {
+    const ROW: Self = Self { row: true, column: false };
+    const COLUMN: Self = Self { row: false, column: true };
+
+    fn or(self, other: Self) -> Self {
+        Self { row: self.row || other.row, column: self.column || other.column }
+    }
+
+    fn is_joint(self) -> bool {
+        self.row && self.column
+    }
+}
+
+/// The roles of the nest's loops, if it is a sum of integer dot products of this form.
+pub(in crate::schedule) fn analyze(nest: &Nest) -> Option<Joint> {
+    let reduction = nest.reduction.as_ref().filter(|reduction| reduction.op == ReduceOp::Sum && reduction.dtype == DType::F32)?;
+    let ([depth], body) = (reduction.axes.as_slice(), &reduction.value) else { return None };
+    let computes = body.steps.iter().all(|step| !matches!(step, Step::Dynamic(..) | Step::Reduced | Step::SelectIf(..)));
+    if !computes || !body.steps.iter().any(|step| matches!(step, Step::Dot4(..))) {
+        return None;
+    }
+    let contiguous = |axis: &&Axis| nest.index.affine_in(&axis.symbol).is_some_and(|(stride, _)| stride.is(1));
+    let column = nest.axes.iter().filter(|axis| body_mentions(body, &axis.symbol)).find(contiguous)?.clone();
+    let of_columns = only_loads(body, |index| index.mentions(&column.symbol));
+    let of_rows = only_loads(body, |index| !index.mentions(&column.symbol));
+    let is_row = |axis: &&Axis| body_mentions(&of_rows, &axis.symbol) && !body_mentions(&of_columns, &axis.symbol);
+    let rows: Vec<Axis> = nest.axes.iter().filter(is_row).cloned().collect();
+    let batch = nest.axes.iter().filter(|axis| **axis != column && !rows.contains(axis)).cloned().collect();
+    let loops = Loops { batch, rows, column, taps: Vec::new(), depth: depth.clone() };
+    let sides = sides(body, &loops)?;
+    Some(Joint { loops, body: body.clone(), sides })
+}
+
+fn only_loads(body: &Body, wanted: impl Fn(&Dim) -> bool) -> Body {
+    let is_wanted = |step: &&Step| matches!(step, Step::Load { coords, .. } if coords.first().is_some_and(&wanted));
+    Body { steps: body.steps.iter().filter(is_wanted).cloned().collect() }
+}
+
+/// What each step depends on; `None` if an element cannot be read once for a panel or a row.
+fn sides(body: &Body, loops: &Loops) -> Option<Vec<Side>> {
+    let mut sides: Vec<Side> = Vec::with_capacity(body.steps.len());
+    for step in &body.steps {
+        let of_operands = step.operands().iter().filter_map(|id| sides.get(id.0 as usize)).fold(Side::default(), |all, side| all.or(*side));
+        sides.push(of_operands.or(own_side(step, loops)?));
+    }
+    Some(sides)
+}
+
+fn own_side(step: &Step, loops: &Loops) -> Option<Side> {
+    let dims = step_dims(step);
+    let mentions = |axis: &Axis| dims.iter().any(|dim| dim.mentions(&axis.symbol));
+    let side = Side { row: loops.rows.iter().any(mentions), column: mentions(&loops.column) };
+    match step {
+        Step::Load { coords, valid, .. } if side.column => {
+            let index = coords.first()?;
+            let fits = !side.row && valid.always() && lies_in_panels(index, &loops.column) && fills_panels(index, &loops.column);
+            fits.then_some(Side::COLUMN)
+        }
+        Step::Load { valid, .. } => valid.always().then_some(Side::ROW),
+        _ => (!side.is_joint()).then_some(side),
+    }
+}
+
+impl Joint {
+    fn side(&self, id: StepId) -> Side {
+        self.sides.get(id.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// The terms that are summed: two factors, or one value.
+    fn terms(&self) -> Vec<(StepId, Option<StepId>)> {
+        let (mut pending, mut terms): (Vec<StepId>, _) = (self.body.result().into_iter().collect(), Vec::new());
+        while let Some(id) = pending.pop() {
+            match self.body.steps.get(id.0 as usize) {
+                Some(Step::Binary(BinaryOp::Add, x, y)) if self.side(id).is_joint() => pending.extend([*x, *y]),
+                Some(Step::Binary(BinaryOp::Mul, x, y)) if self.side(id).is_joint() => terms.push((*x, Some(*y))),
+                _ => terms.push((id, None)),
+            }
+        }
+        terms
+    }
+
+    /// The steps that are needed for the terms, in order.
+    fn needed(&self) -> Vec<StepId> {
+        let ends = self.terms().into_iter().flat_map(|(x, y)| [Some(x), y]).flatten();
+        let mut needed = vec![false; self.body.steps.len()];
+        let mut pending: Vec<StepId> = ends.collect();
+        while let Some(id) = pending.pop() {
+            let (Some(slot), Some(step)) = (needed.get_mut(id.0 as usize), self.body.steps.get(id.0 as usize)) else { continue };
+            if !std::mem::replace(slot, true) {
+                pending.extend(step.operands());
+            }
+        }
+        (0..).zip(needed).filter(|(_, needed)| *needed).map(|(id, _)| StepId(id)).collect()
+    }
+
+    /// The values of columns that pairs are computed from.
+    pub(super) fn held(&self) -> Vec<StepId> {
+        let of_pairs = self.needed().into_iter().filter(|id| self.side(*id).is_joint());
+        let operands = of_pairs.filter_map(|id| self.body.steps.get(id.0 as usize)).flat_map(Step::operands);
+        let factors = self.terms().into_iter().flat_map(|(x, y)| [Some(x), y]).flatten();
+        let mut held: Vec<StepId> = operands.chain(factors).filter(|id| self.side(*id) == Side::COLUMN).collect();
+        held.sort();
+        held.dedup();
+        held
+    }
+
+    /// The type of each step.
+    fn dtypes(&self, builder: &KernelBuilder) -> Vec<DType> {
+        let mut dtypes: Vec<DType> = Vec::with_capacity(self.body.steps.len());
+        for step in &self.body.steps {
+            let of = |id: &StepId| dtypes.get(id.0 as usize).copied().unwrap_or(DType::I32);
+            let dtype = match step {
+                Step::Load { input, .. } => builder.dtype(*input),
+                Step::Float(dtype, _) | Step::Int(dtype, _) | Step::Index(_, dtype) => *dtype,
+                Step::Cast(dtype, _) | Step::Bitcast(dtype, _) => *dtype,
+                Step::Binary(op, ..) if op.is_comparison() => DType::Bool,
+                Step::Unary(_, x) | Step::Binary(_, x, _) | Step::Select(_, x, _) | Step::SelectIf(_, x, _) | Step::Dynamic(_, x) => of(x),
+                Step::Dot4(_, _, total) => of(total),
+                Step::Reduced => DType::F32,
+            };
+            dtypes.push(dtype);
+        }
+        dtypes
+    }
+}
+
+/// Builds the kernel.
+pub(in crate::schedule) fn schedule(name: &str, nest: &Nest, joint: &Joint, buffers: Vec<BufferDecl>, caps: &Caps) -> Scheduled {
+    let tile = choose_joint_tile(joint, caps);
+    let mut builder = KernelBuilder::new(buffers);
+    let grid = Grid::new(&joint.loops, &tile);
+    let item = builder.symbol("item", &grid.count());
+    let emitter = Emitter::new(&mut builder, nest, joint, tile);
+    let tile = |builder: &mut KernelBuilder, position: &Position| emitter.tile(builder, position);
+    let body = emitter.tiles.item(&mut builder, &grid, &Dim::symbol(&item), &tile);
+    Scheduled { kernel: builder.finish(name, item, grid.count(), body), packing: Vec::new(), slow: None }
+}
+
+/// Emits one sum.
+struct Emitter<'a> {
+    tiles: Tiles<'a>,
+    joint: &'a Joint,
+    needed: Vec<StepId>,
+    /// Where values of columns are kept, for each column of a tile.
+    held: BTreeMap<StepId, LocalId>,
+}
+
+/// Values by the position of their step.
+type Values = Vec<Operand>;
+
+impl<'a> Emitter<'a> {
+    fn new(builder: &mut KernelBuilder, nest: &'a Nest, joint: &'a Joint, tile: Tile) -> Self {
+        let tiles = Tiles::new(builder, nest, &joint.loops, tile);
+        let (width, dtypes) = ((tile.panel * tile.panels) as u32, joint.dtypes(builder));
+        let dtype = |id: StepId| dtypes.get(id.0 as usize).copied().unwrap_or(DType::F32);
+        let held = joint.held().into_iter().map(|id| (id, builder.local("column", dtype(id), width))).collect();
+        Self { tiles, joint, needed: joint.needed(), held }
+    }
+
+    fn tile(&self, builder: &mut KernelBuilder, position: &Position) -> Block {
+        let loops = &self.joint.loops;
+        let depth = Depth::new(builder, &loops.depth.extent, 1, 1);
+        let batch = loops.batch.iter().zip(&position.batch);
+        let context = batch.fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at.clone()));
+        let context = context.bind(&loops.depth.symbol, depth.start());
+        let steps = (0..).zip(&self.joint.body.steps).filter(|(id, _)| self.joint.side(StepId(*id)) == Side::COLUMN).map(|(_, step)| step);
+        let (once, each) = self.tiles.prefetches(position, &context, steps, &depth);
+        let mut group = self.columns(builder, position, &context);
+        group.push(self.rows(builder, position, &context));
+        let mut block = self.tiles.clear(builder);
+        block.push(depth.nest(once, each, group, Vec::new()));
+        block.push(self.tiles.store(builder, position));
+        block
+    }
+
+    /// Computes and keeps what depends on columns alone.
+    fn columns(&self, builder: &mut KernelBuilder, position: &Position, context: &Context<'_>) -> Block {
+        self.tiles.each_chunk(builder, |builder, block, first, lane| {
+            let start = self.tiles.existing_column(position, first);
+            let context = context.clone().bind(&self.joint.loops.column.symbol, start + lane.clone());
+            let mut values = self.no_values();
+            self.expand(builder, block, &context, &mut values, |side| !side.row);
+            block.extend(self.held.iter().map(|(id, local)| Stmt::Store {
+                place: Place::Local(*local, first.clone() + lane.clone()),
+                value: values.get(id.0 as usize).cloned().unwrap_or(Operand::Int(DType::I32, 0)),
+            }));
+            None
+        })
+    }
+
+    /// Computes what depends on each row, and adds its pairs with all columns.
+    fn rows(&self, builder: &mut KernelBuilder, position: &Position, context: &Context<'_>) -> Stmt {
+        let row = builder.symbol("r", &self.tiles.tile.rows.into());
+        let at = self.tiles.existing_row(position, &row);
+        let context = self.tiles.bind_rows(context.clone(), &at);
+        let (mut block, mut values) = (Vec::new(), self.no_values());
+        self.expand(builder, &mut block, &context, &mut values, |side| !side.column);
+        block.extend(self.tiles.each_chunk(builder, |builder, block, first, lane| {
+            let column = first.clone() + lane.clone();
+            let mut values = values.clone();
+            for (id, local) in &self.held {
+                self.set(&mut values, *id, builder.define(block, Scalar::Load(Place::Local(*local, column.clone()))));
+            }
+            self.expand(builder, block, &context, &mut values, Side::is_joint);
+            self.add_terms(builder, block, &values, self.tiles.sum_at(&Dim::symbol(&row), &column));
+            None
+        }));
+        for_loop(&row, self.tiles.tile.rows, LoopKind::Unrolled, block)
+    }
+
+    fn add_terms(&self, builder: &mut KernelBuilder, block: &mut Block, values: &Values, place: Place) {
+        let of = |id: StepId| values.get(id.0 as usize).cloned().unwrap_or(Operand::float(DType::F32, 0.0));
+        let mut sum = builder.define(block, Scalar::Load(place.clone()));
+        for (x, y) in self.joint.terms() {
+            let next = match y {
+                Some(y) => Scalar::MulAdd(of(x), of(y), sum),
+                None => Scalar::Binary(BinaryOp::Add, sum, of(x)),
+            };
+            sum = builder.define(block, next);
+        }
+        block.push(Stmt::Store { place, value: sum });
+    }
+
+    fn no_values(&self) -> Values {
+        vec![Operand::Int(DType::I32, 0); self.joint.body.steps.len()]
+    }
+
+    fn set(&self, values: &mut Values, id: StepId, value: Operand) {
+        if let Some(slot) = values.get_mut(id.0 as usize) {
+            *slot = value;
+        }
+    }
+
+    /// Appends the needed steps of some sides; those that they use are known.
+    fn expand(
+        &self,
+        builder: &mut KernelBuilder,
+        block: &mut Block,
+        context: &Context<'_>,
+        values: &mut Values,
+        wanted: impl Fn(Side) -> bool,
+    ) {
+        let mut dynamic = BTreeMap::new();
+        for id in self.needed.iter().filter(|id| wanted(self.joint.side(**id))) {
+            let Some(step) = self.joint.body.steps.get(id.0 as usize) else { continue };
+            let value = builder.expand_step(block, step, context, values, &mut dynamic);
+            self.set(values, *id, value);
+        }
+    }
+}
