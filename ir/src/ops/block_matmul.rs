@@ -19,8 +19,8 @@ const BYTES: i64 = 4;
 pub(super) const DEF: OpDef = OpDef {
     name: "block_matmul",
     doc: "Matrix products of a quantized `x[.., m, k]` with the transpose of a tensor `[.., n, k]` of a block format; leading dims are equal, \
-          or 1 and broadcast. Operands are the words of `x`, as `quantize` makes them for the groups of the format, its scales, for each \
-          group the sum of its bytes, and the parts of the other. Products of a group are summed as integers.",
+          or 1 and broadcast. Operands are words of four signed bytes of `x` each, for each group of the format its scale in `x` and the \
+          sum of its bytes, and the parts of the other. Products of a group are summed as integers.",
     operands: Operands::Variadic("words, scales, sums, parts"),
     attrs: &[
         AttrSpec { name: "format", kind: AttrKind::Text, doc: "the name of the block format" },

@@ -104,8 +104,7 @@ ops! {
     update_slice UpdateSlice,
     gather Gather,
     dequantize Dequantize,
-    quantize Quantize,
-    sum_bytes SumBytes,
+    pack_bytes PackBytes,
     block_matmul BlockMatMul,
     matmul MatMul,
     conv Conv,
@@ -137,6 +136,8 @@ pub enum Class {
     Update,
     /// Expands the form in which constants are stored: computed anew wherever it is used, and never constant itself.
     Decode,
+    /// The memory of the operand under another type and shape.
+    Reinterpretation,
     /// Anything else.
     Other,
 }

@@ -143,7 +143,7 @@ impl<'a> Prices<'a> {
         let (read, out) = (operands.iter().map(|known| self.bytes(&known.ty)).sum::<f64>(), self.elements(ty));
         let moved = Work { read, written: self.bytes(ty), starts: 1.0, ..Work::default() };
         match op.def().class {
-            Class::Leaf => Work::default(),
+            Class::Leaf | Class::Reinterpretation => Work::default(),
             Class::Elementwise => Work { scalar: out * scalar_work(op), ..moved },
             Class::Movement => self.movement(op, moved),
             Class::Contraction => self.contraction(op, attrs, operands, ty, moved),

@@ -184,6 +184,7 @@ impl Kernels<'_> {
             | Class::Concatenation
             | Class::Update
             | Class::Decode
+            | Class::Reinterpretation
             | Class::Other => false,
         };
         if !fits || operand == id {
@@ -211,7 +212,16 @@ fn can_absorb(class: Class, form: &Form) -> bool {
     match self::class(&form.node) {
         Some(Class::Elementwise) => class == Class::Elementwise || !form.anchored,
         Some(Class::Contraction | Class::Reduce | Class::Window) => class == Class::Elementwise,
-        Some(Class::Leaf | Class::Movement | Class::Concatenation | Class::Update | Class::Decode | Class::Other) | None => false,
+        Some(
+            Class::Leaf
+            | Class::Movement
+            | Class::Concatenation
+            | Class::Update
+            | Class::Decode
+            | Class::Reinterpretation
+            | Class::Other,
+        )
+        | None => false,
     }
 }
 

@@ -188,7 +188,7 @@ impl<'a> Decisions<'a> {
         let Some(compute) = self.computes.get(&value) else {
             return self.set(value, Fate::Assembled);
         };
-        if is_relayout(compute) && !self.is_decoded(value) && self.can_alias(value, pinned) && !self.only_updates(value) {
+        if self.shares_memory(value, compute) && !self.is_decoded(value) && self.can_alias(value, pinned) && !self.only_updates(value) {
             let operand = self.graph.operands(value)[0];
             pinned.insert(operand);
             self.placements.insert(value, Placement::Alias(operand));
@@ -197,6 +197,11 @@ impl<'a> Decisions<'a> {
         if pinned.contains(&value) || !self.inline(value, compute) {
             self.set(value, Fate::Stored);
         }
+    }
+
+    /// Whether the value can be the memory of its operand.
+    fn shares_memory(&self, value: Value, compute: &Compute) -> bool {
+        is_relayout(compute) || self.graph.op(value).def().class == Class::Reinterpretation
     }
 
     /// Outputs may share memory only with values that are computed and are no outputs themselves.

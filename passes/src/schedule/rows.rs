@@ -31,7 +31,6 @@ struct Emitter<'a> {
     nest: &'a Nest,
     reduction: &'a NestReduction,
     partial: LocalId,
-    total: LocalId,
     lanes: i64,
     /// Output elements per work item.
     block: i64,
@@ -44,8 +43,7 @@ impl<'a> Emitter<'a> {
         let lanes = wide.min(64).min((inner as u64).next_power_of_two() as i64).max(1);
         let work: i64 = reduction.axes.iter().map(|axis| representative(&axis.extent)).product();
         let partial = builder.local("partial", reduction.dtype, lanes as u32);
-        let total = builder.local("total", reduction.dtype, 1);
-        Self { nest, reduction, partial, total, lanes, block: (ITEM_ELEMENTS / work.max(1)).max(1) }
+        Self { nest, reduction, partial, lanes, block: (ITEM_ELEMENTS / work.max(1)).max(1) }
     }
 
     fn row(&self, builder: &mut KernelBuilder, flat: &Dim) -> Block {
@@ -56,15 +54,11 @@ impl<'a> Emitter<'a> {
         let mut block = self.clear(builder);
         block.extend(self.reduce(builder, context.clone(), &self.reduction.axes));
         block.extend(self.combine_lanes(builder));
-        context.reduced = Some(builder.define(&mut block, Scalar::Load(self.total())));
+        context.reduced = Some(builder.define(&mut block, Scalar::Load(Place::Local(self.partial, Dim::default()))));
         let value = builder.expand(&mut block, &self.nest.result, &context);
         let output = BufferId(builder.buffers.len() as u32 - 1);
         block.push(Stmt::Store { place: Place::Buffer(output, context.dim(&self.nest.index)), value });
         block
-    }
-
-    fn total(&self) -> Place {
-        Place::Local(self.total, Dim::default())
     }
 
     fn identity(&self) -> Operand {
@@ -114,13 +108,21 @@ impl<'a> Emitter<'a> {
         vec![for_loop(&lane, self.lanes, kind, body)]
     }
 
+    /// Combines the lanes by halves; the result is the first lane.
     fn combine_lanes(&self, builder: &mut KernelBuilder) -> Block {
-        let lane = builder.symbol("lane", &self.lanes.into());
-        let mut body = Vec::new();
-        let old = builder.define(&mut body, Scalar::Load(self.total()));
-        let part = builder.define(&mut body, Scalar::Load(Place::Local(self.partial, Dim::symbol(&lane))));
-        let value = builder.define(&mut body, Scalar::Binary(self.reduction.op.combine(), old, part));
-        body.push(Stmt::Store { place: self.total(), value });
-        vec![Stmt::Store { place: self.total(), value: self.identity() }, for_loop(&lane, self.lanes, LoopKind::Unrolled, body)]
+        let mut block = Vec::new();
+        let mut lanes = self.lanes / 2;
+        while lanes > 0 {
+            let lane = builder.symbol("lane", &lanes.into());
+            let at = |first: i64| Place::Local(self.partial, Dim::symbol(&lane) + first.into());
+            let mut body = Vec::new();
+            let low = builder.define(&mut body, Scalar::Load(at(0)));
+            let high = builder.define(&mut body, Scalar::Load(at(lanes)));
+            let value = builder.define(&mut body, Scalar::Binary(self.reduction.op.combine(), low, high));
+            body.push(Stmt::Store { place: at(0), value });
+            block.push(for_loop(&lane, lanes, ALL_LANES, body));
+            lanes /= 2;
+        }
+        block
     }
 }

@@ -201,8 +201,12 @@ impl Builder {
         let size = self.op(Op::Abs, &[groups])?;
         let largest = self.reduce(Op::ReduceMax, size, dims.len() - 1)?;
         let scales = self.scaled(largest, 1.0 / LARGEST)?;
-        let words = self.op(Op::Quantize, &[x, scales])?;
-        let sums = self.op(Op::SumBytes, &[words])?;
+        let ratios = self.op(Op::Div, &[groups, scales])?;
+        let rounded = self.op(Op::Round, &[ratios])?;
+        let bytes = self.cast(rounded, DType::I8)?;
+        let words = self.op(Op::PackBytes, &[bytes])?;
+        let whole = self.cast(bytes, DType::I32)?;
+        let sums = self.reduce(Op::ReduceSum, whole, dims.len() - 1)?;
         let mut operands = vec![words, scales, sums];
         for part in parts {
             operands.push(self.constant(part)?);
