@@ -10,7 +10,7 @@ use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
-use lostwax_passes::fuse::{fuse, is_given};
+use lostwax_passes::fuse::{fuse, is_given, sums_products_of_bytes};
 use lostwax_passes::{Context, CostTable};
 use lostwax_target_api::{EmitOptions, Form, Variant};
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +84,7 @@ pub fn run(
         return Err(CompileError::Slow { problems: warnings });
     }
     (settings.progress)(Stage::Emit);
-    let (forms, code_bytes) = emit(&mut assembled, settings, &mut writer)?;
+    let (forms, code_bytes) = emit(program, &mut assembled, settings, &mut writer)?;
     clock.lap(Stage::Emit);
     (settings.progress)(Stage::Write);
     let written = writer.write(&assembled.plan, out)?;
@@ -122,7 +122,7 @@ fn costs(targets: &[Selection]) -> Option<CostTable> {
 fn plan(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
     let mut clock = Clock::default();
     let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
-    let variants: Vec<Variant> = settings.targets.iter().flat_map(|selection| selection.variants.clone()).collect();
+    let variants: Vec<Variant> = variants(program, settings.targets).map(|(_, variant)| variant.clone()).collect();
     let mut assembler = Assembler::new(&program.name, variants);
     for EntryGraph { name, graph } in &program.entries {
         (settings.progress)(Stage::Optimize);
@@ -138,6 +138,13 @@ fn plan(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Res
         writer.language_model(description, tokenizer.clone())?;
     }
     Ok(Planned { assembled: assembler.finish(), writer, clock })
+}
+
+/// The variants that are worth having for a program.
+fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = (&'a Selection, &'a Variant)> {
+    let sums_bytes = program.entries.iter().any(|entry| sums_products_of_bytes(&entry.graph));
+    let all = targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
+    all.filter(move |(_, variant)| sums_bytes || !variant.for_dot_products)
 }
 
 /// What runs slower than it could: steps by their schedules, and code for this machine that does not use all of it.
@@ -170,12 +177,10 @@ impl Clock {
 
 type Emission = (Vec<BTreeMap<Form, Vec<u8>>>, Vec<usize>);
 
-fn emit(assembled: &mut Assembled, settings: &Settings<'_>, writer: &mut Writer<'_>) -> Result<Emission, CompileError> {
+fn emit(program: &Program, assembled: &mut Assembled, settings: &Settings<'_>, writer: &mut Writer<'_>) -> Result<Emission, CompileError> {
     let options = EmitOptions { forms: settings.forms.clone() };
     let (mut forms, mut sizes) = (Vec::new(), Vec::new());
-    let variants =
-        settings.targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
-    for (position, (selection, variant)) in variants.enumerate() {
+    for (position, (selection, variant)) in variants(program, settings.targets).enumerate() {
         let kernels: &[Kernel] = assembled.kernels.get(position).map_or(&[], Vec::as_slice);
         let emitted = selection.target.emit(variant, kernels, &options)?;
         sizes.push(emitted.code.len());

@@ -18,7 +18,7 @@ pub use decide::{Fate, is_given};
 
 use crate::PassError;
 use decide::Decisions;
-use lostwax_ir::compute::Compute;
+use lostwax_ir::compute::{Compute, Step};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Class;
@@ -91,6 +91,19 @@ fn groups(graph: &Graph, order: &[Value], computes: &BTreeMap<Value, Compute>, d
         copied.map(|Next { state, value, .. }| copy(graph, *value, *state, vec![Dim::default(); graph.ty(*state).rank()])),
     );
     fused
+}
+
+/// Whether a graph sums products of bytes as integers, as [`Step::Dot4`] does.
+pub fn sums_products_of_bytes(graph: &Graph) -> bool {
+    let computes = |value: &Value| {
+        let node = graph.node(*value);
+        let operands = graph.operands(*value);
+        let types: Vec<_> = operands.iter().map(|operand| graph.ty(*operand)).collect();
+        let compute = (node.op.def().class == Class::Contraction).then(|| (node.op.def().lower)(&types, &node.attrs, &node.ty)).flatten();
+        let body = compute.and_then(|compute| compute.reduction).map(|reduction| reduction.value);
+        body.is_some_and(|body| body.steps.iter().any(|step| matches!(step, Step::Dot4(..))))
+    };
+    graph.topological().iter().any(computes)
 }
 
 /// The computes of all nodes that have operands or make their elements themselves.

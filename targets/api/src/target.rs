@@ -39,6 +39,9 @@ pub struct Variant {
     pub info: VariantInfo,
     /// What the scheduler must know.
     pub caps: Caps,
+    /// Whether the variant is worth having only for programs that sum products of bytes, as
+    /// [`lostwax_ir::kernel::Scalar::Dot4`] does; for others a variant after it does as well.
+    pub for_dot_products: bool,
 }
 
 /// A form of the kernels for people and for other tools, beside the code bytes.

@@ -6,6 +6,7 @@ use crate::kernel::{Emitter, Typed};
 use crate::ops::int_to_float;
 use inkwell::values::InstructionOpcode;
 use inkwell::{FloatPredicate, IntPredicate};
+use lostwax_ir::number::int_range;
 use lostwax_ir::types::DType;
 
 impl<'c> Emitter<'_, 'c, '_> {
@@ -53,9 +54,24 @@ impl<'c> Emitter<'_, 'c, '_> {
         if dtype == DType::Bool {
             return self.ir.fcmp(FloatPredicate::UNE, value, value.get_type().const_zero());
         }
+        if dtype.size() <= 2 {
+            return self.float_to_short(dtype, value);
+        }
         let of = widen_type(self.register_type(dtype)?, lanes_of(value));
         let name = if dtype.is_signed_integer() { "llvm.fptosi.sat" } else { "llvm.fptoui.sat" };
         self.ir.intrinsic(name, &[of, value.get_type()], &[value])
+    }
+
+    /// Limits are floats, so that clamping comes first; the saturating intrinsics go lane by lane for short integers.
+    fn float_to_short(&self, dtype: DType, value: V<'c>) -> Emit<V<'c>> {
+        let (low, high) = int_range(dtype);
+        let (low, high) = (self.ir.float_of(value.get_type(), low as f64), self.ir.float_of(value.get_type(), high as f64));
+        let is_number = self.ir.fcmp(FloatPredicate::ORD, value, value)?;
+        let above = self.ir.select(self.ir.fcmp(FloatPredicate::OGT, value, low)?, value, low)?;
+        let within = self.ir.select(self.ir.fcmp(FloatPredicate::OLT, above, high)?, above, high)?;
+        let whole = self.ir.cast(InstructionOpcode::FPToSI, within, self.ir.int_type(32).into())?;
+        let whole = self.ir.select(is_number, whole, whole.get_type().const_zero())?;
+        self.ir.cast(InstructionOpcode::Trunc, whole, self.register_type(dtype)?)
     }
 
     fn half_to_single(&self, a: Typed<'c>) -> Emit<V<'c>> {

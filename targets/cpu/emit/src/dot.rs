@@ -5,33 +5,66 @@ use crate::ir::{Ir, V, lanes_of, widen_type};
 use crate::machine::Machine;
 
 /// In each lane the four unsigned bytes of the first times the four signed bytes of the second, added to the third.
-pub(crate) fn dot4<'c>(ir: &Ir<'_, 'c>, machine: &Machine, operands: [V<'c>; 3]) -> Emit<V<'c>> {
-    let Some(lanes) = operands.into_iter().find_map(lanes_of) else { return expanded(ir, operands) };
-    let fitting = machine.dot_products.iter().find(|(width, _)| lanes.is_multiple_of(*width));
-    let Some((width, name)) = fitting else { return expanded(ir, operands) };
+pub(crate) fn dot4<'c>(ir: &Ir<'_, 'c>, machine: &Machine, [a, b, total]: [V<'c>; 3]) -> Emit<V<'c>> {
+    let (a, b) = ir.align(a, b)?;
+    let (a, total) = ir.align(a, total)?;
+    let (b, total) = ir.align(b, total)?;
+    if let Some((width, name)) = fitting(machine.dot_products, total) {
+        return by_parts(ir, width, [total, a, b], |parts| ir.intrinsic_of_bits(name, &parts));
+    }
+    match fitting(machine.pair_products, total) {
+        Some(pairs) => by_pairs(ir, pairs, [a, b, total]),
+        None => by_bytes(ir, [a, b, total]),
+    }
+}
+
+/// The instruction of the most lanes that divide those of a value.
+fn fitting(instructions: &[(u32, &'static str)], value: V<'_>) -> Option<(u32, &'static str)> {
+    let lanes = lanes_of(value)?;
+    instructions.iter().find(|(width, _)| lanes.is_multiple_of(*width)).copied()
+}
+
+/// Applies `make` to so many lanes at a time.
+fn by_parts<'c, const N: usize>(
+    ir: &Ir<'_, 'c>,
+    width: u32,
+    operands: [V<'c>; N],
+    make: impl Fn([V<'c>; N]) -> Emit<V<'c>>,
+) -> Emit<V<'c>> {
+    let lanes = operands.first().copied().and_then(lanes_of).unwrap_or(width);
     let mut parts = Vec::new();
-    for first in (0..lanes).step_by(*width as usize) {
-        let mut part = Vec::new();
-        for operand in operands {
-            part.push(ir.lanes(ir.splat(operand, lanes)?, first, *width)?);
+    for first in (0..lanes).step_by(width as usize) {
+        let mut taken = operands;
+        for operand in &mut taken {
+            *operand = ir.lanes(*operand, first, width)?;
         }
-        let [a, b, c] = [part[0], part[1], part[2]];
-        parts.push(ir.intrinsic_of_bits(name, &[c, a, b])?);
+        parts.push(make(taken)?);
     }
     ir.concatenated(&parts)
 }
 
-/// The same by products of single bytes, two to a register of 16 bits.
-fn expanded<'c>(ir: &Ir<'_, 'c>, [a, b, total]: [V<'c>; 3]) -> Emit<V<'c>> {
-    let (a, b) = ir.align(a, b)?;
-    let (a, total) = ir.align(a, total)?;
-    let (b, total) = ir.align(b, total)?;
-    let of = a.get_type();
-    let int = widen_type(ir.int_type(32).into(), lanes_of(a));
-    let mut total = total;
+/// Bytes with even and odd places as integers of 16 bits, whose products are summed two by two.
+fn by_pairs<'c>(ir: &Ir<'_, 'c>, (width, name): (u32, &str), [a, b, total]: [V<'c>; 3]) -> Emit<V<'c>> {
+    let shorts = widen_type(ir.int_type(16).into(), lanes_of(total).map(|lanes| 2 * lanes));
+    let eight = ir.int_of(shorts, 8);
+    let (a, b) = (ir.as_type(a, shorts)?, ir.as_type(b, shorts)?);
+    let even = [ir.and(a, ir.int_of(shorts, 0xff))?, ir.ashr(ir.shl(b, eight)?, eight)?];
+    let odd = [ir.lshr(a, eight)?, ir.ashr(b, eight)?];
+    let mut sum = total;
+    for pair in [even, odd] {
+        let words = [ir.as_type(pair[0], total.get_type())?, ir.as_type(pair[1], total.get_type())?];
+        sum = ir.add(sum, by_parts(ir, width, words, |parts| ir.intrinsic_of_bits(name, &parts))?)?;
+    }
+    Ok(sum)
+}
+
+/// Products of single bytes.
+fn by_bytes<'c>(ir: &Ir<'_, 'c>, [a, b, mut total]: [V<'c>; 3]) -> Emit<V<'c>> {
+    let of = total.get_type();
+    let int = |value: i64| ir.int_of(of, value);
     for byte in 0..4 {
-        let unsigned = ir.and(ir.lshr(a, ir.int_of(of, 8 * byte))?, ir.int_of(of, 0xff))?;
-        let signed = ir.ashr(ir.shl(b, ir.int_of(int, 24 - 8 * byte))?, ir.int_of(int, 24))?;
+        let unsigned = ir.and(ir.lshr(a, int(8 * byte))?, int(0xff))?;
+        let signed = ir.ashr(ir.shl(b, int(24 - 8 * byte))?, int(24))?;
         total = ir.add(total, ir.mul(unsigned, signed)?)?;
     }
     Ok(total)

@@ -201,10 +201,15 @@ impl<'m, 'c> Ir<'m, 'c> {
         let Some(function) = declaration else { return Err(Fault::Generator(format!("{name} is unknown"))) };
         let mut bits: Vec<BasicMetadataValueEnum> = Vec::new();
         for (argument, parameter) in arguments.iter().zip(function.get_params()) {
-            bits.push(self.builder.build_bit_cast(*argument, parameter.get_type(), "")?.into());
+            bits.push(self.as_type(*argument, parameter.get_type())?.into());
         }
         let result = self.builder.build_call(function, &bits, "")?.try_as_basic_value().basic();
         result.ok_or_else(|| Fault::Generator(format!("{name} gives no value")))
+    }
+
+    /// The same bits as another type.
+    pub(crate) fn as_type(&self, value: V<'c>, of: BasicTypeEnum<'c>) -> Emit<V<'c>> {
+        Ok(self.builder.build_bit_cast(value, of, "")?)
     }
 
     /// Some neighbouring lanes of a vector.

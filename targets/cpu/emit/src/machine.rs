@@ -31,6 +31,10 @@ pub(crate) struct Machine {
     pub(crate) converts_half: bool,
     /// The instructions that sum four products of bytes, by lanes, most lanes first.
     pub(crate) dot_products: &'static [(u32, &'static str)],
+    /// The instructions that sum two products of 16-bit integers, by lanes of the sums, most lanes first.
+    pub(crate) pair_products: &'static [(u32, &'static str)],
+    /// Whether the level is worth having only where sums of four products of bytes are taken.
+    pub(crate) for_dot_products: bool,
     /// Peak f32 multiply-add operations per nanosecond.
     pub(crate) flops_per_ns: f64,
 }
@@ -57,6 +61,8 @@ const X86_64_V3: Machine = Machine {
     broadcast_operand: false,
     converts_half: true,
     dot_products: &[],
+    pair_products: &[(8, "llvm.x86.avx2.pmadd.wd"), (4, "llvm.x86.sse2.pmadd.wd")],
+    for_dot_products: false,
     flops_per_ns: 97.0,
 };
 
@@ -84,6 +90,7 @@ pub(crate) const MACHINES: &[Machine] = &[
             (8, "llvm.x86.avx512.vpdpbusd.256"),
             (4, "llvm.x86.avx512.vpdpbusd.128"),
         ],
+        for_dot_products: true,
         ..X86_64_V4
     },
     X86_64_V4,
@@ -92,6 +99,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         features: "+avxvnni",
         required: V3_DOT,
         dot_products: &[(8, "llvm.x86.avx512.vpdpbusd.256"), (4, "llvm.x86.avx512.vpdpbusd.128")],
+        for_dot_products: true,
         ..X86_64_V3
     },
     X86_64_V3,
@@ -102,6 +110,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         vector_bytes: 16,
         fused: false,
         converts_half: false,
+        pair_products: &[(4, "llvm.x86.sse2.pmadd.wd")],
         flops_per_ns: 24.0,
         ..X86_64_V3
     },
@@ -119,6 +128,8 @@ pub(crate) const MACHINES: &[Machine] = &[
         broadcast_operand: false,
         converts_half: true,
         dot_products: &[],
+        pair_products: &[],
+        for_dot_products: false,
         flops_per_ns: 48.0,
     },
     Machine {
@@ -135,6 +146,8 @@ pub(crate) const MACHINES: &[Machine] = &[
         broadcast_operand: false,
         converts_half: false,
         dot_products: &[],
+        pair_products: &[],
+        for_dot_products: false,
         flops_per_ns: 4.0,
     },
 ];

@@ -41,7 +41,7 @@ fn variant(machine: &Machine) -> Variant {
         name: machine.name.into(),
         features: machine.required.iter().map(ToString::to_string).collect(),
     };
-    Variant { info, caps: caps(machine) }
+    Variant { info, caps: caps(machine), for_dot_products: machine.for_dot_products }
 }
 
 fn caps(machine: &Machine) -> Caps {
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn specifications_name_levels() {
-        assert_eq!(names("x86_64"), ["x86-64-v4", "x86-64-v3", "x86-64-v2"]);
+        assert_eq!(names("x86_64"), ["x86-64-v4-vnni", "x86-64-v4", "x86-64-v3-vnni", "x86-64-v3", "x86-64-v2"]);
         assert_eq!(names("x86_64+x86-64-v3"), ["x86-64-v3"]);
         assert_eq!(names("x86_64+x86-64-v2+x86-64-v4"), ["x86-64-v4", "x86-64-v2"]);
         assert_eq!(names("aarch64"), ["armv8-a"]);

@@ -44,7 +44,7 @@ impl Target for Interp {
             return Err(unsupported(format!("`{specification}`; it takes no specification")));
         }
         let info = VariantInfo { device: NAME.into(), arch: "any".into(), name: "reference".into(), features: Vec::new() };
-        Ok(vec![Variant { info, caps: CAPS }])
+        Ok(vec![Variant { info, caps: CAPS, for_dot_products: false }])
     }
 
     fn emit(&self, _variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
