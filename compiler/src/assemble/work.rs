@@ -26,10 +26,19 @@ fn varying(body: &Body, constant: &dyn Fn(u32) -> bool) -> i64 {
             Step::Reduced => true,
             _ => step.operands().iter().any(|operand| varies.get(operand.0 as usize).copied().unwrap_or(true)),
         };
-        count += i64::from(own && matches!(step, Step::Unary(..) | Step::Binary(..) | Step::Select(..)));
+        count += if own { work(step) } else { 0 };
         varies.push(own);
     }
     count
+}
+
+/// The arithmetic operations of a step.
+fn work(step: &Step) -> i64 {
+    match step {
+        Step::Unary(..) | Step::Binary(..) | Step::Select(..) => 1,
+        Step::Dot4(..) => 8,
+        _ => 0,
+    }
 }
 
 /// Bytes that are read and written: of each operand what is looked at, once, and the result.

@@ -39,18 +39,23 @@ fn moderate(format: &BlockFormat, block: &mut [u8]) {
     }
 }
 
-/// A tensor of a block format with scales and minima of ordinary size, decoded in the graph.
-fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Value {
+/// The parts of a tensor of a block format with scales and minima of ordinary size.
+fn parts(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Vec<Value> {
     let count = rows * depth / format.values as usize * format.bytes as usize;
     let mut bytes: Vec<u8> = (0..count).map(|_| random.int(0, 255) as u8).collect();
     bytes.chunks_exact_mut(format.bytes as usize).for_each(|block| moderate(format, block));
     let parts = format.split(&[rows, depth], &bytes).unwrap();
-    let parts: Vec<Value> = parts.into_iter().map(|part| graph.constant(part).unwrap()).collect();
+    parts.into_iter().map(|part| graph.constant(part).unwrap()).collect()
+}
+
+/// Such a tensor, decoded in the graph.
+fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Value {
+    let parts = parts(graph, format, rows, depth, random);
     graph.add(Op::Dequantize, Attrs::new().with("format", format.name).with("rows", rows as i64), &parts).unwrap()
 }
 
-/// Runs the only kernel that the graph becomes on its only input.
-fn run_single(graph: &Graph, input: &Tensor) -> (Tensor, bool) {
+/// Runs the only kernel that the graph becomes on its inputs; tells also whether it keeps something of this name in registers.
+fn run_single(graph: &Graph, inputs: &[Tensor], local: &str) -> (Tensor, bool) {
     let fused = fuse(graph).unwrap();
     assert_eq!(fused.groups.len(), 1, "{:#?}", fused.groups);
     let group = &fused.groups[0];
@@ -60,11 +65,12 @@ fn run_single(graph: &Graph, input: &Tensor) -> (Tensor, bool) {
     let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), &CAPS);
     assert!(scheduled.packing.is_empty());
     let mut output = Tensor::zeros(DType::F32, &graph.ty(group.output).static_shape().unwrap()).unwrap();
-    let tensor = |value: &Value| graph.as_constant(*value).map_or_else(|| input.clone(), |tensor| tensor.as_ref().clone());
+    let input = |value: &Value| graph.inputs().iter().zip(inputs).find(|(input, _)| *input == value).unwrap().1.clone();
+    let tensor = |value: &Value| graph.as_constant(*value).map_or_else(|| input(value), |tensor| tensor.as_ref().clone());
     let mut inputs: Vec<Tensor> = group.inputs.iter().map(tensor).collect();
     let mut buffers: Vec<&mut [u8]> = inputs.iter_mut().map(Tensor::bytes_mut).chain([output.bytes_mut()]).collect();
     eval_kernel(&scheduled.kernel, &mut buffers, &[]).unwrap();
-    (output, scheduled.kernel.locals.iter().any(|local| local.name == "weights"))
+    (output, scheduled.kernel.locals.iter().any(|known| known.name == local))
 }
 
 #[test]
@@ -80,7 +86,7 @@ fn products_with_block_tensors_are_contractions() {
         graph.output("y", y);
         let input = random.tensor(&ty).unwrap();
         let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
-        let (actual, contracts) = run_single(&graph, &input);
+        let (actual, contracts) = run_single(&graph, std::slice::from_ref(&input), "weights");
         assert!(agree(&expected[0], &actual, Tier::Reassociate), "{}", format.name);
         assert!(contracts, "{}", format.name);
     }
@@ -96,7 +102,7 @@ fn rows_of_block_tensors_are_gathered() {
         graph.output("y", y);
         let input = Tensor::from_i64(DType::I32, &[3], &[19, 0, 7]).unwrap();
         let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
-        assert!(agree(&expected[0], &run_single(&graph, &input).0, Tier::Reassociate), "{}", format.name);
+        assert!(agree(&expected[0], &run_single(&graph, std::slice::from_ref(&input), "weights").0, Tier::Reassociate), "{}", format.name);
     }
 }
 
@@ -113,7 +119,35 @@ fn converted_factors_are_read_only_where_they_are() {
         graph.output("y", y);
         let input = random.tensor(&ty).unwrap();
         let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
-        let (actual, contracts) = run_single(&graph, &input);
+        let (actual, contracts) = run_single(&graph, std::slice::from_ref(&input), "weights");
         assert!(agree(&expected[0], &actual, Tier::Reassociate) && contracts, "{rows} x {columns}");
+    }
+}
+
+#[test]
+fn products_of_quantized_activations_sum_bytes() {
+    for (format, rows) in BLOCK_FORMATS.iter().flat_map(|format| [1, 7, 9].map(|rows| (format, rows))) {
+        let (mut random, mut graph) = (Random::new(rows as u64), Graph::new("test"));
+        let (depth, group) = (2 * i64::from(format.values), i64::from(format.group));
+        let types = [(DType::U32, group / 4), (DType::F32, 1), (DType::I32, 1)]
+            .map(|(dtype, size)| TensorType::new(dtype, [rows, depth / group, size]));
+        let mut operands: Vec<Value> =
+            types.iter().zip(["words", "scales", "sums"]).map(|(ty, name)| graph.input(name, ty).unwrap()).collect();
+        operands.extend(parts(&mut graph, format, 40, depth as usize, &mut random));
+        let attrs = Attrs::new().with("format", format.name).with("rows", 40i64);
+        let y = graph.add(Op::BlockMatMul, attrs, &operands).unwrap();
+        graph.output("y", y);
+        let words: Vec<u32> = (0..rows * depth / 4).map(|_| random.int(0, i64::from(u32::MAX)) as u32).collect();
+        let sum = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| i64::from(byte as i8)).sum();
+        let sums: Vec<i64> = words.chunks(group as usize / 4).map(sum).collect();
+        let shape = |ty: &TensorType| ty.static_shape().unwrap();
+        let inputs = [
+            Tensor::from_slice(DType::U32, &shape(&types[0]), &words).unwrap(),
+            random.tensor(&types[1]).unwrap(),
+            Tensor::from_i64(DType::I32, &shape(&types[2]), &sums).unwrap(),
+        ];
+        let expected = evaluate(&graph, &inputs).unwrap();
+        let (actual, keeps) = run_single(&graph, &inputs, "column");
+        assert!(agree(&expected[0], &actual, Tier::Reassociate) && keeps, "{} x {rows}", format.name);
     }
 }
