@@ -185,3 +185,18 @@ fn bits_and_choices() {
     let integers = Scalar::MulAdd(value(0), Operand::Int(DType::I32, 3), Operand::Int(DType::I32, -1));
     check_unary(&integers, &[5i32, -7, i32::MAX], |x: i32| x.wrapping_mul(3).wrapping_sub(1), exactly);
 }
+
+#[test]
+fn products_of_bytes() {
+    let dot4 = |x: u32, y: u32, total: i32| {
+        let products = x.to_le_bytes().into_iter().zip(y.to_le_bytes()).map(|(x, y)| i32::from(x) * i32::from(y as i8));
+        total.wrapping_add(products.sum::<i32>())
+    };
+    let words = [0u32, 0xffff_ffff, 0x8080_8080, 0x7f7f_7f7f, 0x0180_ff7f, 0x1234_5678, 0xfedc_ba98];
+    for (other, total) in words.into_iter().zip([0, 1, -1, i32::MAX, i32::MIN, 70_000, -3]) {
+        let (fixed, start) = (Operand::Int(DType::U32, other.into()), Operand::Int(DType::I32, total.into()));
+        let unsigned = Scalar::Dot4(value(0), fixed.clone(), start.clone());
+        check_unary(&unsigned, &words, |x: u32| dot4(x, other, total), exactly);
+        check_unary(&Scalar::Dot4(fixed, value(0), start), &words, |x: u32| dot4(other, x, total), exactly);
+    }
+}

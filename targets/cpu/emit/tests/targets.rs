@@ -35,6 +35,7 @@ fn all_operations() -> Vec<Kernel> {
         }
         add(&[dtype], dtype, Scalar::MulAdd(value(0), value(0), value(0)));
     }
+    add(&[DType::U32, DType::U32, DType::I32], DType::I32, Scalar::Dot4(value(0), value(1), value(2)));
     for dtype in [DType::I8, DType::U16, DType::I32, DType::I64, DType::U64] {
         for op in BinaryOp::ALL.iter().filter(|op| **op != BinaryOp::Pow) {
             let output = if op.is_comparison() { DType::Bool } else { dtype };
