@@ -140,11 +140,12 @@ fn plan(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Res
     Ok(Planned { assembled: assembler.finish(), writer, clock })
 }
 
-/// The variants that are worth having for a program.
+/// The variants that are worth having for a program. At least one of each target that was asked for stays.
 fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = (&'a Selection, &'a Variant)> {
     let sums_bytes = program.entries.iter().any(|entry| sums_products_of_bytes(&entry.graph));
     let all = targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
-    all.filter(move |(_, variant)| sums_bytes || !variant.for_dot_products)
+    let has_others = |selection: &Selection| selection.variants.iter().any(|variant| !variant.for_dot_products);
+    all.filter(move |(selection, variant)| sums_bytes || !variant.for_dot_products || !has_others(selection))
 }
 
 /// What runs slower than it could: steps by their schedules, and code for this machine that does not use all of it.

@@ -15,6 +15,9 @@ const TOLERANCE: f32 = 1e-4;
 /// The same with caches of binary16 numbers, where values beside the middle of two of them may fall to either side.
 const HALF_TOLERANCE: f32 = 2e-3;
 
+/// The same where activations are quantized, as those beside the middle of two bytes may fall to either side.
+const QUANTIZED_TOLERANCE: f32 = 0.1;
+
 /// Tokens that are appended at once before the rest follows one by one.
 const TOGETHER: usize = 13;
 
@@ -41,7 +44,11 @@ fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options
         largest = largest.max(distance(decoder.append(&[*token]).unwrap(), rows[position]));
     }
     println!("{name}: {largest}");
-    let tolerance = if language.cache == DType::F32 { TOLERANCE } else { HALF_TOLERANCE };
+    let tolerance = match language {
+        Options { activations: DType::I8, quant: Some(_), .. } => QUANTIZED_TOLERANCE,
+        Options { cache: DType::F16, .. } => HALF_TOLERANCE,
+        _ => TOLERANCE,
+    };
     assert!(largest < tolerance, "{name}: {largest}");
 }
 
@@ -70,7 +77,9 @@ fn compiled_decoders_read_weights_of_fewer_bits() {
     let recorded = TinyModels::recorded();
     for (family, quant, cache) in [("llama", "q8_0", DType::F16), ("mixtral", "q4_1", DType::F32), ("gemma3", "q4_0", DType::F32)]
     {
-        let language = Options { quant: quant_from_name(quant).unwrap(), cache, ..options(&recorded) };
-        check(&format!("{family} {quant}"), &recorded, &recorded.families[family], language);
+        for activations in [DType::F32, DType::I8] {
+            let language = Options { quant: quant_from_name(quant).unwrap(), cache, activations, ..options(&recorded) };
+            check(&format!("{family} {quant} {activations}"), &recorded, &recorded.families[family], language);
+        }
     }
 }
