@@ -1,6 +1,6 @@
 //! The work of a step, for reports.
 
-use lostwax_ir::compute::{Axis, Body, Compute, Step};
+use lostwax_ir::compute::{Axis, Body, Compute, Reduction, Softmax, Step};
 use lostwax_ir::dim::{Dim, Symbol, product};
 
 /// Arithmetic operations of a compute: each scalar step counts one, at each point where it is evaluated. What depends on constants
@@ -13,7 +13,17 @@ pub(super) fn operations(compute: &Compute, constant: &dyn Fn(u32) -> bool) -> D
         inner * (arithmetic(&reduction.value) + 1.into())
     });
     let per_point = reduced.fold(arithmetic(&compute.result), |total, inner| total + inner);
-    points * per_point
+    let weights = compute.reduction.iter().filter_map(|reduction| Some(weighting(compute, reduction, reduction.weight.as_ref()?)));
+    weights.fold(points * per_point, |total, weights| total + weights)
+}
+
+/// Arithmetic operations of the scores that weights are made from, which those points share that they do not depend on.
+fn weighting(compute: &Compute, reduction: &Reduction, weight: &Softmax) -> Dim {
+    let bodies = [&weight.left, &weight.right, &weight.score];
+    let used = |axis: &&Axis| bodies.iter().any(|body| mentions(body, &axis.symbol)) || cond_mentions(&weight.valid, &axis.symbol);
+    let axes = compute.axes.iter().filter(used).chain(&reduction.axes);
+    let products = product(weight.axes.iter().map(|axis| &axis.extent)) * Dim::constant(2);
+    product(axes.map(|axis| &axis.extent)) * (products + Dim::constant(varying(&weight.score, &|_| false)))
 }
 
 /// The arithmetic steps that depend on more than constants.
@@ -34,8 +44,8 @@ fn varying(body: &Body, constant: &dyn Fn(u32) -> bool) -> i64 {
 
 /// Bytes that are read and written: of each operand what is looked at, once, and the result.
 pub(super) fn traffic(compute: &Compute) -> Dim {
-    let axes: Vec<&Axis> = compute.axes.iter().chain(compute.reduction.iter().flat_map(|reduction| &reduction.axes)).collect();
-    let bodies = || compute.reduction.iter().map(|reduction| &reduction.value).chain([&compute.result]);
+    let axes: Vec<&Axis> = compute.axes.iter().chain(compute.reduction.iter().flat_map(Reduction::all_axes)).collect();
+    let bodies = || compute.reduction.iter().flat_map(Reduction::bodies).chain([&compute.result]);
     let read = compute.inputs.iter().enumerate().map(|(input, ty)| {
         let looks = bodies().flat_map(|body| body.steps.iter().filter_map(|step| points(body, step, input as u32, &axes)));
         let looks = looks.fold(Dim::default(), |total, points| total + points);

@@ -105,6 +105,7 @@ ops! {
     gather Gather,
     dequantize Dequantize,
     matmul MatMul,
+    attention Attention,
     conv Conv,
     conv_transpose ConvTranspose,
     max_pool MaxPool,
