@@ -60,6 +60,16 @@ impl Step {
         }
     }
 
+    /// The dims that it mentions: coordinates, conditions, an index.
+    pub fn dims(&self) -> Vec<&Dim> {
+        match self {
+            Step::Load { coords, valid, .. } => coords.iter().chain(&valid.0).collect(),
+            Step::Index(dim, _) => vec![dim],
+            Step::SelectIf(cond, _, _) => cond.0.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The same step on other steps.
     pub fn with_operands(&self, of: &dyn Fn(StepId) -> StepId) -> Self {
         match self {
@@ -119,6 +129,11 @@ impl Body {
     /// Appends an operation on two values.
     pub fn binary(&mut self, op: BinaryOp, x: StepId, y: StepId) -> StepId {
         self.push(Step::Binary(op, x, y))
+    }
+
+    /// Whether a symbol occurs in it.
+    pub fn mentions(&self, symbol: &Symbol) -> bool {
+        self.steps.iter().flat_map(Step::dims).any(|dim| dim.mentions(symbol))
     }
 
     /// The last step, if there is one.
@@ -204,6 +219,14 @@ pub struct Softmax {
     pub score: Body,
     /// The points of the reduction that take part; if there are none, the result is not a number.
     pub valid: Cond,
+}
+
+impl Softmax {
+    /// Whether scores depend on a symbol.
+    pub fn mentions(&self, symbol: &Symbol) -> bool {
+        let bodies = [&self.left, &self.right, &self.score];
+        bodies.iter().any(|body| body.mentions(symbol)) || self.valid.0.iter().any(|part| part.mentions(symbol))
+    }
 }
 
 /// What each element of an output is.

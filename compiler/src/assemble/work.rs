@@ -19,9 +19,7 @@ pub(super) fn operations(compute: &Compute, constant: &dyn Fn(u32) -> bool) -> D
 
 /// Arithmetic operations of the scores that weights are made from, which those points share that they do not depend on.
 fn weighting(compute: &Compute, reduction: &Reduction, weight: &Softmax) -> Dim {
-    let bodies = [&weight.left, &weight.right, &weight.score];
-    let used = |axis: &&Axis| bodies.iter().any(|body| mentions(body, &axis.symbol)) || cond_mentions(&weight.valid, &axis.symbol);
-    let axes = compute.axes.iter().filter(used).chain(&reduction.axes);
+    let axes = compute.axes.iter().filter(|axis| weight.mentions(&axis.symbol)).chain(&reduction.axes);
     let products = product(weight.axes.iter().map(|axis| &axis.extent)) * Dim::constant(2);
     product(axes.map(|axis| &axis.extent)) * (products + Dim::constant(varying(&weight.score, &|_| false)))
 }
