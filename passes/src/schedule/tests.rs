@@ -178,7 +178,9 @@ fn check_attention(sizes: &Sizes, past: Option<i64>, window: i64, cap: f64) {
 
 #[test]
 fn attention_runs_once_over_the_keys() {
-    for sizes in [sizes(5, 2, 3, 16, 16), sizes(1, 1, 5, 20, 24), sizes(7, 1, 1, 1, 1), sizes(33, 2, 1, 9, 13), sizes(1, 3, 1, 8, 300)] {
+    for sizes in
+        [sizes(5, 2, 3, 16, 16), sizes(1, 1, 5, 20, 24), sizes(7, 1, 1, 1, 1), sizes(33, 2, 1, 9, 13), sizes(1, 3, 1, 8, 300)]
+    {
         for (past, window, cap) in
             [(None, 0, 0.0), (Some(0), 0, 0.0), (Some(40), 0, 3.0), (Some(9), 4, 0.0), (Some(70), 20, 0.0), (Some(0), 1, 2.0)]
         {

@@ -32,7 +32,8 @@ impl Emitter<'_> {
 
     fn seen_keys(&self, position: &Position<'_>) -> Keys {
         let (size, count) = (self.tile.keys(), self.roles.key_count());
-        let (top, bottom) = (self.row_context(position, &0.into()), self.row_context(position, &Dim::constant(self.tile.rows - 1)));
+        let (top, bottom) =
+            (self.row_context(position, &0.into()), self.row_context(position, &Dim::constant(self.tile.rows - 1)));
         let limits = self.roles.limits.iter();
         let first = limits.clone().flat_map(|limits| &limits.first).map(|bound| top.dim(bound));
         let last = limits.flat_map(|limits| &limits.last).map(|bound| bottom.dim(bound));
@@ -46,7 +47,8 @@ impl Emitter<'_> {
     fn seen_whole(&self, position: &Position<'_>, start: &Dim) -> Option<Cond> {
         let limits = self.roles.limits.as_ref()?;
         let last = start.clone() + Dim::constant(self.tile.keys() - 1);
-        let (top, bottom) = (self.row_context(position, &0.into()), self.row_context(position, &Dim::constant(self.tile.rows - 1)));
+        let (top, bottom) =
+            (self.row_context(position, &0.into()), self.row_context(position, &Dim::constant(self.tile.rows - 1)));
         let mut parts = Vec::new();
         if !self.roles.key_count().is_multiple_of(self.tile.keys()) {
             parts.push(self.roles.key_count() - 1.into() - last.clone());
@@ -74,7 +76,9 @@ impl Emitter<'_> {
         let mut step = self.load_keys(builder, position, start, &Dim::symbol(&depth), partly);
         step.push(self.multiply(builder, position, &Dim::symbol(&depth)));
         let row = builder.symbol("r", &self.tile.rows.into());
-        let finish = self.each_key_vector(builder, |builder, keys| self.finish_scores(builder, position, start, (&Dim::symbol(&row), keys), partly));
+        let finish = self.each_key_vector(builder, |builder, keys| {
+            self.finish_scores(builder, position, start, (&Dim::symbol(&row), keys), partly)
+        });
         let clear = self.each_key_vector(builder, |_, keys| {
             vec![Stmt::Store { place: self.score_at(&Dim::symbol(&row), keys), value: float(0.0) }]
         });

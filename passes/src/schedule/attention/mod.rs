@@ -158,11 +158,11 @@ impl<'a> Emitter<'a> {
     fn start(&self, builder: &mut KernelBuilder, position: &Position<'_>) -> Block {
         let (tile, locals) = (&self.tile, &self.locals);
         let mut block: Block = self.load_queries(builder, position).into_iter().collect();
-        block.push(fill(builder, locals.maxima, tile.row_lanes(), tile.row_lanes(), LOWEST));
-        block.push(fill(builder, locals.totals, tile.rows * tile.lanes, tile.lanes, 0.0));
-        block.push(fill(builder, locals.sums, tile.rows * tile.columns, tile.lanes, 0.0));
+        block.push(fill(builder, locals.maxima, tile.row_lanes(), tile.row_lanes(), LOWEST, LoopKind::Serial));
+        block.push(fill(builder, locals.totals, tile.rows * tile.lanes, tile.lanes, 0.0, LoopKind::Serial));
+        block.push(fill(builder, locals.sums, tile.rows * tile.columns, tile.lanes, 0.0, LoopKind::Serial));
         if !self.roles.column_count().is_multiple_of(tile.columns) {
-            block.push(fill(builder, locals.values, tile.column_vectors * tile.lanes, tile.lanes, 0.0));
+            block.push(fill(builder, locals.values, tile.column_vectors * tile.lanes, tile.lanes, 0.0, LoopKind::Unrolled));
         }
         block
     }
@@ -194,11 +194,7 @@ impl<'a> Emitter<'a> {
 
     /// Runs `body` for all columns of the tile, some vectors at a time; it is given the first column within the tile and the
     /// number of vectors.
-    fn each_chunk(
-        &self,
-        builder: &mut KernelBuilder,
-        mut body: impl FnMut(&mut KernelBuilder, &Dim, i64) -> Block,
-    ) -> Block {
+    fn each_chunk(&self, builder: &mut KernelBuilder, mut body: impl FnMut(&mut KernelBuilder, &Dim, i64) -> Block) -> Block {
         let Tile { lanes, columns, column_vectors, .. } = self.tile;
         let vectors = columns / lanes;
         let (whole, rest) = (vectors / column_vectors, vectors % column_vectors);
@@ -266,9 +262,9 @@ impl<'a> Emitter<'a> {
 }
 
 /// Sets `count` elements of a local, a multiple of the lanes.
-fn fill(builder: &mut KernelBuilder, local: LocalId, count: i64, lanes: i64, value: f64) -> Stmt {
+fn fill(builder: &mut KernelBuilder, local: LocalId, count: i64, lanes: i64, value: f64, kind: LoopKind) -> Stmt {
     let (vector, lane) = (builder.symbol("v", &(count / lanes).into()), builder.symbol("lane", &lanes.into()));
     let place = Place::Local(local, Dim::symbol(&vector) * lanes.into() + Dim::symbol(&lane));
     let body = vec![for_loop(&lane, lanes, ALL_LANES, vec![Stmt::Store { place, value: float(value) }])];
-    for_loop(&vector, count / lanes, LoopKind::Unrolled, body)
+    for_loop(&vector, count / lanes, kind, body)
 }
