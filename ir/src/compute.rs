@@ -49,7 +49,7 @@ pub enum Step {
     SelectIf(Cond, StepId, StepId),
     /// A conversion, as in [`crate::kernel::Scalar::Cast`].
     Cast(DType, StepId),
-    /// The result of the reduction; only in the epilogue.
+    /// The result of the reduction; only in the epilogue, and in a score.
     Reduced,
 }
 
@@ -61,6 +61,16 @@ impl Step {
             Step::Dynamic(_, x) | Step::Unary(_, x) | Step::Cast(_, x) | Step::Bitcast(_, x) => vec![*x],
             Step::Binary(_, x, y) | Step::SelectIf(_, x, y) => vec![*x, *y],
             Step::Select(x, y, z) | Step::Dot4(x, y, z) => vec![*x, *y, *z],
+        }
+    }
+
+    /// The dims that it mentions: coordinates, conditions, an index.
+    pub fn dims(&self) -> Vec<&Dim> {
+        match self {
+            Step::Load { coords, valid, .. } => coords.iter().chain(&valid.0).collect(),
+            Step::Index(dim, _) => vec![dim],
+            Step::SelectIf(cond, _, _) => cond.0.iter().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -127,6 +137,11 @@ impl Body {
         self.push(Step::Binary(op, x, y))
     }
 
+    /// Whether a symbol occurs in it.
+    pub fn mentions(&self, symbol: &Symbol) -> bool {
+        self.steps.iter().flat_map(Step::dims).any(|dim| dim.mentions(symbol))
+    }
+
     /// The last step, if there is one.
     pub fn result(&self) -> Option<StepId> {
         self.steps.len().checked_sub(1).map(|last| StepId(last as u32))
@@ -170,6 +185,54 @@ pub struct Reduction {
     pub axes: Vec<Axis>,
     /// The value at one point of output and reduction axes.
     pub value: Body,
+    /// What each value of a sum of floats is multiplied with, if anything.
+    pub weight: Option<Box<Softmax>>,
+}
+
+impl Reduction {
+    /// All bodies.
+    pub fn bodies(&self) -> impl Iterator<Item = &Body> {
+        let weight = self.weight.iter().flat_map(|weight| [&weight.left, &weight.right, &weight.score]);
+        weight.chain([&self.value])
+    }
+
+    /// The reduction with all bodies replaced.
+    #[must_use]
+    pub fn map_bodies(&self, mut replace: impl FnMut(&Body) -> Body) -> Self {
+        let weight = self.weight.as_ref().map(|weight| {
+            let (left, right, score) = (replace(&weight.left), replace(&weight.right), replace(&weight.score));
+            Box::new(Softmax { left, right, score, ..weight.as_ref().clone() })
+        });
+        Self { value: replace(&self.value), weight, ..self.clone() }
+    }
+
+    /// All axes: those that are reduced, and those of sums within.
+    pub fn all_axes(&self) -> impl Iterator<Item = &Axis> {
+        self.axes.iter().chain(self.weight.iter().flat_map(|weight| &weight.axes))
+    }
+}
+
+/// Weights along the axes of a reduction: powers of `e` whose exponents are scores, divided by their sum. All of it is f32.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Softmax {
+    /// The axes of the sum of products that the score is made from.
+    pub axes: Vec<Axis>,
+    /// The first factor of these products; does not depend on the axes of the reduction.
+    pub left: Body,
+    /// The second factor.
+    pub right: Body,
+    /// The score; [`Step::Reduced`] is the sum of products.
+    pub score: Body,
+    /// The points of the reduction that take part; if there are none, the result is not a number.
+    pub valid: Cond,
+}
+
+impl Softmax {
+    /// Whether scores depend on a symbol.
+    pub fn mentions(&self, symbol: &Symbol) -> bool {
+        let bodies = [&self.left, &self.right, &self.score];
+        bodies.iter().any(|body| body.mentions(symbol)) || self.valid.0.iter().any(|part| part.mentions(symbol))
+    }
 }
 
 /// What each element of an output is.

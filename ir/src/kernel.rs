@@ -8,8 +8,8 @@
 //! Scalars are in SSA form: each [`Stmt::Let`] defines a [`ValueId`] once, visible to the statements after it in the same
 //! block and in blocks nested in it. Inside a [`LoopKind::Vector`] loop a value has one lane per iteration; a value that does
 //! not depend on the lane may be kept as a scalar. Vector loops do not nest and contain no other loops.
-//! Mutable state lives in buffers and in **locals**: small per-work-item arrays that a target keeps in registers, whose
-//! indices are constants once unrolled loops are expanded (except for the lane).
+//! Mutable state lives in buffers and in **locals**: small per-work-item arrays. A target keeps them in registers, so their
+//! indices are constants once unrolled loops are expanded (except for the lane); those of addressable locals may be anything.
 
 use crate::dim::{Dim, Symbol};
 use crate::scalar::{BinaryOp, UnaryOp};
@@ -44,7 +44,7 @@ pub struct Kernel {
     pub grid: Dim,
     /// The arguments.
     pub buffers: Vec<BufferDecl>,
-    /// Register arrays.
+    /// Arrays of a work item.
     pub locals: Vec<LocalDecl>,
     /// Arrays of guarded row addresses.
     pub rows: Vec<RowDecl>,
@@ -63,7 +63,7 @@ pub struct BufferDecl {
     pub writable: bool,
 }
 
-/// A register array, uninitialized at the start of a work item.
+/// An array of a work item, uninitialized at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LocalDecl {
     /// A name for people.
@@ -72,6 +72,8 @@ pub struct LocalDecl {
     pub dtype: DType,
     /// The number of elements.
     pub len: u32,
+    /// Whether it is fast memory, which indices of any form address, rather than registers.
+    pub addressable: bool,
 }
 
 /// An array of row addresses, each set by [`Stmt::SetRow`].
@@ -196,7 +198,7 @@ pub enum Stmt {
 pub enum Place {
     /// An element of an argument.
     Buffer(BufferId, Dim),
-    /// An element of a register array.
+    /// An element of a local array.
     Local(LocalId, Dim),
     /// Element `index` of the row at address `at`: `(row, at, index)`. Read only.
     Row(RowId, Dim, Dim),

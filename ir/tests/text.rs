@@ -228,7 +228,7 @@ fn random_kernel(random: &mut Random) -> Kernel {
             BufferDecl { name: "x".to_string(), dtype: DType::F16, writable: false },
             BufferDecl { name: "y \"out\"".to_string(), dtype: DType::U64, writable: true },
         ],
-        locals: vec![LocalDecl { name: "sum".to_string(), dtype: DType::F32, len: 16 }],
+        locals: vec![LocalDecl { name: "sum".to_string(), dtype: DType::F32, len: 16, addressable: false }],
         rows: vec![RowDecl { name: "line".to_string(), buffer: BufferId(0), len: 6, extent: 64 }],
         body: pick_body(random, &mut symbols, 0),
     }

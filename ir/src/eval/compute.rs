@@ -1,7 +1,7 @@
 //! The interpreter of [`Compute`] definitions.
 
 use super::index::{Index, Slots, flat, holds};
-use crate::compute::{Axis, Body, Compute, Reduction, Step, StepId};
+use crate::compute::{Axis, Body, Compute, Reduction, Softmax, Step, StepId};
 use crate::dim::Bindings;
 use crate::number::{Number, int_range};
 use crate::scalar::ReduceOp;
@@ -78,16 +78,24 @@ struct Folding {
     dtype: DType,
     loops: Loops,
     value: Program,
+    weighting: Option<Weighting>,
 }
 
 impl Folding {
     fn new(reduction: &Reduction, slots: &mut Slots, bindings: &Bindings) -> Option<Self> {
         let loops = Loops::new(&reduction.axes, slots, bindings)?;
         let value = Program::new(&reduction.value, slots, bindings)?;
-        Some(Self { op: reduction.op, dtype: reduction.dtype, loops, value })
+        let weighting = match &reduction.weight {
+            Some(weight) => Some(Weighting::new(weight, slots, bindings)?),
+            None => None,
+        };
+        Some(Self { op: reduction.op, dtype: reduction.dtype, loops, value, weighting })
     }
 
     fn fold(&self, machine: &mut Machine) -> Option<Number> {
+        if let Some(weighting) = &self.weighting {
+            return self.weighted(machine, weighting);
+        }
         let wide = if self.dtype.is_float() { DType::F64 } else { self.dtype };
         let mut total = start(self.op, self.dtype).cast(wide);
         self.loops.run(machine, &mut |machine| {
@@ -96,6 +104,60 @@ impl Folding {
             Some(())
         })?;
         Some(total.cast(self.dtype))
+    }
+
+    /// The sum of weighted values.
+    fn weighted(&self, machine: &mut Machine, weighting: &Weighting) -> Option<Number> {
+        if self.op != ReduceOp::Sum || self.dtype != DType::F32 {
+            return None;
+        }
+        let mut scores = Vec::new();
+        self.loops.run(machine, &mut |machine| {
+            scores.push(weighting.score(machine)?);
+            Some(())
+        })?;
+        let largest = scores.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (mut sum, mut total, mut scores) = (0.0, 0.0, scores.into_iter());
+        self.loops.run(machine, &mut |machine| {
+            let Some(score) = scores.next()? else { return Some(()) };
+            let power = (score - largest).exp();
+            sum += power * self.value.run(machine, None)?.as_f64();
+            total += power;
+            Some(())
+        })?;
+        Some(Number::float(self.dtype, sum / total))
+    }
+}
+
+/// Compiled weights.
+struct Weighting {
+    loops: Loops,
+    left: Program,
+    right: Program,
+    score: Program,
+    valid: Vec<Index>,
+}
+
+impl Weighting {
+    fn new(weight: &Softmax, slots: &mut Slots, bindings: &Bindings) -> Option<Self> {
+        let loops = Loops::new(&weight.axes, slots, bindings)?;
+        let mut compile = |body: &Body| Program::new(body, slots, bindings);
+        let (left, right, score) = (compile(&weight.left)?, compile(&weight.right)?, compile(&weight.score)?);
+        Some(Self { loops, left, right, score, valid: slots.compile_cond(&weight.valid, bindings)? })
+    }
+
+    /// The score at one point, if that takes part.
+    fn score(&self, machine: &mut Machine) -> Option<Option<f64>> {
+        if !holds(&self.valid, &|slot| machine.values[slot]) {
+            return Some(None);
+        }
+        let mut total = 0.0;
+        self.loops.run(machine, &mut |machine| {
+            total += self.left.run(machine, None)?.as_f64() * self.right.run(machine, None)?.as_f64();
+            Some(())
+        })?;
+        let score = self.score.run(machine, Some(Number::float(DType::F32, total)))?;
+        Some(Some(score.as_f64()))
     }
 }
 

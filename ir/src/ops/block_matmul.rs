@@ -116,7 +116,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
         output: output.clone(),
         axes: outer,
         coords,
-        reduction: Some(Reduction { op: ReduceOp::Sum, dtype: DType::F32, axes: vec![group], value }),
+        reduction: Some(Reduction { op: ReduceOp::Sum, dtype: DType::F32, axes: vec![group], value, weight: None }),
         result,
     })
 }

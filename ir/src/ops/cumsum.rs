@@ -78,7 +78,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
         output: output.clone(),
         axes: outer,
         coords,
-        reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: vec![inner], value }),
+        reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: vec![inner], value, weight: None }),
         result: families::epilogue(output.dtype, |_, sum| sum),
     })
 }

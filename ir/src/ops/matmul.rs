@@ -87,7 +87,7 @@ fn lower(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Option<Com
         output: output.clone(),
         axes: outer,
         coords,
-        reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: vec![k], value }),
+        reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: vec![k], value, weight: None }),
         result: families::epilogue(output.dtype, |_, sum| sum),
     })
 }

@@ -107,6 +107,7 @@ ops! {
     pack_bytes PackBytes,
     block_matmul BlockMatMul,
     matmul MatMul,
+    attention Attention,
     conv Conv,
     conv_transpose ConvTranspose,
     max_pool MaxPool,

@@ -226,8 +226,12 @@ impl Verifier<'_> {
                 position.map(|position| self.kernel.buffers[position].dtype)
             }
             Place::Local(id, index) => {
-                self.fixed(index, "a local", &[Origin::Unrolled, Origin::Lane]);
-                match self.kernel.locals.get(id.0 as usize) {
+                let local = self.kernel.locals.get(id.0 as usize);
+                match local.is_some_and(|local| local.addressable) {
+                    true => self.dim(index),
+                    false => self.fixed(index, "a local", &[Origin::Unrolled, Origin::Lane]),
+                }
+                match local {
                     Some(local) => {
                         self.within(index, local.len, &local.name);
                         Some(local.dtype)

@@ -3,8 +3,8 @@
 use super::Placement;
 use super::expand;
 use super::states::{Next, Way};
-use crate::schedule::{Nest, View, is_contraction};
-use lostwax_ir::compute::{Body, Compute, Step, StepId};
+use crate::schedule::{Nest, View, is_contraction, is_weighted};
+use lostwax_ir::compute::{Compute, Reduction, Step, StepId};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::{Class, Op};
@@ -104,8 +104,14 @@ fn iterations(compute: &Compute) -> Dim {
     product(compute.axes.iter().chain(reduced).map(|axis| &axis.extent))
 }
 
-fn reads(body: &Body, input: u32) -> bool {
-    body.steps.iter().any(|step| matches!(step, Step::Load { input: candidate, .. } if *candidate == input))
+/// Whether each element of an operand is read by many points of the nest, as neighbours where it pays.
+fn is_product(nest: &Nest) -> bool {
+    is_contraction(nest) || is_weighted(nest)
+}
+
+fn reads(reduction: &Reduction, input: u32) -> bool {
+    let mut steps = reduction.bodies().flat_map(|body| &body.steps);
+    steps.any(|step| matches!(step, Step::Load { input: candidate, .. } if *candidate == input))
 }
 
 impl<'a> Decisions<'a> {
@@ -244,10 +250,10 @@ impl<'a> Decisions<'a> {
         let decoded = self.is_decoded(value);
         let cheap = is_free(compute) || is_movement(compute) || decoded;
         match &consumer.reduction {
-            Some(reduction) if reads(&reduction.value, slot) => {
+            Some(reduction) if reads(reduction, slot) => {
                 if decoded {
                     true
-                } else if is_contraction(&Nest::dense(consumer)) {
+                } else if is_product(&Nest::dense(consumer)) {
                     (is_movement(compute) || is_widening(compute)) && self.contracts_well(consumer, slot, compute)
                 } else {
                     once || is_free(compute)
@@ -271,7 +277,7 @@ impl<'a> Decisions<'a> {
     fn contracts_well(&self, consumer: &Compute, slot: u32, operand: &Compute) -> bool {
         let inlined = expand::inline_operand(consumer, slot, operand);
         let nest = Nest::dense(&inlined);
-        is_contraction(&nest) && crate::schedule::reads_contiguously(&nest)
+        is_product(&nest) && crate::schedule::reads_contiguously(&nest)
     }
 
     /// Makes a reduction the heart of the group that uses it, if that is the only group and reads it as it is written.

@@ -3,7 +3,7 @@
 use super::Group;
 use super::decide::Decisions;
 use crate::schedule::map_dims;
-use lostwax_ir::compute::{Body, Compute, Reduction, Step, StepId};
+use lostwax_ir::compute::{Body, Compute, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::kernel::Cond;
@@ -15,10 +15,9 @@ pub(super) fn group(graph: &Graph, computes: &BTreeMap<Value, Compute>, decision
     let mut expander = Expander::new(graph, computes, decisions, root);
     let heart = decisions.anchors.get(&root).copied().unwrap_or(root);
     let template = &computes[&heart];
-    let reduction = template.reduction.as_ref().map(|reduction| {
-        let value = expander.inline_body(&reduction.value, &graph.operands(heart));
-        Reduction { value, ..reduction.clone() }
-    });
+    let operands = graph.operands(heart);
+    let reduction =
+        template.reduction.as_ref().map(|reduction| reduction.map_bodies(|body| expander.inline_body(body, &operands)));
     let mut result = Body::default();
     expander.heart = reduction.is_some().then(|| (heart, template.coords.clone()));
     if heart == root {
@@ -67,7 +66,7 @@ pub(super) fn inline_operand(consumer: &Compute, slot: u32, operand: &Compute) -
         *input = source.clone();
     }
     if let Some(reduction) = &mut result.reduction {
-        reduction.value = inline_loads(&reduction.value, slot, operand);
+        *reduction = reduction.map_bodies(|body| inline_loads(body, slot, operand));
     }
     result
 }

@@ -179,7 +179,7 @@ fn reads_where_it_writes(compute: &Compute, reads: &dyn Fn(u32) -> bool) -> bool
         }
         _ => true,
     };
-    let reduced = compute.reduction.iter().flat_map(|reduction| &reduction.value.steps);
+    let mut reduced = compute.reduction.iter().flat_map(|reduction| reduction.bodies()).flat_map(|body| &body.steps);
     let loads = |step: &Step| matches!(step, Step::Load { input, .. } if reads(*input));
-    compute.result.steps.iter().all(same) && !reduced.into_iter().any(loads)
+    compute.result.steps.iter().all(same) && !reduced.any(loads)
 }

@@ -34,7 +34,16 @@ impl KernelBuilder {
     }
 
     pub(super) fn local(&mut self, name: &str, dtype: DType, len: u32) -> LocalId {
-        self.locals.push(LocalDecl { name: name.to_string(), dtype, len });
+        self.declare(name, dtype, len, false)
+    }
+
+    /// A local whose indices may be anything.
+    pub(super) fn memory(&mut self, name: &str, dtype: DType, len: u32) -> LocalId {
+        self.declare(name, dtype, len, true)
+    }
+
+    fn declare(&mut self, name: &str, dtype: DType, len: u32, addressable: bool) -> LocalId {
+        self.locals.push(LocalDecl { name: name.to_string(), dtype, len, addressable });
         LocalId(self.locals.len() as u32 - 1)
     }
 

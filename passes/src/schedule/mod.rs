@@ -3,8 +3,9 @@
 //! The form of the loop nest decides the schedule, never the op it came from:
 //! sums of products with a column dimension of their own become register-blocked `contraction`s, reductions whose output is
 //! contiguous run as `window`s with one lane per output element, reductions over contiguous memory run as `rows` with one
-//! lane per reduced element, and everything without a reduction is a `map`.
+//! lane per reduced element, sums weighted by a softmax run as `attention`, and everything without a reduction is a `map`.
 
+mod attention;
 mod build;
 mod contraction;
 mod map;
@@ -18,11 +19,12 @@ mod symbols;
 mod tests;
 mod window;
 
-pub use contraction::{is_contraction, reads_contiguously, wants_unpadded};
+pub use attention::is_weighted;
+pub use contraction::{is_contraction, wants_unpadded};
 pub use nest::{Nest, View, map_dims};
 pub use representative::representative;
 
-use lostwax_ir::compute::{Axis, Compute};
+use lostwax_ir::compute::{Axis, Compute, Reduction};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferDecl, Kernel};
 use lostwax_target_api::Caps;
@@ -61,6 +63,11 @@ pub struct Argument {
     pub constant: bool,
 }
 
+/// Whether the nest reads what it multiplies as neighbours: both factors of a contraction, keys and values of a weighted sum.
+pub fn reads_contiguously(nest: &Nest) -> bool {
+    contraction::reads_contiguously(nest) || attention::reads_contiguously(nest)
+}
+
 /// Schedules `compute` for a machine. Inputs and output are addressed as given.
 pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &View, caps: &Caps) -> Scheduled {
     let views: Vec<View> = inputs.iter().map(|input| input.view.clone()).collect();
@@ -74,6 +81,9 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     }
     let (kernel, slow) = match &nest.reduction {
         None => (map::schedule(name, &nest, buffers, caps), None),
+        Some(Reduction { axes, value, weight: Some(weight), .. }) => {
+            (attention::schedule(name, &nest, (axes, value, weight), buffers, caps), None)
+        }
         Some(reduction) => match window::schedule(name, &nest, reduction, buffers.clone(), caps) {
             Some(kernel) => (kernel, None),
             None => (rows::schedule(name, &nest, reduction, buffers, caps), slow::scattered(&nest, reduction)),

@@ -1,9 +1,8 @@
 //! Loop nests: computes whose loads and stores are addressed in memory, with loops merged where memory allows.
 
-use lostwax_ir::compute::{Axis, Body, Compute, Step};
+use lostwax_ir::compute::{Axis, Body, Compute, Reduction, Step};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::Cond;
-use lostwax_ir::scalar::ReduceOp;
 use lostwax_ir::types::{DType, TensorType};
 
 /// Where the elements of a tensor lie in its buffer, in elements.
@@ -28,18 +27,8 @@ impl View {
     }
 }
 
-/// The reduction of a nest.
-#[derive(Clone, Debug)]
-pub struct NestReduction {
-    /// How values combine.
-    pub op: ReduceOp,
-    /// The type in which they combine.
-    pub dtype: DType,
-    /// The reduced loops, outermost first.
-    pub axes: Vec<Axis>,
-    /// The reduced value.
-    pub value: Body,
-}
+/// The reduction of a nest, whose bodies are addressed as those of the nest are.
+pub type NestReduction = Reduction;
 
 /// A compute in memory: each load has one coordinate, its buffer index.
 #[derive(Clone, Debug)]
@@ -65,13 +54,8 @@ impl Nest {
 
     /// Addresses the loads of `compute` through `inputs` and its result through `output`, and merges loops.
     pub fn new(compute: &Compute, inputs: &[View], output: &View) -> Self {
-        let reduction = compute.reduction.as_ref().map(|reduction| NestReduction {
-            op: reduction.op,
-            dtype: reduction.dtype,
-            axes: without_single(&reduction.axes),
-            value: simplify(&reduction.value, inputs, &all_axes(compute)),
-        });
         let zeros = all_axes(compute);
+        let reduction = compute.reduction.as_ref().map(|reduction| addressed(reduction, inputs, &zeros));
         let mut nest = Self {
             axes: without_single(&compute.axes),
             reduction,
@@ -84,9 +68,9 @@ impl Nest {
         nest
     }
 
-    /// All bodies: the reduced value, if any, and the result.
+    /// All bodies: those of the reduction, if any, and the result.
     pub fn bodies(&self) -> impl Iterator<Item = &Body> {
-        self.reduction.iter().map(|reduction| &reduction.value).chain([&self.result])
+        self.reduction.iter().flat_map(Reduction::bodies).chain([&self.result])
     }
 
     /// The buffer indices of all loads.
@@ -147,7 +131,11 @@ impl Nest {
 
     /// Whether `holds` is true for every dim that depends on loops.
     fn every_dim(&self, holds: &dyn Fn(&Dim) -> bool) -> bool {
-        holds(&self.index) && self.bodies().all(|body| body.steps.iter().all(|step| step_dims(step).iter().all(|dim| holds(dim))))
+        let weight = self.reduction.iter().filter_map(|reduction| reduction.weight.as_ref());
+        let mut valid = weight.flat_map(|weight| &weight.valid.0);
+        holds(&self.index)
+            && valid.all(holds)
+            && self.bodies().all(|body| body.steps.iter().all(|step| step_dims(step).iter().all(|dim| holds(dim))))
     }
 
     fn replace_pair(&mut self, outer: &Axis, inner: &Axis, merged: &Axis) {
@@ -158,14 +146,34 @@ impl Nest {
         let rewrite = |dim: &Dim| dim.substitute(&replace);
         self.result = map_dims(&self.result, &rewrite);
         if let Some(reduction) = &mut self.reduction {
-            reduction.value = map_dims(&reduction.value, &rewrite);
+            *reduction = rewritten(reduction, &rewrite);
         }
     }
 }
 
 fn all_axes(compute: &Compute) -> Vec<Axis> {
-    let reduced = compute.reduction.iter().flat_map(|reduction| reduction.axes.clone());
-    compute.axes.iter().cloned().chain(reduced).collect()
+    let reduced = compute.reduction.iter().flat_map(Reduction::all_axes);
+    compute.axes.iter().chain(reduced).cloned().collect()
+}
+
+/// A reduction with loads addressed and without the loops of one iteration among `axes`.
+fn addressed(reduction: &Reduction, inputs: &[View], axes: &[Axis]) -> NestReduction {
+    let loads = reduction.map_bodies(|body| simplify(body, inputs, axes));
+    let mut reduction = rewritten(&loads, &|dim| drop_single(dim, axes));
+    reduction.axes = without_single(&reduction.axes);
+    if let Some(weight) = &mut reduction.weight {
+        weight.axes = without_single(&weight.axes);
+    }
+    reduction
+}
+
+/// A reduction with every dim rewritten.
+fn rewritten(reduction: &NestReduction, rewrite: &dyn Fn(&Dim) -> Dim) -> NestReduction {
+    let mut result = reduction.map_bodies(|body| map_dims(body, rewrite));
+    if let Some(weight) = &mut result.weight {
+        weight.valid = Cond(weight.valid.0.iter().map(rewrite).collect()).simplify();
+    }
+    result
 }
 
 fn without_single(axes: &[Axis]) -> Vec<Axis> {
@@ -194,12 +202,7 @@ fn address(step: &Step, inputs: &[View]) -> Step {
 
 /// The dims of a step.
 pub(super) fn step_dims(step: &Step) -> Vec<&Dim> {
-    match step {
-        Step::Load { coords, valid, .. } => coords.iter().chain(&valid.0).collect(),
-        Step::Index(dim, _) => vec![dim],
-        Step::SelectIf(cond, _, _) => cond.0.iter().collect(),
-        _ => Vec::new(),
-    }
+    step.dims()
 }
 
 /// The index and condition of each load of an addressed body.

@@ -6,12 +6,14 @@ use crate::fuse::fuse;
 use crate::testing::{agree, evaluate};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat, Factor};
+use lostwax_ir::dim::Dim;
 use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Op;
 use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
+use lostwax_ir::verify::verify_kernel;
 use lostwax_target_api::Caps;
 
 const CAPS: Caps = Caps {
@@ -149,5 +151,74 @@ fn products_of_quantized_activations_sum_bytes() {
         let expected = evaluate(&graph, &inputs).unwrap();
         let (actual, keeps) = run_single(&graph, &inputs, "column");
         assert!(agree(&expected[0], &actual, Tier::Reassociate) && keeps, "{} x {rows}", format.name);
+    }
+}
+
+/// Sizes of one attention: queries, groups, heads of a group, size and width of heads.
+struct Sizes {
+    n: i64,
+    groups: i64,
+    members: i64,
+    size: i64,
+    width: i64,
+}
+
+const fn sizes(n: i64, groups: i64, members: i64, size: i64, width: i64) -> Sizes {
+    Sizes { n, groups, members, size, width }
+}
+
+/// Attention of random operands to `tokens` of a longer cache of half-precision numbers, with symbols bound.
+fn attention(sizes: &Sizes, tokens: i64, attrs: Attrs) -> (Graph, Vec<Tensor>) {
+    let (mut graph, mut random) = (Graph::new("test"), Random::new(tokens as u64));
+    let Sizes { n, groups, members, size, width } = *sizes;
+    let queries = graph.input("q", &TensorType::new(DType::F32, [n, groups * members, size])).unwrap();
+    let mut cached = |name: &str, dims: [i64; 3], axis: usize| {
+        let mut whole = dims;
+        whole[axis] += 7;
+        let state = graph.input(name, &TensorType::new(DType::F16, whole)).unwrap();
+        let attrs = Attrs::new().with("starts", vec![Dim::default(); 3]).with("steps", vec![1i64; 3]);
+        let sizes = dims.iter().map(|size| Dim::constant(*size)).collect::<Vec<_>>();
+        let part = graph.add(Op::Slice, attrs.with("sizes", sizes), &[state]).unwrap();
+        graph.add(Op::Cast, Attrs::new().with("dtype", DType::F32), &[part]).unwrap()
+    };
+    let keys = cached("k", [groups, size, tokens], 2);
+    let values = cached("v", [groups, tokens, width], 1);
+    let y = graph.add(Op::Attention, attrs, &[queries, keys, values]).unwrap();
+    graph.output("y", y);
+    let inputs = graph.inputs().iter().map(|input| random.tensor(graph.ty(*input)).unwrap()).collect();
+    (graph, inputs)
+}
+
+fn check_attention(sizes: &Sizes, past: Option<i64>, window: i64, cap: f64) {
+    let tokens = past.map_or(75, |past| past + sizes.n);
+    let attrs = Attrs::new().with("scale", 0.3).with("cap", cap).with("window", window);
+    let attrs = attrs.with("past", past.into_iter().map(Dim::constant).collect::<Vec<_>>());
+    let (graph, inputs) = attention(sizes, tokens, attrs);
+    let expected = evaluate(&graph, &inputs).unwrap();
+    let fused = fuse(&graph).unwrap();
+    assert_eq!(fused.groups.len(), 1, "caches are read where they lie");
+    let group = &fused.groups[0];
+    let argument = |value: &Value| Argument { view: View::dense(graph.ty(*value)), constant: false };
+    let arguments: Vec<Argument> = group.inputs.iter().map(argument).collect();
+    let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), &CAPS);
+    assert_eq!(verify_kernel(&scheduled.kernel), []);
+    let mut output = Tensor::zeros(DType::F32, expected[0].shape()).unwrap();
+    let tensor = |value: &Value| inputs[graph.inputs().iter().position(|input| input == value).unwrap()].clone();
+    let mut inputs: Vec<Tensor> = group.inputs.iter().map(tensor).collect();
+    let mut buffers: Vec<&mut [u8]> = inputs.iter_mut().map(Tensor::bytes_mut).chain([output.bytes_mut()]).collect();
+    eval_kernel(&scheduled.kernel, &mut buffers, &[]).unwrap();
+    assert!(agree(&expected[0], &output, Tier::Reassociate), "past {past:?}, window {window}, cap {cap}");
+}
+
+#[test]
+fn attention_runs_once_over_the_keys() {
+    for sizes in
+        [sizes(5, 2, 3, 16, 16), sizes(1, 1, 5, 20, 24), sizes(7, 1, 1, 1, 1), sizes(33, 2, 1, 9, 13), sizes(1, 3, 1, 8, 300)]
+    {
+        for (past, window, cap) in
+            [(None, 0, 0.0), (Some(0), 0, 0.0), (Some(40), 0, 3.0), (Some(9), 4, 0.0), (Some(70), 20, 0.0), (Some(0), 1, 2.0)]
+        {
+            check_attention(&sizes, past, window, cap);
+        }
     }
 }

@@ -7,12 +7,9 @@ use super::rope::Rotation;
 use super::weights::Linear;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
-use lostwax_ir::graph::{TypeError, Value};
+use lostwax_ir::graph::Value;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::{DType, TensorType};
-
-/// What hidden keys get as a score: small enough that its power is 0, and finite.
-const HIDDEN_SCORE: f64 = -1e30;
 
 /// The weights of one layer's attention.
 pub(in crate::models) struct Attention {
@@ -67,8 +64,17 @@ pub(in crate::models) struct View {
     pub(in crate::models) sequence: Dim,
     /// How heads are turned.
     pub(in crate::models) rotation: Option<Rotation>,
-    /// Which keys are seen: bool, broadcast with `[.., sequence, past + sequence]`; all if absent.
-    pub(in crate::models) mask: Option<Value>,
+    /// Which tokens each sees.
+    pub(in crate::models) sees: Sees,
+}
+
+/// Which tokens a token sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::models) enum Sees {
+    /// All of them.
+    All,
+    /// Itself and those before, of these the last so many if given.
+    Before(Option<usize>),
 }
 
 /// The cache of one layer.
@@ -105,7 +111,7 @@ impl Builder {
         let (key, value) = (self.transpose(key, &[1, 2, 0])?, self.transpose(value, &[1, 0, 2])?);
         let (key, value) = match cache {
             Some(cache) => (self.cached(key, "keys", 2, view, cache)?, self.cached(value, "values", 1, view, cache)?),
-            None => (self.with_group(key)?, self.with_group(value)?),
+            None => (key, value),
         };
         let mixed = self.attend(query, key, value, heads, view)?;
         self.linear(mixed, &weights.output)
@@ -125,7 +131,7 @@ impl Builder {
         view.rotation.map_or(Ok(x), |rotation| self.rotate(x, rotation, heads.size))
     }
 
-    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32, with an axis for groups.
+    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32.
     fn cached(&mut self, new: Value, name: &str, axis: usize, view: &View, cache: &Cache) -> Built {
         let name = format!("{name}.{}", cache.layer);
         let mut dims = self.dims(new);
@@ -139,67 +145,21 @@ impl Builder {
         let new = self.cast(new, cache.dtype)?;
         let next = self.graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[state, new])?;
         self.graph.output(&name, next);
-        let grouped = self.with_group(next)?;
-        held.insert(1, 1.into());
-        let all = self.slice(grouped, &vec![Dim::default(); held.len()], &held)?;
+        let all = self.slice(next, &vec![Dim::default(); held.len()], &held)?;
         self.cast(all, DType::F32)
     }
 
     /// `softmax(query * key) * value` for queries `[sequence, heads, size]`, keys `[kv heads, size, tokens]` and values
     /// `[kv heads, tokens, size]`, as `[sequence, heads * size]`.
-    ///
-    /// The heads of a group are rows of one product where there is one token; else tokens are rows.
     fn attend(&mut self, query: Value, key: Value, value: Value, heads: &Heads, view: &View) -> Built {
-        let (kv, group, size) = (dim(heads.kv), dim(heads.query / heads.kv.max(1)), dim(heads.size));
-        let single = view.sequence.is(1);
-        let split = if single { [kv, 1.into(), group, size] } else { [view.sequence.clone(), kv, group, size] };
-        let mut query = self.reshape(query, &split)?;
-        if !single {
-            query = self.transpose(query, &[1, 2, 0, 3])?;
-        }
-        let query = self.scaled(query, heads.scale)?;
-        let scores = self.op(Op::MatMul, &[query, key])?;
-        let scores = self.capped(scores, heads.cap)?;
-        let scores = self.masked(scores, view.mask)?;
-        let weights = self.softmax(scores)?;
-        let mut mixed = self.op(Op::MatMul, &[weights, value])?;
-        if !single {
-            mixed = self.transpose(mixed, &[2, 0, 1, 3])?;
-        }
+        let (past, window) = match view.sees {
+            Sees::All => (Vec::new(), None),
+            Sees::Before(window) => (vec![view.past.clone()], window),
+        };
+        let window = window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
+        let attrs = Attrs::new().with("scale", heads.scale).with("cap", heads.cap.unwrap_or(0.0));
+        let attrs = attrs.with("past", past).with("window", window);
+        let mixed = self.graph.add(Op::Attention, attrs, &[query, key, value])?;
         self.reshape(mixed, &[view.sequence.clone(), dim(heads.query * heads.size)])
-    }
-
-    /// `[kv heads, ..]` as `[kv heads, 1, ..]`.
-    fn with_group(&mut self, x: Value) -> Built {
-        let mut dims = self.dims(x);
-        dims.insert(1.min(dims.len()), 1.into());
-        self.reshape(x, &dims)
-    }
-
-    fn masked(&mut self, scores: Value, mask: Option<Value>) -> Built {
-        let Some(mask) = mask else { return Ok(scores) };
-        let dims = self.dims(mask);
-        let hidden = self.graph.scalar(DType::F32, HIDDEN_SCORE)?;
-        let hidden = self.reshape(hidden, &vec![1.into(); dims.len()])?;
-        self.op(Op::Where, &[mask, scores, hidden])
-    }
-
-    /// Which of the tokens in the cache and of the run each token of the run sees: those up to itself, of these the last `window`
-    /// if given; bool `[1, 1, sequence, past + sequence]`. `None` where it sees all.
-    pub(in crate::models) fn causal_mask(
-        &mut self,
-        past: &Dim,
-        sequence: &Dim,
-        window: Option<usize>,
-    ) -> Result<Option<Value>, TypeError> {
-        let own = [1.into(), 1.into(), sequence.clone(), 1.into()];
-        let others = [1.into(), 1.into(), 1.into(), past.clone() + sequence.clone()];
-        let (row, offset) = (self.iota(&own, 2)?, self.dim_value(past, 4)?);
-        let (position, other) = (self.sum(row, offset)?, self.iota(&others, 3)?);
-        let before = if sequence.is(1) { None } else { Some(self.op(Op::LessEqual, &[other, position])?) };
-        let Some(window) = window else { return Ok(before) };
-        let end = self.with(Op::Add, other, window as f64)?;
-        let near = self.op(Op::Less, &[position, end])?;
-        Ok(Some(before.map_or(Ok(near), |before| self.op(Op::And, &[before, near]))?))
     }
 }

@@ -145,13 +145,6 @@ impl Builder {
         self.graph.add(Op::Iota, attrs, &[])
     }
 
-    /// A size as an i32 of some rank.
-    pub(in crate::models) fn dim_value(&mut self, value: &Dim, rank: usize) -> Built {
-        let attrs = Attrs::new().with("dims", vec![value.clone()]).with("dtype", DType::I32);
-        let value = self.graph.add(Op::DimValue, attrs, &[])?;
-        self.reshape(value, &vec![1.into(); rank])
-    }
-
     /// `softmax` along the last axis.
     pub(in crate::models) fn softmax(&mut self, x: Value) -> Built {
         let axis = self.graph.ty(x).rank().saturating_sub(1);

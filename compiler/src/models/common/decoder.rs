@@ -1,7 +1,7 @@
 //! The entry points of decoders.
 
-use super::architecture::Decoder;
-use super::attention::{Cache, View};
+use super::architecture::{Decoder, LayerKind};
+use super::attention::{Cache, Sees, View};
 use super::builder::{Builder, Built, dim};
 use super::decoder_weights::{DecoderWeights, LayerWeights};
 use lostwax_ir::dim::{Dim, Symbol};
@@ -96,25 +96,19 @@ impl Run<'_> {
         b.capped(logits, self.decoder.logit_cap)
     }
 
-    /// What tokens see, by layer. Layers of one kind share rotations and masks.
+    /// What tokens see, by layer. Layers of one kind share rotations.
     fn views(&self, b: &mut Builder) -> Result<Vec<View>, TypeError> {
         let mut rotations = Vec::new();
         for tables in &self.weights.tables {
             rotations.push(b.rotation(tables, &self.past, &self.sequence)?);
         }
-        let mut known: Vec<(Option<usize>, Option<Value>)> = Vec::new();
-        let mut views = Vec::new();
-        for kind in &self.decoder.layers {
-            let window = kind.window.filter(|window| *window < self.cache.context);
-            let mask = match known.iter().find(|(other, _)| *other == window) {
-                Some((_, mask)) => *mask,
-                None => b.causal_mask(&self.past, &self.sequence, window)?,
-            };
-            known.push((window, mask));
-            let rotation = rotations.get(kind.rope).copied();
-            views.push(View { past: self.past.clone(), sequence: self.sequence.clone(), rotation, mask });
-        }
-        Ok(views)
+        let view = |kind: &LayerKind| View {
+            past: self.past.clone(),
+            sequence: self.sequence.clone(),
+            rotation: rotations.get(kind.rope).copied(),
+            sees: Sees::Before(kind.window.filter(|window| *window < self.cache.context)),
+        };
+        Ok(self.decoder.layers.iter().map(view).collect())
     }
 
     fn layer(&self, b: &mut Builder, x: Value, number: usize, layer: &LayerWeights, view: &View) -> Built {

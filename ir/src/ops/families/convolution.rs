@@ -217,7 +217,7 @@ impl Products {
             output: output.clone(),
             axes: self.axes,
             coords: self.coords,
-            reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: self.inner, value }),
+            reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: self.inner, value, weight: None }),
             result: epilogue(output.dtype, |_, sum| sum),
         }
     }

@@ -79,7 +79,7 @@ pub(in crate::ops) fn lower_pool(
         output: output.clone(),
         axes: outer,
         coords,
-        reduction: Some(Reduction { op, dtype, axes: inner, value }),
+        reduction: Some(Reduction { op, dtype, axes: inner, value, weight: None }),
         result,
     })
 }

@@ -88,7 +88,7 @@ pub(in crate::ops) fn lower_reduce(
         output: output.clone(),
         coords: outer.iter().map(Axis::dim).collect(),
         axes: outer,
-        reduction: Some(Reduction { op, dtype, axes: inner, value }),
+        reduction: Some(Reduction { op, dtype, axes: inner, value, weight: None }),
         result: epilogue(output.dtype, finish),
     })
 }

@@ -105,7 +105,8 @@ impl Parser<'_> {
         let name = self.cursor.string()?;
         self.cursor.expect(":")?;
         let dtype = self.cursor.dtype()?;
-        Ok(LocalDecl { name, dtype, len: self.length()? })
+        let len = self.length()?;
+        Ok(LocalDecl { name, dtype, len, addressable: self.cursor.accept_word("addressable") })
     }
 
     fn length(&mut self) -> Result<u32, ParseError> {

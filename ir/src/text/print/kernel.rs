@@ -44,7 +44,8 @@ impl Printer {
             self.line(format_args!("buffer {}: {}{writable}", quoted(&buffer.name), buffer.dtype));
         }
         for local in &kernel.locals {
-            self.line(format_args!("local {}: {}[{}]", quoted(&local.name), local.dtype, local.len));
+            let addressable = if local.addressable { " addressable" } else { "" };
+            self.line(format_args!("local {}: {}[{}]{addressable}", quoted(&local.name), local.dtype, local.len));
         }
         for row in &kernel.rows {
             let (name, buffer) = (quoted(&row.name), row.buffer.0);

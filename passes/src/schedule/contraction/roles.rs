@@ -109,7 +109,7 @@ type Factor = (u32, Dim, Cond);
 fn factors(reduction: &NestReduction) -> Option<(Body, Body)> {
     let (last, steps) = reduction.value.steps.split_last()?;
     let Step::Binary(BinaryOp::Mul, x, y) = last else { return None };
-    if reduction.op != ReduceOp::Sum || reduction.dtype != DType::F32 {
+    if reduction.op != ReduceOp::Sum || reduction.dtype != DType::F32 || reduction.weight.is_some() {
         return None;
     }
     Some((cone(steps, *x), cone(steps, *y)))

@@ -13,6 +13,9 @@ use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LocalId, RowId, ValueId};
 use lostwax_ir::types::DType;
 use std::collections::HashMap;
 
+/// Bytes of a cache line, which no vector of addressable locals should cross.
+const CACHE_LINE: u32 = 64;
+
 /// A value of kernel IR: one scalar, or one per lane.
 #[derive(Clone, Copy)]
 pub(crate) struct Typed<'c> {
@@ -112,7 +115,11 @@ impl<'c> Emitter<'_, 'c, '_> {
         }
         for local in &self.kernel.locals {
             let array = array_of(self.memory_type(local.dtype)?, local.len);
-            self.locals.push(self.ir.builder.build_alloca(array, "")?);
+            let address = self.ir.builder.build_alloca(array, "")?;
+            if let Some(instruction) = address.as_instruction().filter(|_| local.addressable) {
+                instruction.set_alignment(CACHE_LINE).map_err(|error| Fault::Generator(error.to_string()))?;
+            }
+            self.locals.push(address);
         }
         for row in &self.kernel.rows {
             self.rows.push(self.ir.builder.build_alloca(array_of(pointer, row.len), "")?);
