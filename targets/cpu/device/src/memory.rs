@@ -9,6 +9,12 @@ const ALIGNMENT: usize = 64;
 /// What the system's allocator aligns zeroed memory to without touching it.
 const NATURAL: usize = 16;
 
+/// The smallest pages that systems have.
+const PAGE: usize = 4096;
+
+/// Memory from which on large pages are asked for. Such allocations are often neighbours, so that large pages fit across them.
+const LARGE: usize = 1 << 20;
+
 /// Zeroed bytes, aligned to a cache line. Pages that nobody looks at take no memory.
 pub(crate) struct Memory {
     allocated: NonNull<u8>,
@@ -27,7 +33,21 @@ impl Memory {
         let allocated = unsafe { alloc_zeroed(layout) };
         let allocated = NonNull::new(allocated).ok_or_else(|| out_of_memory(bytes))?;
         let offset = allocated.as_ptr().addr().wrapping_neg() % ALIGNMENT;
-        Ok(Self { allocated, offset, bytes: bytes as usize })
+        let memory = Self { allocated, offset, bytes: bytes as usize };
+        memory.use_large_pages();
+        Ok(memory)
+    }
+
+    /// Asks for large pages where that makes sense: kernels go through much memory in long strides. Systems that have none refuse.
+    fn use_large_pages(&self) {
+        let start = self.start().addr().next_multiple_of(PAGE);
+        let end = (self.start().addr() + self.bytes) / PAGE * PAGE;
+        #[cfg(target_os = "linux")]
+        if start < end && end - start >= LARGE {
+            let first = self.start().with_addr(start);
+            // SAFETY: the pages lie wholly in memory that is ours; the advice does not change what they hold.
+            unsafe { libc::madvise(first.cast(), end - start, libc::MADV_HUGEPAGE) };
+        }
     }
 
     pub(crate) fn len(&self) -> u64 {
