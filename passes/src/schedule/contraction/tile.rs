@@ -74,7 +74,7 @@ pub(super) fn choose_tile(roles: &Roles, caps: &Caps) -> Tile {
 }
 
 /// Rows of one tile whose terms are computed jointly with columns, at most.
-const JOINT_ROWS: i64 = 8;
+const JOINT_ROWS: i64 = 6;
 
 /// The tile of a sum of values that are computed from rows and columns together.
 pub(super) fn choose_joint_tile(joint: &Joint, caps: &Caps) -> Tile {
