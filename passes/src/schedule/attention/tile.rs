@@ -8,7 +8,7 @@ use lostwax_target_api::Caps;
 const MOST_ROWS: i64 = 6;
 
 /// Vectors of keys in one block, at most: what rows do not see of a block is computed in vain.
-const MOST_KEY_VECTORS: i64 = 8;
+const MOST_KEY_VECTORS: i64 = 2;
 
 /// Columns that one work item computes, at most.
 const MOST_COLUMNS: i64 = 256;
