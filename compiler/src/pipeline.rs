@@ -178,7 +178,12 @@ impl Clock {
 
 type Emission = (Vec<BTreeMap<Form, Vec<u8>>>, Vec<usize>);
 
-fn emit(program: &Program, assembled: &mut Assembled, settings: &Settings<'_>, writer: &mut Writer<'_>) -> Result<Emission, CompileError> {
+fn emit(
+    program: &Program,
+    assembled: &mut Assembled,
+    settings: &Settings<'_>,
+    writer: &mut Writer<'_>,
+) -> Result<Emission, CompileError> {
     let options = EmitOptions { forms: settings.forms.clone() };
     let (mut forms, mut sizes) = (Vec::new(), Vec::new());
     for (position, (selection, variant)) in variants(program, settings.targets).enumerate() {

@@ -28,7 +28,8 @@ fn assert_close(expected: &Tensor, actual: &Tensor, tolerance: Tolerance, contex
     };
     let units = if expected.dtype().is_float() { units * epsilon(expected.dtype()) } else { 0.0 };
     // What is left of terms that cancel is as exact as the terms, which are about as large as the largest result.
-    let largest = expected.to_f64().into_iter().filter(|value| value.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let largest =
+        expected.to_f64().into_iter().filter(|value| value.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
     let size = |value: f64| if tolerance == Tolerance::Accumulation { largest } else { value.abs() };
     for (position, (a, b)) in expected.to_f64().iter().zip(actual.to_f64()).enumerate() {
         let same = *a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= units * (1.0 + size(*a));

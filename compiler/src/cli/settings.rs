@@ -71,7 +71,8 @@ impl ShapeArgs {
     pub fn import_options(&self) -> ImportOptions {
         let shapes = self.shapes.iter().map(|spec| (spec.name.clone(), spec.dims.clone())).collect();
         let constants = self.constants.iter().map(|spec| (spec.name.clone(), spec.value.clone())).collect();
-        let language = models::Options { context: self.context, cache: self.cache, activations: self.activations, quant: self.quant.0 };
+        let language =
+            models::Options { context: self.context, cache: self.cache, activations: self.activations, quant: self.quant.0 };
         ImportOptions { shapes, constants, language, ..ImportOptions::default() }
     }
 

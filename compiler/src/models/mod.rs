@@ -168,7 +168,8 @@ fn load_decoder(
 ) -> Result<LanguageGraphs, ImportError> {
     let mut store = Store::new(settings, &decoder.names, options.quant);
     let weights = DecoderWeights::read(&mut store, decoder, context)?;
-    let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }, options.activations).map_err(no_graph)?;
+    let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }, options.activations)
+        .map_err(no_graph)?;
     let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
     Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
 }

@@ -194,7 +194,11 @@ impl<'a> Decisions<'a> {
         let Some(compute) = self.computes.get(&value) else {
             return self.set(value, Fate::Assembled);
         };
-        if self.shares_memory(value, compute) && !self.is_decoded(value) && self.can_alias(value, pinned) && !self.only_updates(value) {
+        if self.shares_memory(value, compute)
+            && !self.is_decoded(value)
+            && self.can_alias(value, pinned)
+            && !self.only_updates(value)
+        {
             let operand = self.graph.operands(value)[0];
             pinned.insert(operand);
             self.placements.insert(value, Placement::Alias(operand));

@@ -99,7 +99,8 @@ pub fn sums_products_of_bytes(graph: &Graph) -> bool {
         let node = graph.node(*value);
         let operands = graph.operands(*value);
         let types: Vec<_> = operands.iter().map(|operand| graph.ty(*operand)).collect();
-        let compute = (node.op.def().class == Class::Contraction).then(|| (node.op.def().lower)(&types, &node.attrs, &node.ty)).flatten();
+        let compute =
+            (node.op.def().class == Class::Contraction).then(|| (node.op.def().lower)(&types, &node.attrs, &node.ty)).flatten();
         let body = compute.and_then(|compute| compute.reduction).map(|reduction| reduction.value);
         body.is_some_and(|body| body.steps.iter().any(|step| matches!(step, Step::Dot4(..))))
     };

@@ -104,7 +104,11 @@ fn rows_of_block_tensors_are_gathered() {
         graph.output("y", y);
         let input = Tensor::from_i64(DType::I32, &[3], &[19, 0, 7]).unwrap();
         let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
-        assert!(agree(&expected[0], &run_single(&graph, std::slice::from_ref(&input), "weights").0, Tier::Reassociate), "{}", format.name);
+        assert!(
+            agree(&expected[0], &run_single(&graph, std::slice::from_ref(&input), "weights").0, Tier::Reassociate),
+            "{}",
+            format.name
+        );
     }
 }
 

@@ -34,8 +34,8 @@ fn compare(first: &str, second: &str, text: &str) -> Result<String, Box<dyn Erro
     let (mut difference, mut largest) = (0f32, 0f32);
     for token in &tokens[..count] {
         let pairs = first.append(&[*token])?.iter().zip(second.append(&[*token])?);
-        (difference, largest) =
-            pairs.fold((difference, largest), |(difference, largest), (x, y)| (difference.max((x - y).abs()), largest.max(x.abs())));
+        (difference, largest) = pairs
+            .fold((difference, largest), |(difference, largest), (x, y)| (difference.max((x - y).abs()), largest.max(x.abs())));
     }
     Ok(format!("{count} tokens: logits differ by {difference:e} at most, the largest is {largest}"))
 }

@@ -52,7 +52,13 @@ pub(in crate::models) fn entries(
     ENTRIES.iter().map(build).collect()
 }
 
-fn build(mut builder: Builder, entry: &Entry, decoder: &Decoder, weights: &DecoderWeights, cache: CacheKind) -> Result<Graph, TypeError> {
+fn build(
+    mut builder: Builder,
+    entry: &Entry,
+    decoder: &Decoder,
+    weights: &DecoderWeights,
+    cache: CacheKind,
+) -> Result<Graph, TypeError> {
     let limit = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
     let sequence = Dim::symbol(&Symbol::new("sequence", 1, limit(if entry.single { 1 } else { CHUNK.min(cache.context) })));
     let past = Dim::symbol(&Symbol::new("past", 0, limit(cache.context) - 1));

@@ -76,7 +76,8 @@ fn only_loads(body: &Body, wanted: impl Fn(&Dim) -> bool) -> Body {
 fn sides(body: &Body, loops: &Loops) -> Option<Vec<Side>> {
     let mut sides: Vec<Side> = Vec::with_capacity(body.steps.len());
     for step in &body.steps {
-        let of_operands = step.operands().iter().filter_map(|id| sides.get(id.0 as usize)).fold(Side::default(), |all, side| all.or(*side));
+        let of_operands =
+            step.operands().iter().filter_map(|id| sides.get(id.0 as usize)).fold(Side::default(), |all, side| all.or(*side));
         sides.push(of_operands.or(own_side(step, loops)?));
     }
     Some(sides)
@@ -150,7 +151,11 @@ impl Joint {
                 Step::Float(dtype, _) | Step::Int(dtype, _) | Step::Index(_, dtype) => *dtype,
                 Step::Cast(dtype, _) | Step::Bitcast(dtype, _) => *dtype,
                 Step::Binary(op, ..) if op.is_comparison() => DType::Bool,
-                Step::Unary(_, x) | Step::Binary(_, x, _) | Step::Select(_, x, _) | Step::SelectIf(_, x, _) | Step::Dynamic(_, x) => of(x),
+                Step::Unary(_, x)
+                | Step::Binary(_, x, _)
+                | Step::Select(_, x, _)
+                | Step::SelectIf(_, x, _)
+                | Step::Dynamic(_, x) => of(x),
                 Step::Dot4(_, _, total) => of(total),
                 Step::Reduced => DType::F32,
             };
@@ -199,7 +204,10 @@ impl<'a> Emitter<'a> {
         let batch = loops.batch.iter().zip(&position.batch);
         let context = batch.fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at.clone()));
         let context = context.bind(&loops.depth.symbol, depth.start());
-        let steps = (0..).zip(&self.joint.body.steps).filter(|(id, _)| self.joint.side(StepId(*id)) == Side::COLUMN).map(|(_, step)| step);
+        let steps = (0..)
+            .zip(&self.joint.body.steps)
+            .filter(|(id, _)| self.joint.side(StepId(*id)) == Side::COLUMN)
+            .map(|(_, step)| step);
         let (once, each) = self.tiles.prefetches(position, &context, steps, &depth);
         let mut group = self.columns(builder, position, &context);
         group.push(self.rows(builder, position, &context));

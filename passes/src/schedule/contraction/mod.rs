@@ -56,7 +56,8 @@ fn pack(roles: &Roles, panel: i64) -> Option<(Packing, Dim)> {
     let columns = roles.loops.column.extent.clone();
     let (panel_axis, lane_axis) = (Axis::new("%panel", &columns.ceil_div(panel)), Axis::new("%lane", &panel.into()));
     let mut loops: Vec<Axis> = roles.right_loops().into_iter().filter(|axis| *axis != roles.loops.column).collect();
-    let first_reduced = loops.iter().position(|axis| roles.loops.taps.contains(axis) || *axis == roles.loops.depth).unwrap_or(loops.len());
+    let first_reduced =
+        loops.iter().position(|axis| roles.loops.taps.contains(axis) || *axis == roles.loops.depth).unwrap_or(loops.len());
     loops.insert(first_reduced, panel_axis.clone());
     loops.push(lane_axis.clone());
     let column = panel_axis.dim() * panel.into() + lane_axis.dim();
@@ -115,7 +116,8 @@ impl<'a> Emitter<'a> {
     /// Weights that are not there count as 0.
     fn clear_weights(&self, builder: &mut KernelBuilder) -> Option<Stmt> {
         let store = |place| vec![Stmt::Store { place, value: Operand::float(DType::F32, 0.0) }];
-        self.loads_partly().then(|| self.tiles.each_vector(builder, |_, column| store(Place::Local(self.weights, column.clone()))))
+        self.loads_partly()
+            .then(|| self.tiles.each_vector(builder, |_, column| store(Place::Local(self.weights, column.clone()))))
     }
 
     /// Whether the last panel of weights may have fewer columns than lanes, of which the rest then count as 0.

@@ -66,12 +66,28 @@ const X86_64_V3: Machine = Machine {
     flops_per_ns: 97.0,
 };
 
-const V3_DOT: &[&str] = &[
-    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avxvnni",
-];
+const V3_DOT: &[&str] =
+    &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avxvnni"];
 const V4_DOT: &[&str] = &[
-    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avx512f",
-    "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni",
+    "sse3",
+    "ssse3",
+    "sse4.1",
+    "sse4.2",
+    "popcnt",
+    "avx",
+    "avx2",
+    "fma",
+    "bmi1",
+    "bmi2",
+    "f16c",
+    "lzcnt",
+    "movbe",
+    "avx512f",
+    "avx512bw",
+    "avx512cd",
+    "avx512dq",
+    "avx512vl",
+    "avx512vnni",
 ];
 
 const X86_64_V4: Machine =
