@@ -78,13 +78,14 @@ pub fn run(
     settings: &mut Settings<'_>,
     out: &mut dyn Write,
 ) -> Result<Compiled, CompileError> {
-    let Planned { mut assembled, mut writer, mut clock } = plan_within_limit(program, passes, settings)?;
+    let variants: Vec<_> = variants(program, settings.targets).collect();
+    let Planned { mut assembled, mut writer, mut clock } = plan_within_limit(program, passes, settings, &variants)?;
     let warnings = warnings(&assembled, settings.targets);
     if settings.strict && !warnings.is_empty() {
         return Err(CompileError::Slow { problems: warnings });
     }
     (settings.progress)(Stage::Emit);
-    let (forms, code_bytes) = emit(program, &mut assembled, settings, &mut writer)?;
+    let (forms, code_bytes) = emit(&variants, &mut assembled, settings.forms, &mut writer)?;
     clock.lap(Stage::Emit);
     (settings.progress)(Stage::Write);
     let written = writer.write(&assembled.plan, out)?;
@@ -99,13 +100,18 @@ struct Planned {
     clock: Clock,
 }
 
-fn plan_within_limit(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
+fn plan_within_limit(
+    program: &Program,
+    passes: &Context,
+    settings: &mut Settings<'_>,
+    variants: &[Chosen<'_>],
+) -> Result<Planned, CompileError> {
     let allowed = settings.max_memory.unwrap_or(u64::MAX);
     let mut needed = u64::MAX;
     for weight in MEMORY_WEIGHTS {
-        let costs = costs(settings.targets).unwrap_or_else(|| passes.costs.clone());
+        let costs = costs(variants).unwrap_or_else(|| passes.costs.clone());
         let context = Context { memory_weight: passes.memory_weight * weight, costs, ..passes.clone() };
-        let planned = plan(program, &context, settings)?;
+        let planned = plan(program, &context, settings, variants)?;
         if planned.assembled.arena_bytes <= allowed {
             return Ok(planned);
         }
@@ -115,14 +121,19 @@ fn plan_within_limit(program: &Program, passes: &Context, settings: &mut Setting
 }
 
 /// The costs of the best form of the code: one graph serves all forms.
-fn costs(targets: &[Selection]) -> Option<CostTable> {
-    targets.iter().find_map(|selection| selection.variants.first()).map(|variant| CostTable::from(&variant.caps))
+fn costs(variants: &[Chosen<'_>]) -> Option<CostTable> {
+    variants.first().map(|(_, variant)| CostTable::from(&variant.caps))
 }
 
-fn plan(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Result<Planned, CompileError> {
+fn plan(
+    program: &Program,
+    passes: &Context,
+    settings: &mut Settings<'_>,
+    variants: &[Chosen<'_>],
+) -> Result<Planned, CompileError> {
     let mut clock = Clock::default();
     let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
-    let variants: Vec<Variant> = variants(program, settings.targets).map(|(_, variant)| variant.clone()).collect();
+    let variants = variants.iter().map(|(_, variant)| (*variant).clone()).collect();
     let mut assembler = Assembler::new(&program.name, variants);
     for EntryGraph { name, graph } in &program.entries {
         (settings.progress)(Stage::Optimize);
@@ -140,8 +151,11 @@ fn plan(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Res
     Ok(Planned { assembled: assembler.finish(), writer, clock })
 }
 
+/// A variant that code is written for, and where it was asked for.
+type Chosen<'a> = (&'a Selection, &'a Variant);
+
 /// The variants that are worth having for a program. At least one of each target that was asked for stays.
-fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = (&'a Selection, &'a Variant)> {
+fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = Chosen<'a>> {
     let sums_bytes = program.entries.iter().any(|entry| sums_products_of_bytes(&entry.graph));
     let all = targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
     let has_others = |selection: &Selection| selection.variants.iter().any(|variant| !variant.for_dot_products);
@@ -179,14 +193,14 @@ impl Clock {
 type Emission = (Vec<BTreeMap<Form, Vec<u8>>>, Vec<usize>);
 
 fn emit(
-    program: &Program,
+    variants: &[Chosen<'_>],
     assembled: &mut Assembled,
-    settings: &Settings<'_>,
+    forms: &BTreeSet<Form>,
     writer: &mut Writer<'_>,
 ) -> Result<Emission, CompileError> {
-    let options = EmitOptions { forms: settings.forms.clone() };
+    let options = EmitOptions { forms: forms.clone() };
     let (mut forms, mut sizes) = (Vec::new(), Vec::new());
-    for (position, (selection, variant)) in variants(program, settings.targets).enumerate() {
+    for (position, (selection, variant)) in variants.iter().enumerate() {
         let kernels: &[Kernel] = assembled.kernels.get(position).map_or(&[], Vec::as_slice);
         let emitted = selection.target.emit(variant, kernels, &options)?;
         sizes.push(emitted.code.len());

@@ -3,13 +3,13 @@
 //! A contraction whose innermost reduced loop is short spends its time on addresses and conditions. Once its input is padded
 //! in memory, the conditions vanish and the innermost loops merge into one.
 
+use crate::fuse::definition;
 use crate::pass::{Changed, Context, Pass, PassError};
 use crate::schedule::{Nest, wants_unpadded};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::ops::{Class, Op};
-use lostwax_ir::types::TensorType;
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -31,15 +31,11 @@ fn run(graph: &mut Graph, _: &Context) -> Result<Changed, PassError> {
 
 fn splits(graph: &Graph, value: Value) -> bool {
     let node = graph.node(value);
-    let def = node.op.def();
     let padded = node.attrs.flag("channels_last") && node.attrs.ints("before").iter().chain(node.attrs.ints("after")).any(|n| *n > 0);
-    if def.class != Class::Contraction || !padded {
+    if node.op.def().class != Class::Contraction || !padded {
         return false;
     }
-    let operands = graph.operands(value);
-    let types: Vec<&TensorType> = operands.iter().map(|operand| graph.ty(*operand)).collect();
-    let Some(compute) = (def.lower)(&types, &node.attrs, &node.ty) else { return false };
-    wants_unpadded(&Nest::dense(&compute))
+    definition(graph, value).is_some_and(|compute| wants_unpadded(&Nest::dense(&compute)))
 }
 
 fn split(graph: &mut Graph, value: Value) -> Result<(), TypeError> {

@@ -10,7 +10,9 @@ pub mod tiny;
 use lostwax_runtime::Tensor;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// One model with the cases that were recorded for it.
 #[derive(Clone, Debug, Deserialize)]
@@ -126,5 +128,25 @@ impl RecordedOutput {
             self.samples.iter().enumerate().map(|(i, sample)| (f64::from(values[i * values.len() / count]) - sample).abs());
         let largest = differences.fold(0.0, |largest, d| if d.is_nan() || d > largest { d } else { largest });
         largest / self.range.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// Runs a tool of `N` arguments and prints what it reports, or how it is used.
+pub fn report<const N: usize>(usage: &str, tool: impl FnOnce([&str; N]) -> Result<String, Box<dyn Error>>) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let given: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let Ok(arguments) = given.try_into() else {
+        eprintln!("usage: {usage}");
+        return ExitCode::from(2);
+    };
+    match tool(arguments) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

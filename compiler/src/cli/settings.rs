@@ -47,11 +47,11 @@ fn parse_quant(text: &str) -> Result<Quant, String> {
 }
 
 fn parse_cache(text: &str) -> Result<DType, String> {
-    parse_type(text, &[DType::F32, DType::F16])
+    parse_type(text, &models::CACHE_TYPES)
 }
 
 fn parse_activations(text: &str) -> Result<DType, String> {
-    parse_type(text, &[DType::I8, DType::F32])
+    parse_type(text, &models::ACTIVATION_TYPES)
 }
 
 fn parse_type(text: &str, known: &[DType]) -> Result<DType, String> {

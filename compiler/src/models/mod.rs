@@ -68,10 +68,10 @@ pub struct Options {
 }
 
 /// The element types that caches may have.
-const CACHE_TYPES: [DType; 2] = [DType::F32, DType::F16];
+pub const CACHE_TYPES: [DType; 2] = [DType::F32, DType::F16];
 
 /// The element types that activations may have where they meet matrices of block formats.
-const ACTIVATION_TYPES: [DType; 2] = [DType::I8, DType::F32];
+pub const ACTIVATION_TYPES: [DType; 2] = [DType::I8, DType::F32];
 
 /// Tokens that a model attends to if nobody says otherwise.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -151,13 +151,15 @@ fn context(settings: &Settings, options: &Options) -> Result<usize, ImportError>
     if options.context == 0 {
         return Err(ImportError::invalid("option", "context", "it must be at least 1"));
     }
-    if !CACHE_TYPES.contains(&options.cache) {
-        return Err(ImportError::unsupported("type of caches", options.cache.name(), "known are f32 and f16"));
-    }
-    if !ACTIVATION_TYPES.contains(&options.activations) {
-        return Err(ImportError::unsupported("type of activations", options.activations.name(), "known are i8 and f32"));
-    }
+    check_type("type of caches", options.cache, &CACHE_TYPES)?;
+    check_type("type of activations", options.activations, &ACTIVATION_TYPES)?;
     Ok(options.context.min(settings.size(common::settings::CONTEXT)?))
+}
+
+fn check_type(kind: &'static str, dtype: DType, known: &[DType]) -> Result<(), ImportError> {
+    let names = || known.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(" and ");
+    let unknown = || ImportError::unsupported(kind, dtype.name(), format!("known are {}", names()));
+    if known.contains(&dtype) { Ok(()) } else { Err(unknown()) }
 }
 
 fn load_decoder(

@@ -1,6 +1,7 @@
-use super::dequantize::{decoded_type, format, sample_format, sample_parts};
-use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
-use crate::attrs::{AttrKind, Attrs};
+use super::dequantize::{ATTRS, decoded_type, format, sample_format, sample_parts};
+use super::pack_bytes::BYTES;
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use crate::attrs::Attrs;
 use crate::blocks::{BlockFormat, PANEL_ROWS, Part, PartKind};
 use crate::compute::{Axis, Body, Compute, Reduction, Step, StepId, axes, broadcast_coords};
 use crate::dim::Dim;
@@ -13,19 +14,13 @@ use crate::types::{DType, TensorType};
 /// The operands before the parts of the matrix: words, scales, sums.
 const QUANTIZED: usize = 3;
 
-/// Bytes of one word.
-const BYTES: i64 = 4;
-
 pub(super) const DEF: OpDef = OpDef {
     name: "block_matmul",
     doc: "Matrix products of a quantized `x[.., m, k]` with the transpose of a tensor `[.., n, k]` of a block format; leading dims are equal, \
           or 1 and broadcast. Operands are words of four signed bytes of `x` each, for each group of the format its scale in `x` and the \
           sum of its bytes, and the parts of the other. Products of a group are summed as integers.",
     operands: Operands::Variadic("words, scales, sums, parts"),
-    attrs: &[
-        AttrSpec { name: "format", kind: AttrKind::Text, doc: "the name of the block format" },
-        AttrSpec { name: "rows", kind: AttrKind::Int, doc: "`n`, without the rows that fill up the last panel" },
-    ],
+    attrs: ATTRS,
     class: Class::Contraction,
     commutative: false,
     tolerance: Tolerance::Accumulation,
@@ -109,15 +104,13 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
     let [.., groups, _] = operands.first()?.dims.as_slice() else { return None };
     let group = Axis::new("%r0", groups);
     let value = Products { operands, format, coords: &coords, group: group.dim() }.value()?;
-    let mut result = Body::default();
-    result.push(Step::Reduced);
     Some(Compute {
         inputs: operands.iter().map(|ty| (*ty).clone()).collect(),
         output: output.clone(),
         axes: outer,
         coords,
         reduction: Some(Reduction { op: ReduceOp::Sum, dtype: DType::F32, axes: vec![group], value, weight: None }),
-        result,
+        result: families::epilogue(DType::F32, |_, sum| sum),
     })
 }
 
@@ -223,16 +216,12 @@ fn field(body: &mut Body, word: StepId, shift: &Dim, to: u32, width: u32) -> Ste
     if width == u8::BITS {
         return word;
     }
-    let shifted = match shift.as_constant() {
-        Some(0) => word,
-        Some(shift) => {
-            let shift = body.push(Step::Int(DType::U32, shift));
-            body.binary(BinaryOp::ShiftRight, word, shift)
-        }
-        None => {
-            let shift = body.push(Step::Index(shift.clone(), DType::U32));
-            body.binary(BinaryOp::ShiftRight, word, shift)
-        }
+    let distance = shift.as_constant().map_or_else(|| Step::Index(shift.clone(), DType::U32), |bits| Step::Int(DType::U32, bits));
+    let shifted = if distance == Step::Int(DType::U32, 0) {
+        word
+    } else {
+        let distance = body.push(distance);
+        body.binary(BinaryOp::ShiftRight, word, distance)
     };
     let mask = body.push(Step::Int(DType::U32, 0x0101_0101 * ((1 << width) - 1)));
     let bits = body.binary(BinaryOp::And, shifted, mask);

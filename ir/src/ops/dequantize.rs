@@ -9,14 +9,17 @@ use crate::scalar::BinaryOp;
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 
+/// How an op says what its operands are parts of.
+pub(super) const ATTRS: &[AttrSpec] = &[
+    families::attr("format", AttrKind::Text, "the name of the block format"),
+    families::attr("rows", AttrKind::Int, "the rows, without those that fill up the last panel"),
+];
+
 pub(super) const DEF: OpDef = OpDef {
     name: "dequantize",
     doc: "The values of a tensor of a block format, given as the parts that `BlockFormat::split` makes of it.",
     operands: Operands::Variadic("parts"),
-    attrs: &[
-        AttrSpec { name: "format", kind: AttrKind::Text, doc: "the name of the block format" },
-        AttrSpec { name: "rows", kind: AttrKind::Int, doc: "the rows, without those that fill up the last panel" },
-    ],
+    attrs: ATTRS,
     class: Class::Decode,
     commutative: false,
     tolerance: Tolerance::Rounding,

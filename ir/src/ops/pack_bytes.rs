@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 
 /// Bytes of one word.
-const BYTES: i64 = 4;
+pub(super) const BYTES: i64 = 4;
 
 pub(super) const DEF: OpDef = OpDef {
     name: "pack_bytes",

@@ -95,16 +95,17 @@ fn groups(graph: &Graph, order: &[Value], computes: &BTreeMap<Value, Compute>, d
 
 /// Whether a graph sums products of bytes as integers, as [`Step::Dot4`] does.
 pub fn sums_products_of_bytes(graph: &Graph) -> bool {
-    let computes = |value: &Value| {
-        let node = graph.node(*value);
-        let operands = graph.operands(*value);
-        let types: Vec<_> = operands.iter().map(|operand| graph.ty(*operand)).collect();
-        let compute =
-            (node.op.def().class == Class::Contraction).then(|| (node.op.def().lower)(&types, &node.attrs, &node.ty)).flatten();
-        let body = compute.and_then(|compute| compute.reduction).map(|reduction| reduction.value);
-        body.is_some_and(|body| body.steps.iter().any(|step| matches!(step, Step::Dot4(..))))
-    };
-    graph.topological().iter().any(computes)
+    let contractions = graph.topological().into_iter().filter(|value| graph.op(*value).def().class == Class::Contraction);
+    let reductions = contractions.filter_map(|value| definition(graph, value)?.reduction);
+    reductions.flat_map(|reduction| reduction.value.steps).any(|step| matches!(step, Step::Dot4(..)))
+}
+
+/// The compute of a node, if its op lowers to one.
+pub(crate) fn definition(graph: &Graph, value: Value) -> Option<Compute> {
+    let node = graph.node(value);
+    let operands = graph.operands(value);
+    let types: Vec<_> = operands.iter().map(|operand| graph.ty(*operand)).collect();
+    (node.op.def().lower)(&types, &node.attrs, &node.ty)
 }
 
 /// The computes of all nodes that have operands or make their elements themselves.
@@ -115,10 +116,7 @@ fn lower(graph: &Graph, order: &[Value]) -> Result<BTreeMap<Value, Compute>, Pas
         if decide::is_given(graph, *value) || node.op.def().class == Class::Concatenation {
             continue;
         }
-        let operands = graph.operands(*value);
-        let types: Vec<_> = operands.iter().map(|operand| graph.ty(*operand)).collect();
-        let compute = (node.op.def().lower)(&types, &node.attrs, &node.ty);
-        let compute = compute.ok_or_else(|| PassError::Unsupported {
+        let compute = definition(graph, *value).ok_or_else(|| PassError::Unsupported {
             pass: "fuse",
             what: format!("`{}` (nodes {:?}): it has no kernel form", node.op, node.origin),
         })?;

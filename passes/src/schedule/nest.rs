@@ -73,6 +73,11 @@ impl Nest {
         self.reduction.iter().flat_map(Reduction::bodies).chain([&self.result])
     }
 
+    /// Whether neighbouring iterations of a loop write neighbouring elements.
+    pub(super) fn writes_neighbours(&self, axis: &Axis) -> bool {
+        self.index.affine_in(&axis.symbol).is_some_and(|(stride, _)| stride.is(1))
+    }
+
     /// The buffer indices of all loads.
     pub fn loads(&self) -> impl Iterator<Item = (&Dim, &Cond)> {
         self.bodies().flat_map(body_loads)
@@ -135,7 +140,7 @@ impl Nest {
         let mut valid = weight.flat_map(|weight| &weight.valid.0);
         holds(&self.index)
             && valid.all(holds)
-            && self.bodies().all(|body| body.steps.iter().all(|step| step_dims(step).iter().all(|dim| holds(dim))))
+            && self.bodies().all(|body| body.steps.iter().all(|step| step.dims().into_iter().all(holds)))
     }
 
     fn replace_pair(&mut self, outer: &Axis, inner: &Axis, merged: &Axis) {
@@ -198,11 +203,6 @@ fn address(step: &Step, inputs: &[View]) -> Step {
         }
         other => other.clone(),
     }
-}
-
-/// The dims of a step.
-pub(super) fn step_dims(step: &Step) -> Vec<&Dim> {
-    step.dims()
 }
 
 /// The index and condition of each load of an addressed body.

@@ -1,9 +1,10 @@
 //! What the reduction schedules share: identities and accumulation.
 
-use super::build::{Block, Context, KernelBuilder};
+use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop};
 use super::nest::NestReduction;
 use lostwax_ir::compute::{Body, Step};
-use lostwax_ir::kernel::{Operand, Place, Scalar, Stmt};
+use lostwax_ir::dim::Dim;
+use lostwax_ir::kernel::{LocalId, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::{BinaryOp, ReduceOp};
 use lostwax_ir::types::DType;
 
@@ -60,4 +61,27 @@ fn product_of(reduction: &NestReduction) -> Option<(Body, Body)> {
     let Step::Binary(BinaryOp::Mul, x, y) = last else { return None };
     let fits = reduction.op == ReduceOp::Sum && reduction.dtype.is_float() && rest.len() == 2 && x.0 == 0 && y.0 == 1;
     fits.then(|| (Body { steps: rest[..1].to_vec() }, Body { steps: rest[1..].to_vec() }))
+}
+
+/// Combines the lanes of a local by halves; the result is the first lane.
+pub(super) fn combine_lanes(
+    builder: &mut KernelBuilder,
+    local: LocalId,
+    lanes: i64,
+    combine: impl Fn(&mut KernelBuilder, &mut Block, Operand, Operand) -> Operand,
+) -> Block {
+    let mut block = Vec::new();
+    let mut width = lanes / 2;
+    while width > 0 {
+        let lane = builder.symbol("lane", &width.into());
+        let at = |first: i64| Place::Local(local, Dim::symbol(&lane) + first.into());
+        let mut body = Vec::new();
+        let low = builder.define(&mut body, Scalar::Load(at(0)));
+        let high = builder.define(&mut body, Scalar::Load(at(width)));
+        let value = combine(builder, &mut body, low, high);
+        body.push(Stmt::Store { place: at(0), value });
+        block.push(for_loop(&lane, width, ALL_LANES, body));
+        width /= 2;
+    }
+    block
 }

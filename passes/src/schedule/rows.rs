@@ -2,7 +2,7 @@
 
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten};
 use super::nest::{Nest, NestReduction};
-use super::reduce::{accumulate, identity};
+use super::reduce::{accumulate, combine_lanes, identity};
 use super::representative;
 use lostwax_ir::compute::Axis;
 use lostwax_ir::dim::{Dim, product};
@@ -53,7 +53,10 @@ impl<'a> Emitter<'a> {
             self.nest.axes.iter().zip(coords).fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at));
         let mut block = self.clear(builder);
         block.extend(self.reduce(builder, context.clone(), &self.reduction.axes));
-        block.extend(self.combine_lanes(builder));
+        let combine = |builder: &mut KernelBuilder, block: &mut Block, low, high| {
+            builder.define(block, Scalar::Binary(self.reduction.op.combine(), low, high))
+        };
+        block.extend(combine_lanes(builder, self.partial, self.lanes, combine));
         context.reduced = Some(builder.define(&mut block, Scalar::Load(Place::Local(self.partial, Dim::default()))));
         let value = builder.expand(&mut block, &self.nest.result, &context);
         let output = BufferId(builder.buffers.len() as u32 - 1);
@@ -106,23 +109,5 @@ impl<'a> Emitter<'a> {
         let mut body = Vec::new();
         accumulate(builder, &mut body, self.reduction, &context, &Place::Local(self.partial, Dim::symbol(&lane)));
         vec![for_loop(&lane, self.lanes, kind, body)]
-    }
-
-    /// Combines the lanes by halves; the result is the first lane.
-    fn combine_lanes(&self, builder: &mut KernelBuilder) -> Block {
-        let mut block = Vec::new();
-        let mut lanes = self.lanes / 2;
-        while lanes > 0 {
-            let lane = builder.symbol("lane", &lanes.into());
-            let at = |first: i64| Place::Local(self.partial, Dim::symbol(&lane) + first.into());
-            let mut body = Vec::new();
-            let low = builder.define(&mut body, Scalar::Load(at(0)));
-            let high = builder.define(&mut body, Scalar::Load(at(lanes)));
-            let value = builder.define(&mut body, Scalar::Binary(self.reduction.op.combine(), low, high));
-            body.push(Stmt::Store { place: at(0), value });
-            block.push(for_loop(&lane, lanes, ALL_LANES, body));
-            lanes /= 2;
-        }
-        block
     }
 }

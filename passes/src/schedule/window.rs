@@ -52,8 +52,7 @@ struct Plan {
 
 impl Plan {
     fn new(nest: &Nest, reduction: &NestReduction, caps: &Caps) -> Option<Self> {
-        let contiguous = |axis: &&Axis| nest.index.affine_in(&axis.symbol).is_some_and(|(stride, _)| stride.is(1));
-        let vector = nest.axes.iter().find(contiguous)?.clone();
+        let vector = nest.axes.iter().find(|axis| nest.writes_neighbours(axis))?.clone();
         if !loads_fit(reduction, &vector) {
             return None;
         }

@@ -4,25 +4,12 @@
 
 use lostwax_runtime::llm::{DecoderOptions, Language, open_decoder};
 use lostwax_runtime::{Device, Model};
+use lostwax_tests::report;
 use std::error::Error;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [first, second, text] = arguments.as_slice() else {
-        eprintln!("usage: compare_logits FIRST.lwx SECOND.lwx TEXT");
-        return ExitCode::from(2);
-    };
-    match compare(first, second, text) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report("compare_logits FIRST.lwx SECOND.lwx TEXT", |[first, second, text]| compare(first, second, text))
 }
 
 fn compare(first: &str, second: &str, text: &str) -> Result<String, Box<dyn Error>> {

@@ -5,25 +5,12 @@
 
 use lostwax_runtime::llm::{DecoderOptions, Language, open_decoder};
 use lostwax_runtime::{Device, Model};
+use lostwax_tests::report;
 use std::error::Error;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, prompt, continuation] = arguments.as_slice() else {
-        eprintln!("usage: follow MODEL.lwx PROMPT CONTINUATION");
-        return ExitCode::from(2);
-    };
-    match follow(model, prompt, continuation) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report("follow MODEL.lwx PROMPT CONTINUATION", |[model, prompt, continuation]| follow(model, prompt, continuation))
 }
 
 fn follow(model: &str, prompt: &str, continuation: &str) -> Result<String, Box<dyn Error>> {

@@ -52,9 +52,13 @@ fn weighted(nest: &Nest) -> Option<Roles<'_>> {
 
 impl<'a> Roles<'a> {
     pub(super) fn new(nest: &'a Nest, keys: &'a [Axis], value: &'a Body, weight: &'a Softmax) -> Self {
-        let contiguous = |axis: &Axis| nest.index.affine_in(&axis.symbol).is_some_and(|(stride, _)| stride.is(1));
-        let columns: Vec<Axis> =
-            nest.axes.iter().filter(|axis| contiguous(axis) && !weight.mentions(&axis.symbol)).take(1).cloned().collect();
+        let columns: Vec<Axis> = nest
+            .axes
+            .iter()
+            .filter(|axis| nest.writes_neighbours(axis) && !weight.mentions(&axis.symbol))
+            .take(1)
+            .cloned()
+            .collect();
         let is_row = |axis: &&Axis| !weight.right.mentions(&axis.symbol) && !value.mentions(&axis.symbol);
         let others = || nest.axes.iter().filter(|axis| !columns.contains(axis));
         let rows: Vec<Axis> = others().filter(is_row).cloned().collect();

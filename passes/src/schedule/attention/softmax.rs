@@ -3,6 +3,7 @@
 use super::Emitter;
 use super::tile::Tile;
 use crate::schedule::build::{ALL_LANES, Block, KernelBuilder, for_loop};
+use crate::schedule::reduce::combine_lanes;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
@@ -24,9 +25,6 @@ fn larger(builder: &mut KernelBuilder, block: &mut Block, a: Operand, b: Operand
 fn sum(builder: &mut KernelBuilder, block: &mut Block, a: Operand, b: Operand) -> Operand {
     builder.define(block, Scalar::Binary(BinaryOp::Add, a, b))
 }
-
-/// How two operands become one.
-type Combine = fn(&mut KernelBuilder, &mut Block, Operand, Operand) -> Operand;
 
 impl Emitter<'_> {
     /// Turns the scores of a block into powers and adds them to the totals.
@@ -72,28 +70,11 @@ impl Emitter<'_> {
         }
         body.push(Stmt::Store { place: self.lane_at(Dim::symbol(&lane)), value });
         let mut block = vec![for_loop(&lane, self.tile.lanes, ALL_LANES, body)];
-        block.extend(self.combine_lanes(builder, larger));
+        block.extend(combine_lanes(builder, self.locals.lanes, self.tile.lanes, larger));
         let old = builder.define(&mut block, Scalar::Load(self.largest_at(row)));
         let new = builder.define(&mut block, Scalar::Load(self.lane_at(Dim::default())));
         let value = larger(builder, &mut block, old, new);
         block.push(Stmt::Store { place: self.largest_at(row), value });
-        block
-    }
-
-    /// Brings a vector down to its first lane.
-    fn combine_lanes(&self, builder: &mut KernelBuilder, combine: Combine) -> Block {
-        let mut block = Vec::new();
-        let mut width = self.tile.lanes / 2;
-        while width > 0 {
-            let lane = builder.symbol("lane", &width.into());
-            let mut body = Vec::new();
-            let low = builder.define(&mut body, Scalar::Load(self.lane_at(Dim::symbol(&lane))));
-            let high = builder.define(&mut body, Scalar::Load(self.lane_at(Dim::symbol(&lane) + width.into())));
-            let value = combine(builder, &mut body, low, high);
-            body.push(Stmt::Store { place: self.lane_at(Dim::symbol(&lane)), value });
-            block.push(for_loop(&lane, width, ALL_LANES, body));
-            width /= 2;
-        }
         block
     }
 
@@ -139,7 +120,7 @@ impl Emitter<'_> {
         let value = builder.define(&mut body, Scalar::Load(place));
         body.push(Stmt::Store { place: self.lane_at(Dim::symbol(&lane)), value });
         let mut block = vec![for_loop(&lane, self.tile.lanes, ALL_LANES, body)];
-        block.extend(self.combine_lanes(builder, sum));
+        block.extend(combine_lanes(builder, self.locals.lanes, self.tile.lanes, sum));
         block
     }
 }

@@ -1,7 +1,6 @@
 //! Decoded factors of which most stays the same for many steps along the depth.
 
 use super::roles::{cone, cut};
-use crate::schedule::nest::step_dims;
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
 use lostwax_ir::scalar::BinaryOp;
 
@@ -42,7 +41,7 @@ fn varying(body: &Body, depth: &Axis, group: i64) -> Vec<bool> {
     let (_, inner, at) = cut(depth, group);
     let mut varies: Vec<bool> = Vec::with_capacity(body.steps.len());
     for step in &body.steps {
-        let own = step_dims(step).into_iter().any(|dim| dim.replace(&depth.symbol, &at).mentions(&inner.symbol));
+        let own = step.dims().into_iter().any(|dim| dim.replace(&depth.symbol, &at).mentions(&inner.symbol));
         let inherited = step.operands().iter().any(|id| varies.get(id.0 as usize).copied().unwrap_or(true));
         varies.push(own || inherited);
     }

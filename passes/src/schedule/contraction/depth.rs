@@ -1,4 +1,4 @@
-//! Loops along the depth of a contraction whose second factor is decoded.
+//! Loops along the depth of a contraction whose columns are decoded.
 
 use super::tiles::{Position, Tiles};
 use crate::schedule::build::{Block, Context, KernelBuilder, for_loop};
@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 
 /// The loops along the depth: groups, and in them steps of `period`, which are expanded.
 pub(super) struct Depth {
-    pub(super) groups: Dim,
-    pub(super) steps: Dim,
-    pub(super) group: i64,
-    pub(super) period: i64,
-    pub(super) outer: Symbol,
-    pub(super) middle: Symbol,
+    groups: Dim,
+    steps: Dim,
+    group: i64,
+    period: i64,
+    outer: Symbol,
+    middle: Symbol,
     pub(super) inner: Symbol,
 }
 

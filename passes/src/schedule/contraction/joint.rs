@@ -4,12 +4,12 @@
 //! depends on a row alone once for all columns; only the rest is computed for each pair.
 
 use super::depth::Depth;
-use super::roles::{Loops, body_mentions, fills_panels, lies_in_panels};
+use super::roles::{Loops, fills_panels, lies_in_panels, needed};
 use super::tile::{Tile, choose_joint_tile};
 use super::tiles::{Grid, Position, Tiles};
 use crate::schedule::Scheduled;
 use crate::schedule::build::{Block, Context, KernelBuilder, for_loop};
-use crate::schedule::nest::{Nest, step_dims};
+use crate::schedule::nest::Nest;
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferDecl, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
@@ -55,11 +55,10 @@ pub(in crate::schedule) fn analyze(nest: &Nest) -> Option<Joint> {
     if !computes || !body.steps.iter().any(|step| matches!(step, Step::Dot4(..))) {
         return None;
     }
-    let contiguous = |axis: &&Axis| nest.index.affine_in(&axis.symbol).is_some_and(|(stride, _)| stride.is(1));
-    let column = nest.axes.iter().filter(|axis| body_mentions(body, &axis.symbol)).find(contiguous)?.clone();
+    let column = nest.axes.iter().filter(|axis| body.mentions(&axis.symbol)).find(|axis| nest.writes_neighbours(axis))?.clone();
     let of_columns = only_loads(body, |index| index.mentions(&column.symbol));
     let of_rows = only_loads(body, |index| !index.mentions(&column.symbol));
-    let is_row = |axis: &&Axis| body_mentions(&of_rows, &axis.symbol) && !body_mentions(&of_columns, &axis.symbol);
+    let is_row = |axis: &&Axis| of_rows.mentions(&axis.symbol) && !of_columns.mentions(&axis.symbol);
     let rows: Vec<Axis> = nest.axes.iter().filter(is_row).cloned().collect();
     let batch = nest.axes.iter().filter(|axis| **axis != column && !rows.contains(axis)).cloned().collect();
     let loops = Loops { batch, rows, column, taps: Vec::new(), depth: depth.clone() };
@@ -84,7 +83,7 @@ fn sides(body: &Body, loops: &Loops) -> Option<Vec<Side>> {
 }
 
 fn own_side(step: &Step, loops: &Loops) -> Option<Side> {
-    let dims = step_dims(step);
+    let dims = step.dims();
     let mentions = |axis: &Axis| dims.iter().any(|dim| dim.mentions(&axis.symbol));
     let side = Side { row: loops.rows.iter().any(mentions), column: mentions(&loops.column) };
     match step {
@@ -116,17 +115,14 @@ impl Joint {
         terms
     }
 
+    /// The steps that the terms are made from.
+    fn ends(&self) -> impl Iterator<Item = StepId> {
+        self.terms().into_iter().flat_map(|(x, y)| [Some(x), y]).flatten()
+    }
+
     /// The steps that are needed for the terms, in order.
     fn needed(&self) -> Vec<StepId> {
-        let ends = self.terms().into_iter().flat_map(|(x, y)| [Some(x), y]).flatten();
-        let mut needed = vec![false; self.body.steps.len()];
-        let mut pending: Vec<StepId> = ends.collect();
-        while let Some(id) = pending.pop() {
-            let (Some(slot), Some(step)) = (needed.get_mut(id.0 as usize), self.body.steps.get(id.0 as usize)) else { continue };
-            if !std::mem::replace(slot, true) {
-                pending.extend(step.operands());
-            }
-        }
+        let needed = needed(&self.body.steps, self.ends().collect());
         (0..).zip(needed).filter(|(_, needed)| *needed).map(|(id, _)| StepId(id)).collect()
     }
 
@@ -134,8 +130,7 @@ impl Joint {
     pub(super) fn held(&self) -> Vec<StepId> {
         let of_pairs = self.needed().into_iter().filter(|id| self.side(*id).is_joint());
         let operands = of_pairs.filter_map(|id| self.body.steps.get(id.0 as usize)).flat_map(Step::operands);
-        let factors = self.terms().into_iter().flat_map(|(x, y)| [Some(x), y]).flatten();
-        let mut held: Vec<StepId> = operands.chain(factors).filter(|id| self.side(*id) == Side::COLUMN).collect();
+        let mut held: Vec<StepId> = operands.chain(self.ends()).filter(|id| self.side(*id) == Side::COLUMN).collect();
         held.sort();
         held.dedup();
         held
@@ -201,9 +196,7 @@ impl<'a> Emitter<'a> {
     fn tile(&self, builder: &mut KernelBuilder, position: &Position) -> Block {
         let loops = &self.joint.loops;
         let depth = Depth::new(builder, &loops.depth.extent, 1, 1);
-        let batch = loops.batch.iter().zip(&position.batch);
-        let context = batch.fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at.clone()));
-        let context = context.bind(&loops.depth.symbol, depth.start());
+        let context = self.tiles.bind_batch(Context::default(), position).bind(&loops.depth.symbol, depth.start());
         let steps = (0..)
             .zip(&self.joint.body.steps)
             .filter(|(id, _)| self.joint.side(StepId(*id)) == Side::COLUMN)

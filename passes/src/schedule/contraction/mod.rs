@@ -100,9 +100,7 @@ impl<'a> Emitter<'a> {
             context = context.bind(&axis.symbol, Dim::symbol(&symbol));
             loops.push((symbol, axis.extent.clone()));
         }
-        for (axis, coord) in self.roles.loops.batch.iter().zip(&position.batch) {
-            context = context.bind(&axis.symbol, coord.clone());
-        }
+        context = self.tiles.bind_batch(context, position);
         let mut inner = vec![self.set_rows(builder, position, &context)];
         inner.push(self.sum_depth(builder, position, &context));
         for (symbol, extent) in loops.into_iter().rev() {

@@ -1,6 +1,6 @@
 //! Which loops and loads of a sum of products are rows, columns and factors.
 
-use crate::schedule::nest::{Nest, NestReduction, body_loads, step_dims};
+use crate::schedule::nest::{Nest, NestReduction, body_loads};
 use crate::schedule::{Argument, representative};
 use lostwax_ir::blocks::PANEL_ROWS;
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
@@ -115,19 +115,23 @@ fn factors(reduction: &NestReduction) -> Option<(Body, Body)> {
     Some((cone(steps, *x), cone(steps, *y)))
 }
 
-/// The steps that `result` needs.
-pub(super) fn cone(steps: &[Step], result: StepId) -> Body {
+/// Which steps some results need.
+pub(super) fn needed(steps: &[Step], mut pending: Vec<StepId>) -> Vec<bool> {
     let mut needed = vec![false; steps.len()];
-    let mut pending = vec![result];
     while let Some(StepId(position)) = pending.pop() {
         if let Some(slot) = needed.get_mut(position as usize).filter(|slot| !**slot) {
             *slot = true;
             pending.extend(steps[position as usize].operands());
         }
     }
+    needed
+}
+
+/// The steps that `result` needs.
+pub(super) fn cone(steps: &[Step], result: StepId) -> Body {
     let mut places: Vec<StepId> = Vec::with_capacity(steps.len());
     let mut body = Body::default();
-    for (step, needed) in steps.iter().zip(needed) {
+    for (step, needed) in steps.iter().zip(needed(steps, vec![result])) {
         let place = if needed { body.push(step.with_operands(&|id| places[id.0 as usize])) } else { StepId(0) };
         places.push(place);
     }
@@ -146,21 +150,16 @@ fn mentions(factor: &Factor, symbol: &Symbol) -> bool {
     factor.1.mentions(symbol) || factor.2.0.iter().any(|part| part.mentions(symbol))
 }
 
-pub(super) fn body_mentions(body: &Body, symbol: &Symbol) -> bool {
-    body.steps.iter().flat_map(step_dims).any(|dim| dim.mentions(symbol))
-}
-
 fn assign(nest: &Nest, reduction: &NestReduction, left: Factor, right: &Body) -> Option<Roles> {
-    let only_right = |axis: &&Axis| body_mentions(right, &axis.symbol) && !mentions(&left, &axis.symbol);
-    let contiguous = |axis: &&Axis| nest.index.affine_in(&axis.symbol).is_some_and(|(stride, _)| stride.is(1));
-    let column = nest.axes.iter().filter(only_right).find(contiguous)?.clone();
+    let only_right = |axis: &&Axis| right.mentions(&axis.symbol) && !mentions(&left, &axis.symbol);
+    let column = nest.axes.iter().filter(only_right).find(|axis| nest.writes_neighbours(axis))?.clone();
     let (depth, taps) = reduction.axes.split_last()?;
     let fits = representative(&column.extent) >= MIN_COLUMNS
         && left.1.affine_in(&depth.symbol).is_some_and(|(stride, _)| stride.as_constant().is_some_and(|s| s > 0))
         && left.2.0.iter().all(|part| !part.mentions(&depth.symbol))
         && (left.2.always() || depth.extent.as_constant().is_some());
     let second = Right::new(right, &column, depth)?;
-    let is_row = |axis: &&Axis| mentions(&left, &axis.symbol) && !body_mentions(right, &axis.symbol);
+    let is_row = |axis: &&Axis| mentions(&left, &axis.symbol) && !right.mentions(&axis.symbol);
     let rows: Vec<Axis> = nest.axes.iter().filter(is_row).cloned().collect();
     let batch = nest.axes.iter().filter(|axis| **axis != column && !rows.contains(axis)).cloned().collect();
     let loops = Loops { batch, rows, column, taps: taps.to_vec(), depth: depth.clone() };
@@ -216,7 +215,7 @@ impl Roles {
     pub(super) fn right_loops(&self) -> Vec<Axis> {
         let used = |axis: &&Axis| match &self.right {
             Right::Plain(_, index) => index.mentions(&axis.symbol),
-            Right::Decoded { body, .. } => body_mentions(body, &axis.symbol),
+            Right::Decoded { body, .. } => body.mentions(&axis.symbol),
         };
         self.loops.of_columns().filter(used).cloned().collect()
     }

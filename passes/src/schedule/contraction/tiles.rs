@@ -24,7 +24,7 @@ impl Grid {
         }
     }
 
-    pub(super) fn extents(&self) -> Vec<Dim> {
+    fn extents(&self) -> Vec<Dim> {
         self.batch.iter().cloned().chain([self.row_blocks.clone(), self.column_blocks.clone()]).collect()
     }
 
@@ -45,11 +45,11 @@ pub(super) struct Position {
 
 /// The tiles of one contraction.
 pub(super) struct Tiles<'a> {
-    pub(super) nest: &'a Nest,
+    nest: &'a Nest,
     pub(super) loops: &'a Loops,
     pub(super) tile: Tile,
     /// f32, for each row and column of a tile.
-    pub(super) sums: LocalId,
+    sums: LocalId,
 }
 
 impl<'a> Tiles<'a> {
@@ -135,7 +135,7 @@ impl<'a> Tiles<'a> {
     }
 
     /// Whether tiles may reach past the last row.
-    pub(super) fn ragged(&self) -> bool {
+    fn ragged(&self) -> bool {
         !self.loops.row_count().is_multiple_of(self.tile.rows)
     }
 
@@ -143,6 +143,11 @@ impl<'a> Tiles<'a> {
         let extents: Vec<Dim> = self.loops.rows.iter().map(|axis| axis.extent.clone()).collect();
         let coords = unflatten(flat, &extents);
         self.loops.rows.iter().zip(coords).fold(context, |context, (axis, coord)| context.bind(&axis.symbol, coord))
+    }
+
+    pub(super) fn bind_batch<'c>(&'c self, context: Context<'c>, position: &Position) -> Context<'c> {
+        let batch = self.loops.batch.iter().zip(&position.batch);
+        batch.fold(context, |context, (axis, coord)| context.bind(&axis.symbol, coord.clone()))
     }
 
     /// Runs `body` for each vector of the tile's columns; it is given the first column and the lane, and gives how many lanes are
@@ -171,10 +176,7 @@ impl<'a> Tiles<'a> {
     pub(super) fn store(&self, builder: &mut KernelBuilder, position: &Position) -> Stmt {
         let row = builder.symbol("r", &self.tile.rows.into());
         let flat = position.row.clone() + Dim::symbol(&row);
-        let mut context = self.bind_rows(Context::default(), &flat);
-        for (axis, coord) in self.loops.batch.iter().zip(&position.batch) {
-            context = context.bind(&axis.symbol, coord.clone());
-        }
+        let context = self.bind_batch(self.bind_rows(Context::default(), &flat), position);
         let exists = self.ragged().then(|| self.loops.row_count() - 1.into() - flat);
         let mut body = Vec::new();
         for panel in 0..self.tile.panels {
@@ -183,7 +185,7 @@ impl<'a> Tiles<'a> {
         for_loop(&row, self.tile.rows, LoopKind::Unrolled, when(Cond(exists.into_iter().collect()), body))
     }
 
-    pub(super) fn store_panel(
+    fn store_panel(
         &self,
         builder: &mut KernelBuilder,
         position: &Position,
@@ -201,7 +203,7 @@ impl<'a> Tiles<'a> {
         vec![Stmt::If { cond: fits, then: whole, otherwise: partial }]
     }
 
-    pub(super) fn store_vectors(
+    fn store_vectors(
         &self,
         builder: &mut KernelBuilder,
         start: &Dim,

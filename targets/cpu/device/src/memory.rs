@@ -10,9 +10,11 @@ const ALIGNMENT: usize = 64;
 const NATURAL: usize = 16;
 
 /// The smallest pages that systems have.
+#[cfg(target_os = "linux")]
 const PAGE: usize = 4096;
 
 /// Memory from which on large pages are asked for. Such allocations are often neighbours, so that large pages fit across them.
+#[cfg(target_os = "linux")]
 const LARGE: usize = 1 << 20;
 
 /// Zeroed bytes, aligned to a cache line. Pages that nobody looks at take no memory.
@@ -34,15 +36,16 @@ impl Memory {
         let allocated = NonNull::new(allocated).ok_or_else(|| out_of_memory(bytes))?;
         let offset = allocated.as_ptr().addr().wrapping_neg() % ALIGNMENT;
         let memory = Self { allocated, offset, bytes: bytes as usize };
+        #[cfg(target_os = "linux")]
         memory.use_large_pages();
         Ok(memory)
     }
 
     /// Asks for large pages where that makes sense: kernels go through much memory in long strides. Systems that have none refuse.
+    #[cfg(target_os = "linux")]
     fn use_large_pages(&self) {
         let start = self.start().addr().next_multiple_of(PAGE);
         let end = (self.start().addr() + self.bytes) / PAGE * PAGE;
-        #[cfg(target_os = "linux")]
         if start < end && end - start >= LARGE {
             let first = self.start().with_addr(start);
             // SAFETY: the pages lie wholly in memory that is ours; the advice does not change what they hold.

@@ -5,10 +5,8 @@ use crate::ir::{Ir, V, lanes_of, widen_type};
 use crate::machine::Machine;
 
 /// In each lane the four unsigned bytes of the first times the four signed bytes of the second, added to the third.
-pub(crate) fn dot4<'c>(ir: &Ir<'_, 'c>, machine: &Machine, [a, b, total]: [V<'c>; 3]) -> Emit<V<'c>> {
-    let (a, b) = ir.align(a, b)?;
-    let (a, total) = ir.align(a, total)?;
-    let (b, total) = ir.align(b, total)?;
+pub(crate) fn dot4<'c>(ir: &Ir<'_, 'c>, machine: &Machine, operands: [V<'c>; 3]) -> Emit<V<'c>> {
+    let [a, b, total] = ir.align_all(operands)?;
     if let Some((width, name)) = fitting(machine.dot_products, total) {
         return by_parts(ir, width, [total, a, b], |parts| ir.intrinsic_of_bits(name, &parts));
     }

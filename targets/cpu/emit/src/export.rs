@@ -49,7 +49,8 @@ fn header(machine: &Machine, kernels: &[Kernel]) -> Result<String, EmitError> {
     let names = function_names(machine, kernels)?;
     let guard = format!("{}_H", prefix(machine).to_ascii_uppercase());
     let (level, arch) = (machine.name, machine.arch.name());
-    let features = if machine.required.is_empty() { "nothing beyond the base".to_string() } else { machine.required.join(", ") };
+    let features =
+        if machine.required.is_empty() { "nothing beyond the base".to_string() } else { machine.required.concat().join(", ") };
     let mut text = format!(
         "/* The kernels of a model for {level} ({arch}), which needs: {features}.\n\
          {ABI} */\n\

@@ -8,9 +8,10 @@ use inkwell::intrinsics::Intrinsic;
 use inkwell::module::Module;
 use inkwell::types::{BasicType, BasicTypeEnum, FloatType, IntType};
 use inkwell::values::{
-    BasicMetadataValueEnum, BasicValue, BasicValueEnum, InstructionOpcode, IntValue, PointerValue, VectorValue,
+    BasicMetadataValueEnum, BasicValue, BasicValueEnum, FunctionValue, InstructionOpcode, IntValue, PointerValue, VectorValue,
 };
 use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
+use std::ops::Range;
 
 /// An LLVM value: a scalar or a vector.
 pub(crate) type V<'c> = BasicValueEnum<'c>;
@@ -195,10 +196,14 @@ impl<'m, 'c> Ir<'m, 'c> {
         }
     }
 
+    fn declaration(&self, name: &str, types: &[BasicTypeEnum<'c>]) -> Emit<FunctionValue<'c>> {
+        let declaration = Intrinsic::find(name).and_then(|intrinsic| intrinsic.get_declaration(self.module, types));
+        declaration.ok_or_else(|| Fault::Generator(format!("{name} is unknown")))
+    }
+
     /// An intrinsic that is not overloaded, on the bits of the arguments.
     pub(crate) fn intrinsic_of_bits(&self, name: &str, arguments: &[V<'c>]) -> Emit<V<'c>> {
-        let declaration = Intrinsic::find(name).and_then(|intrinsic| intrinsic.get_declaration(self.module, &[]));
-        let Some(function) = declaration else { return Err(Fault::Generator(format!("{name} is unknown"))) };
+        let function = self.declaration(name, &[])?;
         let mut bits: Vec<BasicMetadataValueEnum> = Vec::new();
         for (argument, parameter) in arguments.iter().zip(function.get_params()) {
             bits.push(self.as_type(*argument, parameter.get_type())?.into());
@@ -218,9 +223,7 @@ impl<'m, 'c> Ir<'m, 'c> {
         if vector.get_type().get_size() == count {
             return Ok(value);
         }
-        let places: Vec<_> = (first..first + count).map(|lane| self.int_type(32).const_int(lane.into(), false)).collect();
-        let mask = inkwell::types::VectorType::const_vector(&places);
-        Ok(self.builder.build_shuffle_vector(vector, vector.get_type().get_poison(), mask, "")?.into())
+        self.shuffle(vector, vector.get_type().get_poison(), first..first + count)
     }
 
     /// Vectors of equal size as one, two by two; their number is a power of two.
@@ -232,11 +235,16 @@ impl<'m, 'c> Ir<'m, 'c> {
                 let (low, high) = parts.split_at(parts.len() / 2);
                 let (low, high) = (as_vector(self.concatenated(low)?)?, as_vector(self.concatenated(high)?)?);
                 let lanes = 2 * low.get_type().get_size();
-                let places: Vec<_> = (0..lanes).map(|lane| self.int_type(32).const_int(lane.into(), false)).collect();
-                let mask = inkwell::types::VectorType::const_vector(&places);
-                Ok(self.builder.build_shuffle_vector(low, high, mask, "")?.into())
+                self.shuffle(low, high, 0..lanes)
             }
         }
+    }
+
+    /// Neighbouring lanes of two vectors that stand side by side.
+    fn shuffle(&self, low: VectorValue<'c>, high: VectorValue<'c>, lanes: Range<u32>) -> Emit<V<'c>> {
+        let places: Vec<_> = lanes.map(|lane| self.int_type(32).const_int(lane.into(), false)).collect();
+        let mask = inkwell::types::VectorType::const_vector(&places);
+        Ok(self.builder.build_shuffle_vector(low, high, mask, "")?.into())
     }
 
     /// As [`Ir::intrinsic`], for those without a result.
@@ -246,8 +254,7 @@ impl<'m, 'c> Ir<'m, 'c> {
         types: &[BasicTypeEnum<'c>],
         arguments: &[V<'c>],
     ) -> Emit<inkwell::values::CallSiteValue<'c>> {
-        let declaration = Intrinsic::find(name).and_then(|intrinsic| intrinsic.get_declaration(self.module, types));
-        let Some(function) = declaration else { return Err(Fault::Generator(format!("{name} is unknown"))) };
+        let function = self.declaration(name, types)?;
         let arguments: Vec<BasicMetadataValueEnum> = arguments.iter().map(|value| (*value).into()).collect();
         Ok(self.builder.build_call(function, &arguments, "")?)
     }
@@ -296,6 +303,14 @@ impl<'m, 'c> Ir<'m, 'c> {
             Some(lanes) => Ok((self.splat(a, lanes)?, self.splat(b, lanes)?)),
             None => Ok((a, b)),
         }
+    }
+
+    /// All three with as many lanes as the widest.
+    pub(crate) fn align_all(&self, [a, b, c]: [V<'c>; 3]) -> Emit<[V<'c>; 3]> {
+        let (a, b) = self.align(a, b)?;
+        let (a, c) = self.align(a, c)?;
+        let (b, c) = self.align(b, c)?;
+        Ok([a, b, c])
     }
 
     /// One lane of a vector; a scalar is its own every lane.

@@ -17,8 +17,8 @@ pub(crate) struct Machine {
     pub(crate) features: &'static str,
     /// The name of the calling convention, where a triple has several.
     pub(crate) abi: Option<&'static str>,
-    /// What a device must report, as Rust names it.
-    pub(crate) required: &'static [&'static str],
+    /// What a device must report, as Rust names it, level by level.
+    pub(crate) required: &'static [&'static [&'static str]],
     /// Bytes of one vector register.
     pub(crate) vector_bytes: u32,
     /// Vector registers.
@@ -40,12 +40,8 @@ pub(crate) struct Machine {
 }
 
 const V2: &[&str] = &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"];
-const V3: &[&str] =
-    &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe"];
-const V4: &[&str] = &[
-    "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avx512f",
-    "avx512bw", "avx512cd", "avx512dq", "avx512vl",
-];
+const V3: &[&str] = &["avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe"];
+const V4: &[&str] = &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"];
 
 const X86_64_V3: Machine = Machine {
     arch: Arch::X86_64,
@@ -54,7 +50,7 @@ const X86_64_V3: Machine = Machine {
     cpu: "x86-64-v3",
     features: "",
     abi: None,
-    required: V3,
+    required: &[V2, V3],
     vector_bytes: 32,
     registers: 16,
     fused: true,
@@ -66,32 +62,8 @@ const X86_64_V3: Machine = Machine {
     flops_per_ns: 97.0,
 };
 
-const V3_DOT: &[&str] =
-    &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe", "avxvnni"];
-const V4_DOT: &[&str] = &[
-    "sse3",
-    "ssse3",
-    "sse4.1",
-    "sse4.2",
-    "popcnt",
-    "avx",
-    "avx2",
-    "fma",
-    "bmi1",
-    "bmi2",
-    "f16c",
-    "lzcnt",
-    "movbe",
-    "avx512f",
-    "avx512bw",
-    "avx512cd",
-    "avx512dq",
-    "avx512vl",
-    "avx512vnni",
-];
-
 const X86_64_V4: Machine =
-    Machine { name: "x86-64-v4", cpu: "x86-64-v4", required: V4, registers: 32, broadcast_operand: true, ..X86_64_V3 };
+    Machine { name: "x86-64-v4", cpu: "x86-64-v4", required: &[V2, V3, V4], registers: 32, broadcast_operand: true, ..X86_64_V3 };
 
 /// All levels, best first within each instruction set.
 pub(crate) const MACHINES: &[Machine] = &[
@@ -99,7 +71,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         name: "x86-64-v4-vnni",
         features: "+avx512vnni",
-        required: V4_DOT,
+        required: &[V2, V3, V4, &["avx512vnni"]],
         vector_bytes: 64,
         dot_products: &[
             (16, "llvm.x86.avx512.vpdpbusd.512"),
@@ -113,7 +85,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         name: "x86-64-v3-vnni",
         features: "+avxvnni",
-        required: V3_DOT,
+        required: &[V2, V3, &["avxvnni"]],
         dot_products: &[(8, "llvm.x86.avx512.vpdpbusd.256"), (4, "llvm.x86.avx512.vpdpbusd.128")],
         for_dot_products: true,
         ..X86_64_V3
@@ -122,7 +94,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         name: "x86-64-v2",
         cpu: "x86-64-v2",
-        required: V2,
+        required: &[V2],
         vector_bytes: 16,
         fused: false,
         converts_half: false,
@@ -137,7 +109,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         cpu: "generic",
         features: "+neon",
         abi: None,
-        required: &["neon"],
+        required: &[&["neon"]],
         vector_bytes: 16,
         registers: 32,
         fused: true,

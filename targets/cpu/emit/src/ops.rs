@@ -122,9 +122,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         self.expect(b, a.dtype)?;
         self.expect(c, a.dtype)?;
         let (x, y, z) = (self.widened(a)?, self.widened(b)?, self.widened(c)?);
-        let (x, y) = self.ir.align(x.value, y.value)?;
-        let (x, z) = self.ir.align(x, z.value)?;
-        let (y, z) = self.ir.align(y, z)?;
+        let [x, y, z] = self.ir.align_all([x.value, y.value, z.value])?;
         self.narrowed(a.dtype, self.ir.mul_add(x, y, z)?)
     }
 

@@ -39,7 +39,7 @@ fn variant(machine: &Machine) -> Variant {
         device: TARGET.into(),
         arch: machine.arch.name().into(),
         name: machine.name.into(),
-        features: machine.required.iter().map(ToString::to_string).collect(),
+        features: machine.required.iter().copied().flatten().map(ToString::to_string).collect(),
     };
     Variant { info, caps: caps(machine), for_dot_products: machine.for_dot_products }
 }
