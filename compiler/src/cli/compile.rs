@@ -1,5 +1,6 @@
 //! `lostwax compile`.
 
+mod draft;
 mod dump;
 mod emit;
 mod summary;
@@ -12,12 +13,14 @@ use super::inspect::Memory;
 use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
 use super::source;
+use draft::Draft;
 use emit::Kind;
 use lostwax::error::CompileError;
 use lostwax::level::{LEVELS, Level};
 use lostwax::model::CompileOptions;
-use lostwax_runtime::{AlignedBuffer, Model};
-use std::path::{Path, PathBuf};
+use lostwax_runtime::Model;
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Instant;
 use summary::Summary;
@@ -84,21 +87,25 @@ impl Args {
         let options = self.options()?;
         let program = source::import(&self.model, &self.shapes, console)?;
         let import = start.elapsed();
-        let mut buffer = AlignedBuffer::with_capacity(program.constant_bytes() / 16 * 17);
-        let compiled = source::compile_program(&program, &options, console, &mut buffer)?;
+        let mut draft = Draft::new(&self.output);
+        let compiled = draft.fill(|draft| source::compile_program(&program, &options, console, draft))?;
         if let Some(folder) = &self.dump_ir {
             dump::dump(folder, &program, &compiled, &options)?;
         }
-        let mut model = Model::from_bytes(buffer)?;
+        let mut model = draft.open()?;
         if self.certify {
             console.stage("comparing with the reference interpreter");
             model = certify(&model, &program)?;
+            draft = Draft::new(&self.output);
         }
         self.check_size(&model)?;
-        write(&self.output, model.file_bytes())?;
+        if self.certify {
+            draft.write_all(model.file_bytes()).and_then(|()| draft.flush()).map_err(CliError::io(draft.path()))?;
+        }
+        let sha256 = draft.keep()?;
         let emitted = emit::write(&self.output.with_extension(""), &self.emit, &compiled)?;
         let memory = Memory::new(&model, &self.shapes)?;
-        let summary = Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted };
+        let summary = Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted, sha256 };
         Ok(summary.report(start.elapsed()))
     }
 
@@ -117,13 +124,4 @@ impl Args {
         let parts = format!("{} of weights, {} of code", artifact.weights().len(), code);
         Err(CompileError::SizeLimit { bytes, parts, allowed }.into())
     }
-}
-
-/// Writes beside the file and renames, so that nobody sees half of it and readers of an older one are not disturbed.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    std::fs::write(&part, bytes).map_err(CliError::io(&part))?;
-    std::fs::rename(&part, path).map_err(CliError::io(path))
 }

@@ -43,8 +43,8 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
         return Ok(Opened { model, load: start.elapsed() });
     }
     console.note(&format!("{} is a model: compiling it in memory first", path.display()));
-    let mut buffer = AlignedBuffer::new();
     let program = import(path, shapes, console)?;
+    let mut buffer = AlignedBuffer::with_capacity(program.constant_bytes() / 16 * 17);
     compile_program(&program, &compile.options(shapes)?, console, &mut buffer)?;
     let start = Instant::now();
     let model = Model::from_bytes(buffer)?;

@@ -162,6 +162,8 @@ fn check_type(kind: &'static str, dtype: DType, known: &[DType]) -> Result<(), I
     if known.contains(&dtype) { Ok(()) } else { Err(unknown()) }
 }
 
+/// The tokenizer is described before weights are read, so that they take the memory that reading it took; what is wrong with it
+/// is told after what is wrong with them.
 fn load_decoder(
     settings: &Settings,
     decoder: &Decoder,
@@ -169,13 +171,15 @@ fn load_decoder(
     options: &Options,
 ) -> Result<LanguageGraphs, ImportError> {
     let mut store = Store::new(settings, &decoder.names, options.quant);
+    let described = language::describe(settings, store.rows("token_embd")?, context);
     let weights = DecoderWeights::read(&mut store, decoder, context)?;
     let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }, options.activations)
         .map_err(no_graph)?;
-    let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
+    let (description, tokenizer) = described?;
     Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
 }
 
+/// In the order of [`load_decoder`].
 fn load_encoder(
     settings: &Settings,
     encoder: &Encoder,
@@ -183,10 +187,12 @@ fn load_encoder(
     options: &Options,
 ) -> Result<LanguageGraphs, ImportError> {
     let mut store = Store::new(settings, &encoder.names, options.quant);
+    let (vocabulary, positions) = (store.rows("token_embd")?, store.rows("position_embd")?);
+    let context = context.min(positions);
+    let described = language::describe(settings, vocabulary, context);
     let weights = EncoderWeights::read(&mut store, encoder)?;
-    let context = context.min(weights.positions());
     let entries = encoder::entries(encoder, &weights, context, options.activations).map_err(no_graph)?;
-    let (description, tokenizer) = language::describe(settings, weights.vocabulary(), context)?;
+    let (description, tokenizer) = described?;
     Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
 }
 

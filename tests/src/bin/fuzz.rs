@@ -1,4 +1,4 @@
-//! Feeds damaged bytes to all readers for some minutes, or runs one case again.
+//! Feeds damaged bytes to all readers or to some of them for some minutes, or runs one case again.
 
 use lostwax_tests::fuzz::{Subject, subjects};
 use std::process::ExitCode;
@@ -10,23 +10,31 @@ const ROUND: u64 = 2000;
 /// A case that takes longer is worth a look.
 const SLOW: Duration = Duration::from_millis(500);
 
-const USAGE: &str = "fuzz MINUTES [FIRST_SEED]: all readers, from a seed that is printed
+const USAGE: &str = "fuzz MINUTES [FIRST_SEED]: all subjects in turn, from a seed that is printed
+fuzz MINUTES SUBJECT...: each of these subjects for so long
 fuzz SUBJECT SEED: one case again, by the name and the seed that were printed; keeps its input in a file";
 
 fn main() -> ExitCode {
+    // What a case tells in the end is enough: readers catch the panics of the libraries that they use.
+    std::panic::set_hook(Box::new(|_| {}));
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse::<u64>().ok();
     match words.as_slice() {
-        [minutes] if number(minutes).is_some() => fuzz(number(minutes).unwrap_or(0), first_seed()),
-        [minutes, seed] if number(minutes).is_some() => fuzz(number(minutes).unwrap_or(0), number(seed).unwrap_or(0)),
-        [name, seed] if number(seed).is_some() => again(name, number(seed).unwrap_or(0)),
-        _ => usage(),
+        [first, rest @ ..] => match (number(first), rest) {
+            (Some(minutes), []) => fuzz(minutes, first_seed()),
+            (Some(minutes), [seed]) if number(seed).is_some() => fuzz(minutes, number(seed).unwrap_or(0)),
+            (Some(minutes), names) => fuzz_each(minutes, names),
+            (None, [seed]) => number(seed).map_or_else(usage, |seed| again(first, seed)),
+            (None, _) => usage(),
+        },
+        [] => usage(),
     }
 }
 
 fn usage() -> ExitCode {
-    eprintln!("{USAGE}");
+    let names: Vec<&str> = subjects().iter().map(|subject| subject.name).collect();
+    eprintln!("{USAGE}\nsubjects: {}", names.join(", "));
     ExitCode::from(2)
 }
 
@@ -49,6 +57,33 @@ fn fuzz(minutes: u64, first: u64) -> ExitCode {
     }
     println!("nothing found");
     ExitCode::SUCCESS
+}
+
+/// Each of the named subjects for some minutes, also where another one was found to fail.
+fn fuzz_each(minutes: u64, names: &[&str]) -> ExitCode {
+    let all = subjects();
+    let named = |name: &&str| all.iter().find(|subject| subject.name == *name);
+    let Some(chosen) = names.iter().map(named).collect::<Option<Vec<&Subject>>>() else { return usage() };
+    let failed = chosen.into_iter().filter(|subject| !fuzz_one(subject, minutes)).count();
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints the seeds as [`fuzz`] does; says whether nothing was found.
+fn fuzz_one(subject: &Subject, minutes: u64) -> bool {
+    let (first, end) = (first_seed(), Instant::now() + Duration::from_secs(minutes * 60));
+    let mut cases = 0;
+    while Instant::now() < end {
+        let seed = first + cases;
+        if cases.is_multiple_of(ROUND) {
+            println!("{} seeds {seed}..{}", subject.name, seed + ROUND);
+        }
+        if !passes(subject, seed) {
+            return false;
+        }
+        cases += 1;
+    }
+    println!("{}: nothing found in {cases} cases", subject.name);
+    true
 }
 
 fn passes(subject: &Subject, seed: u64) -> bool {

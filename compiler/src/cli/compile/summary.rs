@@ -10,7 +10,6 @@ use lostwax::pipeline::Compiled;
 use lostwax::program::Program;
 use lostwax_runtime::Model;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,11 +23,12 @@ pub struct Summary<'a> {
     pub memory: Memory,
     pub import: Duration,
     pub emitted: Vec<PathBuf>,
+    pub sha256: [u8; 32],
 }
 
 impl Summary<'_> {
     pub fn report(&self, total: Duration) -> Report {
-        let sha256 = hex(&Sha256::digest(self.model.file_bytes()));
+        let sha256 = hex(&self.sha256);
         Report::new(self.text(&sha256, total), self.json(&sha256, total))
     }
 

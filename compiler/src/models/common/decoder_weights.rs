@@ -49,8 +49,7 @@ impl DecoderWeights {
     /// # Errors
     /// [`ImportError`] naming the tensor that is missing, does not fit the settings or has no place in the model.
     pub(in crate::models) fn read(store: &mut Store, decoder: &Decoder, context: usize) -> Result<Self, ImportError> {
-        let vocabulary = store.shape(None, "token_embd")?.first().copied().unwrap_or(0);
-        let rows = Rows::all(vocabulary);
+        let rows = Rows::all(store.rows("token_embd")?);
         let embedding = store.matrix(None, "token_embd", &rows, decoder.hidden)?;
         let head = if store.has(None, "output") { Some(store.linear(None, "output", &rows, decoder.hidden)?) } else { None };
         let mut reader = Reader { store, decoder };
@@ -59,11 +58,6 @@ impl DecoderWeights {
         store.check_all_used(&[&UNNEEDED[..], &rope_scaling::TENSORS].concat())?;
         let tables = decoder.ropes.iter().map(|rope| rope.tables(context)).collect::<Result<_, _>>()?;
         Ok(Self { embedding, norm, head, layers, tables })
-    }
-
-    /// The number of tokens.
-    pub(in crate::models) fn vocabulary(&self) -> usize {
-        self.embedding.rows()
     }
 }
 

@@ -100,7 +100,7 @@ impl EncoderWeights {
     /// [`ImportError`] naming the tensor that is missing, does not fit the settings or has no place in the model.
     pub(in crate::models) fn read(store: &mut Store, encoder: &Encoder) -> Result<Self, ImportError> {
         let mut table = |part: &str| {
-            let rows = Rows::all(store.shape(None, part)?.first().copied().unwrap_or(0));
+            let rows = Rows::all(store.rows(part)?);
             store.matrix(None, part, &rows, encoder.hidden)
         };
         let (embedding, positions) = (table("token_embd")?, table("position_embd")?);
@@ -109,16 +109,6 @@ impl EncoderWeights {
         let layers = (0..encoder.layers).map(|layer| LayerWeights::read(store, encoder, layer)).collect::<Result<_, _>>()?;
         store.check_all_used(encoder.unneeded)?;
         Ok(Self { embedding, positions, kind, norm, layers })
-    }
-
-    /// The number of tokens.
-    pub(in crate::models) fn vocabulary(&self) -> usize {
-        self.embedding.rows()
-    }
-
-    /// The largest number of tokens of a text.
-    pub(in crate::models) fn positions(&self) -> usize {
-        self.positions.rows()
     }
 }
 

@@ -133,6 +133,11 @@ impl<'a> Store<'a> {
         Ok(self.settings.weights().tensor(&self.name(layer, part, "weight"))?.shape)
     }
 
+    /// The rows of a matrix outside of layers.
+    pub(in crate::models) fn rows(&self, part: &str) -> Result<usize, ImportError> {
+        Ok(self.shape(None, part)?.first().copied().unwrap_or(0))
+    }
+
     /// A matrix `[rows, depth]`.
     pub(in crate::models) fn matrix(
         &mut self,
