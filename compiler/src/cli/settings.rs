@@ -27,7 +27,7 @@ pub struct ShapeArgs {
     /// The most tokens that a language model attends to; never more than it was trained for.
     #[arg(long, value_name = "TOKENS", help_heading = MODELS, default_value_t = models::Options::default().context)]
     pub context: usize,
-    /// The type of a language model's caches of keys and values: f32 or f16.
+    /// The type of a language model's caches of keys and values: f32, f16, or i8, bytes with a scale for each token and head.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "f32", value_parser = parse_cache)]
     pub cache: DType,
     /// The type in which the activations of a language model meet quantized weights: i8, quantized in blocks like these, or f32.

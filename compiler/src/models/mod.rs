@@ -59,7 +59,7 @@ const FAMILIES: &[Family] = &[
 pub struct Options {
     /// The most tokens that a model attends to; never more than it was trained for.
     pub context: usize,
-    /// The element type of caches of keys and values: f32 or f16.
+    /// The element type of caches of keys and values: f32, f16, or i8, bytes with a scale for each token and head.
     pub cache: DType,
     /// The type in which activations meet matrices of block formats: i8, in groups with scales of their own, or f32.
     pub activations: DType,
@@ -68,7 +68,7 @@ pub struct Options {
 }
 
 /// The element types that caches may have.
-pub const CACHE_TYPES: [DType; 2] = [DType::F32, DType::F16];
+pub const CACHE_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::I8];
 
 /// The element types that activations may have where they meet matrices of block formats.
 pub const ACTIVATION_TYPES: [DType; 2] = [DType::I8, DType::F32];
