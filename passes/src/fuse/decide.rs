@@ -297,7 +297,9 @@ impl<'a> Decisions<'a> {
     fn stored_bytes(&self, value: Value) -> Dim {
         let converts = |compute: &&Compute| is_widening(compute);
         match (self.computes.get(&value).filter(converts), self.graph.operands(value).as_slice()) {
-            (Some(_), [operand]) => self.graph.ty(value).element_count() * Dim::constant(self.graph.ty(*operand).dtype.size() as i64),
+            (Some(_), [operand]) => {
+                self.graph.ty(value).element_count() * Dim::constant(self.graph.ty(*operand).dtype.size() as i64)
+            }
             _ => self.graph.ty(value).byte_count(),
         }
     }

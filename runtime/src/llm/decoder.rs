@@ -1,5 +1,6 @@
 //! A compiled decoder, and how an artifact becomes one.
 
+use crate::llm::window::{RECENT, SLIDE, Window};
 use crate::{Device, Model, Options, Outputs, RuntimeError, Session, TensorView};
 use lostwax_format::FormatError;
 
@@ -49,10 +50,16 @@ pub trait Decoder: Send {
         tokens.chunks(1).try_for_each(|token| visit(self.append(token)?))
     }
 
+    /// The most of the first `position` tokens that the decoder can go back to: less than these where layers that see a window hold
+    /// the last tokens only. [`Decoder::position`] and 0 are always possible.
+    fn reusable(&self, position: usize) -> usize {
+        position
+    }
+
     /// Forgets all but the first `position` tokens.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if there are less.
+    /// [`RuntimeError::InvalidInput`] if there are less, or if the decoder cannot go back so far; see [`Decoder::reusable`].
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError>;
 }
 
@@ -85,6 +92,9 @@ impl DecoderOptions {
 /// | `decode` | `tokens: i32[1]` | the same |
 /// | `score` | `tokens: i32[sequence]` | `logits: f32[sequence, vocabulary]` after each token |
 ///
+/// A model that has layers which see a window may hold the last tokens only in their caches: there the symbol `recent` is the number
+/// of these, and `slide`, which takes and gives nothing, leaves as many as the model's description says.
+///
 /// One of `prefill` and `decode` may be missing. `score` is optional: without it, [`Decoder::append_each`] appends tokens one by one.
 ///
 /// # Errors
@@ -102,15 +112,18 @@ pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn De
     if options.chunk == 0 || context == 0 {
         return Err(RuntimeError::input("decoder options", "chunk and context length must be at least 1"));
     }
+    let window = Window::of(model)?;
+    let chunk = window.map_or(options.chunk, |window| window.longest_run().min(options.chunk));
     Ok(Box::new(SessionDecoder {
         session: model.session_with(options.device, options.session)?,
         outputs: Outputs::new(),
         vocabulary: language.vocabulary_size as usize,
         context,
-        chunk: options.chunk.min(longest_run(model, PREFILL)).max(1),
-        scored: longest_run(model, SCORE).min(options.chunk).min(SCORED),
+        chunk: chunk.min(longest_run(model, PREFILL)).max(1),
+        scored: longest_run(model, SCORE).min(chunk).min(SCORED),
         has_decode: has(DECODE),
         position: 0,
+        window,
         ids: Vec::new(),
     }))
 }
@@ -120,9 +133,13 @@ fn longest_run(model: &Model, entry_point: &str) -> usize {
     let entries = model.entry_points();
     let tokens = entries.iter().find(|entry| entry.name == entry_point).and_then(|entry| entry.inputs.first());
     let Some(dim) = tokens.and_then(|tokens| tokens.dims.first()) else { return 0 };
+    largest(model, dim).or_else(|| dim.parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// The largest value of a symbol, if the model has one of this name.
+pub(crate) fn largest(model: &Model, symbol: &str) -> Option<usize> {
     let symbols = model.symbols();
-    let largest = symbols.iter().find(|symbol| symbol.name == *dim).and_then(|symbol| usize::try_from(symbol.max).ok());
-    largest.or_else(|| dim.parse().ok()).unwrap_or(usize::MAX)
+    symbols.iter().find(|known| known.name == symbol).and_then(|known| usize::try_from(known.max).ok())
 }
 
 pub(crate) fn no_language_model(model: &Model, why: &str) -> RuntimeError {
@@ -140,6 +157,7 @@ struct SessionDecoder {
     scored: usize,
     has_decode: bool,
     position: usize,
+    window: Option<Window>,
     ids: Vec<i32>,
 }
 
@@ -153,12 +171,25 @@ impl SessionDecoder {
     fn run(&mut self, name: &str, tokens: &[u32]) -> Result<(), RuntimeError> {
         self.ids.clear();
         self.ids.extend(tokens.iter().map(|token| *token as i32));
+        self.make_room(tokens.len())?;
         self.session.set_entry_point(name)?;
         self.session.bind(PAST, self.position as i64)?;
         let shape = [tokens.len()];
         self.session.run_into(&[(TOKENS, TensorView::new(&self.ids, &shape)?)], &mut self.outputs)?;
         self.position += tokens.len();
         Ok(())
+    }
+
+    /// Slides the caches of layers with windows if they have no room.
+    fn make_room(&mut self, tokens: usize) -> Result<(), RuntimeError> {
+        let Some(window) = &mut self.window else { return Ok(()) };
+        if !window.has_room(self.position, tokens) {
+            self.session.bind(RECENT, window.recent(self.position) as i64)?;
+            self.session.set_entry_point(SLIDE)?;
+            self.session.run_into::<&str>(&[], &mut self.outputs)?;
+            window.slide(self.position);
+        }
+        self.session.bind(RECENT, window.recent(self.position) as i64)
     }
 
     fn check(&self, tokens: &[u32]) -> Result<(), RuntimeError> {
@@ -219,11 +250,21 @@ impl Decoder for SessionDecoder {
         Ok(())
     }
 
+    fn reusable(&self, position: usize) -> usize {
+        self.window.map_or(position, |window| window.reusable(position))
+    }
+
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {
         if position > self.position {
             let problem = format!("there are {} tokens, {position} cannot be kept", self.position);
             return Err(RuntimeError::input("decoder", problem));
         }
+        if self.reusable(position) < position && position < self.position {
+            let problem =
+                format!("layers that see a window hold the last of {} tokens only, not those before {position}", self.position);
+            return Err(RuntimeError::input("decoder", problem));
+        }
+        self.window.iter_mut().for_each(|window| window.truncate(position));
         self.position = position;
         Ok(())
     }

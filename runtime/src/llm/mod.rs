@@ -40,6 +40,7 @@ mod stop;
 mod stream;
 mod template;
 mod tokenizer;
+mod window;
 
 pub use decoder::{Decoder, DecoderOptions, Visit, open_decoder};
 pub use embed::{Embedder, cosine_similarity};
@@ -52,3 +53,4 @@ pub use stop::StopFilter;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::Tokenizer;
+pub use window::RECENT;
