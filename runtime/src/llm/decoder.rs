@@ -1,5 +1,6 @@
 //! A compiled decoder, and how an artifact becomes one.
 
+use crate::llm::Cache;
 use crate::{Device, Model, Options, Outputs, RuntimeError, Session, TensorView};
 use lostwax_format::FormatError;
 
@@ -54,6 +55,11 @@ pub trait Decoder: Send {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if there are less.
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError>;
+
+    /// The cache, to be saved and restored; none where it is not the states of one session.
+    fn cache(&mut self) -> Option<Cache<'_>> {
+        None
+    }
 }
 
 /// How a decoder runs.
@@ -226,5 +232,9 @@ impl Decoder for SessionDecoder {
         }
         self.position = position;
         Ok(())
+    }
+
+    fn cache(&mut self) -> Option<Cache<'_>> {
+        Some(Cache { session: &mut self.session, position: &mut self.position })
     }
 }

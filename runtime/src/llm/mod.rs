@@ -22,6 +22,7 @@
 //! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact.
 //! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
 //! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
+//!   [`Generator::save`] keeps it for another process.
 //! - [`Generation`]: the same loop a step at a time, for programs that generate several texts at once.
 //! - [`Embedder`]: a compiled encoder, from a text to a vector.
 //! - [`Perplexity`]: how well a decoder foretells a text.
@@ -36,6 +37,7 @@ mod json;
 mod language;
 mod perplexity;
 mod sampler;
+mod saved;
 mod stop;
 mod stream;
 mod template;
@@ -48,6 +50,7 @@ pub use generation::{Generation, Step};
 pub use language::Language;
 pub use perplexity::Perplexity;
 pub use sampler::{Sampler, Sampling};
+pub use saved::Cache;
 pub use stop::StopFilter;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message};
