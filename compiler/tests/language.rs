@@ -103,6 +103,73 @@ fn conversations_go_on() {
 }
 
 #[test]
+fn states_are_saved_and_gone_on_with() {
+    let place = place(ALL);
+    let first = generate(&place, "--save-state a.state");
+    assert_eq!(first["state"], json!({ "loaded_tokens": null, "saved_tokens": 16 }));
+    let again = generate(&place, "--load-state a.state --save-state a.state");
+    assert_eq!((&again["tokens"], &again["state"]["loaded_tokens"]), (&first["tokens"], &16.into()));
+    assert_eq!((&again["timings"]["reused_tokens"], &again["timings"]["prompt_tokens"]), (&4.into(), &1.into()));
+    let longer = |options: &str| {
+        let prompt = format!("hello{}x", first["text"].as_str().unwrap());
+        place.json(&format!("generate tiny.lwx -p {prompt} --raw --temperature 0 -n 8 {options}"), 0)
+    };
+    let (fresh, restored) = (longer(""), longer("--load-state a.state"));
+    assert_eq!((&restored["tokens"], &restored["timings"]["reused_tokens"]), (&fresh["tokens"], &16.into()));
+    assert_eq!(fresh["state"], json!({ "loaded_tokens": null, "saved_tokens": null }));
+    let read = place.json("generate tiny.lwx -p hello --raw -n 0 --save-state b.state", 0);
+    assert_eq!((&read["text"], &read["state"]["saved_tokens"]), (&"".into(), &5.into()));
+    assert!(!place.path("b.state.part").exists());
+}
+
+#[test]
+fn states_that_do_not_fit_are_refused() {
+    let place = place(ALL);
+    generate(&place, "--save-state a.state");
+    let refused = |file: &str, problem: &str| {
+        let (code, _, stderr) = place.run(&format!("generate tiny.lwx -p hello --raw -n 1 --load-state {file}"));
+        assert!(code == 2 && stderr.contains(problem) && stderr.contains(file), "{file} {code}: {stderr}");
+    };
+    refused("none.state", "No such file");
+    refused("tiny.lwx", "this is none");
+    let mut bytes = place.read("a.state");
+    bytes[60] ^= 1;
+    place.write("damaged.state", &bytes);
+    refused("damaged.state", "damaged");
+    place.write("short.state", &bytes[..40]);
+    refused("short.state", "damaged");
+    place.write("other.lwx", &tiny::artifact(&["prefill", "decode"]));
+    let other = place.run("generate other.lwx -p hello --raw -n 1 --save-state other.state");
+    assert_eq!(other.0, 0, "{}", other.2);
+    refused("other.state", "another artifact");
+    let (code, _, stderr) = place.run("generate tiny.lwx -p hello --raw -n 1 --save-state missing/a.state");
+    assert!(code == 2 && stderr.contains("missing/a.state.part"), "{stderr}");
+}
+
+#[test]
+fn conversations_are_saved() {
+    let place = place(ALL);
+    let talk = |options: &str, lines: &str| {
+        let args = format!("chat tiny.lwx --temperature 0 --max-tokens 3 {options} --json");
+        let (code, stdout, stderr) = place.run_on(&args, lines);
+        assert_eq!(code, 0, "{stderr}");
+        (serde_json::from_str::<Value>(&stdout).unwrap(), stderr)
+    };
+    let (whole, _) = talk("--system s", "a\nb\n");
+    let (first, _) = talk("--system s --save-state talk.state", "a\n");
+    assert!(first["state"]["saved_tokens"].as_u64() > Some(20), "{first}");
+    let (second, _) = talk("--load-state talk.state", "b\n");
+    assert_eq!((&second["messages"], &second["state"]["loaded_tokens"]), (&whole["messages"], &first["state"]["saved_tokens"]));
+    assert_eq!(second["answers"][0]["timings"]["reused_tokens"], whole["answers"][1]["timings"]["reused_tokens"]);
+    let (commands, stderr) = talk("", "c\n/save\n/load nothing.state\n/load talk.state\nb\n/save again.state\n");
+    assert_eq!(commands["messages"], whole["messages"]);
+    assert!(stderr.contains("nothing.state: ") && stderr.contains("/save takes a file"), "{stderr}");
+    assert!(place.path("again.state").exists(), "{stderr}");
+    generate(&place, "--save-state plain.state");
+    assert_eq!(talk("--load-state plain.state --system s", "a\n").0["messages"], first["messages"]);
+}
+
+#[test]
 fn texts_are_compared() {
     let place = place(&["embed"]);
     let found = place.json("embed tiny.lwx abc cab xyz", 0);

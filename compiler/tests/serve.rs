@@ -2,159 +2,32 @@
 
 #[path = "common/decoder.rs"]
 mod decoder;
+#[path = "common/http.rs"]
+mod http;
 
 use decoder::{Babbler, language};
-use lostwax::serve::{Embed, Server, Service, Settings};
+use http::{Answer, Running, ask};
+use lostwax::serve::{Embed, Service, Settings};
 use lostwax_runtime::llm::Decoder;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::thread::{JoinHandle, sleep};
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A server on a port of its own, until it is dropped.
-struct Running {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+/// A server of babblers that take so long for each run.
+fn start(slots: usize, pause: Duration, settings: Settings) -> Running {
+    let decoders = (0..slots).map(|_| Box::new(Babbler::with_pause(pause)) as Box<dyn Decoder>).collect();
+    Running::serve(Service { name: "babbler".into(), language: language(), decoders, embed: None }, settings)
 }
 
-impl Running {
-    fn start(slots: usize, pause: Duration, settings: Settings) -> Self {
-        let decoders = (0..slots).map(|_| Box::new(Babbler::with_pause(pause)) as Box<dyn Decoder>).collect();
-        Self::serve(Service { name: "babbler".into(), language: language(), decoders, embed: None }, settings)
-    }
-
-    fn encoder() -> Self {
-        let embed: Embed = Box::new(|tokens| Ok(vec![tokens.len() as f32, 0.5]));
-        let service = Service { name: "encoder".into(), language: language(), decoders: Vec::new(), embed: Some(embed) };
-        Self::serve(service, Settings::default())
-    }
-
-    fn serve(service: Service, settings: Settings) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let server = Server::new(service, settings).unwrap();
-                server.run(listener, async { drop(stopped.await) }).await.unwrap();
-            });
-        });
-        Self { address, stop: Some(stop), thread: Some(thread) }
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        let answer = Answer::to(self.request("GET", path, "", ""));
-        (answer.status, answer.body)
-    }
-
-    fn post(&self, path: &str, body: &str) -> Answer {
-        Answer::to(self.send(path, body, ""))
-    }
-
-    fn json(&self, path: &str, body: Value) -> Value {
-        let answer = self.post(path, &body.to_string());
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.json()
-    }
-
-    /// The status and the code of the error.
-    fn refusal(&self, path: &str, body: &str) -> (u16, String) {
-        let answer = self.post(path, body);
-        let error = &answer.json()["error"];
-        assert!(error["message"].is_string() && error["type"].is_string(), "{error}");
-        (answer.status, error["code"].as_str().unwrap_or_default().to_string())
-    }
-
-    /// Sends a request and does not wait for the answer.
-    fn send(&self, path: &str, body: &str, headers: &str) -> TcpStream {
-        self.request("POST", path, body, headers)
-    }
-
-    fn request(&self, method: &str, path: &str, body: &str, headers: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let length = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body.as_bytes()).unwrap();
-        stream
-    }
-
-    /// The texts of a stream of chunks, and the reason why it ended.
-    fn stream(&self, content: &str, max_tokens: usize) -> (Vec<String>, String) {
-        let answer = self.post("/v1/chat/completions", &ask(content, max_tokens, true));
-        let chunks: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-        let (done, chunks) = chunks.split_last().expect("there are chunks");
-        assert_eq!(*done, "[DONE]", "{}", answer.body);
-        let chunks: Vec<Value> = chunks.iter().map(|chunk| serde_json::from_str(chunk).unwrap()).collect();
-        assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
-        let texts = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).map(str::to_string);
-        let reason = chunks.iter().find_map(|chunk| chunk["choices"][0]["finish_reason"].as_str());
-        (texts.collect(), reason.unwrap().to_string())
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let text = self.get("/metrics").1;
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("lostwax_{name} ")));
-        line.unwrap().parse().unwrap()
-    }
-
-    fn wait_for(&self, name: &str, value: u64) {
-        let start = Instant::now();
-        while self.metric(name) != value {
-            assert!(start.elapsed() < PATIENCE, "{name} is {}", self.metric(name));
-            sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn to(stream: TcpStream) -> Self {
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
-        }
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut body = String::new();
-        reader.read_to_string(&mut body).unwrap();
-        Self { status, head, body }
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-fn ask(content: &str, max_tokens: usize, stream: bool) -> String {
-    let messages = json!([{ "role": "user", "content": content }]);
-    json!({ "messages": messages, "max_tokens": max_tokens, "temperature": 0, "stream": stream }).to_string()
+fn encoder() -> Running {
+    let embed: Embed = Box::new(|tokens| Ok(vec![tokens.len() as f32, 0.5]));
+    let service = Service { name: "encoder".into(), language: language(), decoders: Vec::new(), embed: Some(embed) };
+    Running::serve(service, Settings::default())
 }
 
 fn quick(slots: usize) -> Running {
-    Running::start(slots, Duration::ZERO, Settings::default())
+    start(slots, Duration::ZERO, Settings::default())
 }
 
 #[test]
@@ -213,19 +86,15 @@ fn many_clients_get_what_one_gets() {
     let alone = quick(1);
     let expected: Vec<_> = questions.iter().map(|question| alone.stream(question, 200)).collect();
     for slots in [3, 8] {
-        let server = Running::start(slots, Duration::from_millis(1), Settings::default());
-        let found: Vec<_> = std::thread::scope(|scope| {
-            let clients: Vec<_> = questions.iter().map(|question| scope.spawn(|| server.stream(question, 200))).collect();
-            clients.into_iter().map(|client| client.join().unwrap()).collect()
-        });
-        assert_eq!(found, expected);
+        let server = start(slots, Duration::from_millis(1), Settings::default());
+        assert_eq!(server.streams(&questions, 200), expected);
         server.wait_for("slots_busy", 0);
     }
 }
 
 #[test]
 fn clients_that_go_away_leave_their_slots() {
-    let server = Running::start(2, Duration::from_millis(2), Settings::default());
+    let server = start(2, Duration::from_millis(2), Settings::default());
     for client in 0..100 {
         let mut stream = server.send("/v1/chat/completions", &ask("go on", 2000, client % 2 == 0), "");
         if client % 4 == 0 {
@@ -260,7 +129,7 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn a_key_opens_the_server() {
-    let server = Running::start(1, Duration::ZERO, Settings { api_key: Some("secret".into()), ..Settings::default() });
+    let server = start(1, Duration::ZERO, Settings { api_key: Some("secret".into()), ..Settings::default() });
     let with = |headers: &str| Answer::to(server.send("/v1/chat/completions", &ask("hello", 2, false), headers));
     assert_eq!((with("").status, with("authorization: Bearer wrong\r\n").status), (401, 401));
     assert_eq!(with("").json()["error"]["code"], "invalid_api_key");
@@ -270,7 +139,7 @@ fn a_key_opens_the_server() {
 
 #[test]
 fn who_does_not_fit_is_sent_away() {
-    let server = Running::start(1, Duration::from_millis(5), Settings { queue_length: 1, ..Settings::default() });
+    let server = start(1, Duration::from_millis(5), Settings { queue_length: 1, ..Settings::default() });
     let body = ask("go on and on", 2000, true);
     let first = server.send("/v1/chat/completions", &body, "");
     server.wait_for("slots_busy", 1);
@@ -286,7 +155,7 @@ fn who_does_not_fit_is_sent_away() {
 #[test]
 fn a_request_has_its_time() {
     let settings = Settings { timeout: Duration::from_millis(100), ..Settings::default() };
-    let server = Running::start(1, Duration::from_millis(30), settings);
+    let server = start(1, Duration::from_millis(30), settings);
     assert_eq!(server.refusal("/v1/chat/completions", &ask("hello", 2000, false)), (504, "timeout".into()));
     let streamed = server.post("/v1/chat/completions", &ask("hello", 2000, true));
     assert!(streamed.status == 200 && streamed.body.contains("\"code\":\"timeout\""), "{}", streamed.body);
@@ -295,21 +164,21 @@ fn a_request_has_its_time() {
 
 #[test]
 fn a_server_that_stops_ends_its_texts() {
-    let mut server = Running::start(1, Duration::from_millis(5), Settings::default());
+    let mut server = start(1, Duration::from_millis(5), Settings::default());
     let first = server.send("/v1/chat/completions", &ask("hello", 60, true), "");
     server.wait_for("slots_busy", 1);
     let second = server.send("/v1/chat/completions", &ask("hello", 60, false), "");
     server.wait_for("queue_length", 1);
-    drop(server.stop.take());
+    server.stop();
     assert!(Answer::to(first).body.contains("[DONE]"));
     assert_eq!(Answer::to(second).status, 503);
-    server.thread.take().unwrap().join().unwrap();
-    assert!(TcpStream::connect(server.address).is_err());
+    server.join();
+    assert!(TcpStream::connect(server.address()).is_err());
 }
 
 #[test]
 fn texts_become_vectors() {
-    let server = Running::encoder();
+    let server = encoder();
     let answer = server.json("/v1/embeddings", json!({ "input": ["abc", "abcd"] }));
     assert_eq!((&answer["data"][0]["embedding"], &answer["data"][1]["embedding"]), (&json!([3.0, 0.5]), &json!([4.0, 0.5])));
     assert_eq!(answer["usage"]["total_tokens"], 7);

@@ -63,6 +63,7 @@ pub fn subjects() -> Vec<Subject> {
         subject("gguf", vec![fuzz_models::gguf()], fuzz_models::feed_gguf),
         subject("safetensors", vec![fuzz_models::safetensors()], fuzz_models::feed_safetensors),
         subject("tokenizer", vec![fuzz_models::tokenizer()], fuzz_models::feed_tokenizer),
+        subject("state", vec![fuzz_models::state()], fuzz_models::feed_state),
     ]
 }
 

@@ -1,17 +1,24 @@
 //! Damaged headers of language models, in files as readers want them.
 
 use crate::tiny::TinyModels;
+use lostwax::model::{self, CompileOptions, compile};
 use lostwax::models::{Options, load};
-use lostwax_runtime::llm::Tokenizer;
+use lostwax::targets;
+use lostwax_runtime::Model;
+use lostwax_runtime::format::hash;
+use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Request, Tokenizer, open_decoder};
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The model that is damaged.
 const FAMILY: &str = "llama";
 
 /// Bytes at the start of a GGUF file of which some are damaged: settings, vocabulary and the list of tensors.
 const GGUF_HEADER: usize = 16 << 10;
+
+/// Tokens that the cache of the model has room for.
+const CONTEXT: usize = 16;
 
 /// A whole model in both formats.
 struct Sample {
@@ -86,6 +93,44 @@ pub(crate) fn feed_tokenizer(bytes: &[u8]) {
     if let Ok(tokenizer) = Tokenizer::from_json(bytes) {
         drop(tokenizer.encode("once upon a time", true));
     }
+}
+
+/// The model as a decoder that has read some tokens.
+static GENERATOR: LazyLock<Mutex<Generator>> = LazyLock::new(|| Mutex::new(generator()));
+
+fn generator() -> Generator {
+    let mut options = CompileOptions { targets: vec!["interp".to_string()], ..CompileOptions::default() };
+    options.import.language.context = CONTEXT;
+    let mut artifact = Vec::new();
+    in_folder(|folder| {
+        let path = folder.join("model.gguf");
+        fs::write(&path, &SAMPLE.gguf).expect("it can be written");
+        let program = model::load(&path, &options.import).expect("the sample can be read");
+        compile(&program, &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
+    });
+    let model = Model::from_bytes(artifact).expect("the sample can be opened");
+    let device = targets::device(Some("interp"), model.variants()).expect("the device is built in");
+    let mut generator = Generator::new(open_decoder(&model, DecoderOptions::new(device)).expect("the sample is a decoder"));
+    let language = Language::open(&model).expect("the sample has a tokenizer");
+    let request = Request { max_tokens: 2, ..Request::new(&language, &[1, 2, 3]) };
+    generator.generate(&language, &request, &mut |_| Flow::Continue).expect("the sample runs");
+    generator
+}
+
+/// A saved state with a note.
+pub(crate) fn state() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    generator.save(b"note", &mut bytes).expect("the cache can be saved");
+    bytes
+}
+
+/// Restores a damaged state: as it is, and with the hash that belongs to it.
+pub(crate) fn feed_state(bytes: &[u8]) {
+    let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(generator.restore(bytes));
+    let contents = &bytes[..bytes.len().saturating_sub(hash(&[]).len())];
+    drop(generator.restore(&[contents, &hash(contents)].concat()));
 }
 
 fn in_folder(work: impl FnOnce(&Path)) {

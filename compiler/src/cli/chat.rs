@@ -7,6 +7,7 @@ use super::console::Console;
 use super::error::CliError;
 use super::language::{self, DecoderArgs, Opened, SamplingArgs};
 use super::report::Report;
+use super::state_file::{self, StateArgs};
 use conversation::Conversation;
 use editor::{Editor, Line};
 use lostwax_runtime::RuntimeError;
@@ -20,11 +21,14 @@ const EXAMPLES: &str = "\
 Examples:
   lostwax chat llm.lwx
   lostwax chat llm.lwx --system \"Answer in one sentence.\" --temperature 0.7
+  lostwax chat llm.lwx --load-state talk.state --save-state talk.state
   echo \"Why is the sky blue?\" | lostwax chat llm.lwx --json";
 
 const COMMANDS: &str = "\
 /reset         starts a new conversation
 /system TEXT   sets what the model is told before the conversation; without TEXT nothing
+/save FILE     saves the conversation with the cache of the model
+/load FILE     goes on with a saved conversation
 /exit          leaves, as Ctrl-D does
 /help          shows this
 Ctrl-C stops an answer; a second time it ends the program.";
@@ -35,7 +39,8 @@ const INTERRUPTED: i32 = 130;
 /// Talks with a language model
 ///
 /// Answers go to stdout as they come, times go to stderr. What was said is kept in the cache of the model, so that only what is new
-/// is computed. `/help` lists the commands.
+/// is computed. `/help` lists the commands. A saved state holds the conversation and the cache, so that a conversation goes on at
+/// once another day.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -51,6 +56,8 @@ pub struct Args {
     #[arg(short, long, value_name = "N")]
     context: Option<usize>,
     #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
     decoder: DecoderArgs,
@@ -65,17 +72,29 @@ impl Args {
         let generator = Generator::new(self.decoder.open(&model, self.context)?);
         let mut conversation = Conversation::new(&language, generator, self.sampling.sampling(&language));
         conversation.max_tokens = self.max_tokens.unwrap_or(usize::MAX);
-        conversation.set_system(self.system.as_deref().unwrap_or_default());
-        let mut editor = Editor::open(console)?;
-        let stop = stop_on_interrupt()?;
-        console.note(&format!("{}: {} tokens of context; /help lists the commands", model.name(), conversation.context_length()));
-        while let Some(line) = editor.read()? {
-            if obey(line, &mut conversation, &stop, console)?.is_break() {
-                break;
-            }
+        let loaded = self.state.load_state.as_ref().map(|path| conversation.load(path, console)).transpose()?;
+        if let Some(system) = &self.system {
+            conversation.set_system(system);
         }
-        Ok(Report::new("", conversation.json()))
+        console.note(&format!("{}: {} tokens of context; /help lists the commands", model.name(), conversation.context_length()));
+        talk(&mut conversation, console)?;
+        let saved = self.state.save_state.as_ref().map(|path| conversation.save(path, console)).transpose()?;
+        let mut json = conversation.json();
+        json["state"] = state_file::json(loaded, saved);
+        Ok(Report::new("", json))
     }
+}
+
+/// Reads lines and does what they ask for, until the end.
+fn talk(conversation: &mut Conversation<'_>, console: &Console) -> Result<(), CliError> {
+    let mut editor = Editor::open(console)?;
+    let stop = stop_on_interrupt()?;
+    while let Some(line) = editor.read()? {
+        if obey(line, conversation, &stop, console)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 type Break = std::ops::ControlFlow<()>;
@@ -90,9 +109,19 @@ fn obey(line: Line, conversation: &mut Conversation<'_>, stop: &AtomicBool, cons
         Line::Unknown(command) => console.note(&format!("there is no command {command}; /help lists them")),
         Line::Reset => conversation.reset(),
         Line::System(text) => conversation.set_system(&text),
+        Line::NoFile(command) => console.note(&format!("{command} takes a file; /help lists the commands")),
+        Line::Save(path) => complain(conversation.save(&path, console), console),
+        Line::Load(path) => complain(conversation.load(&path, console), console),
         Line::Text(text) => answer(text, conversation, stop, console)?,
     }
     Ok(Break::Continue(()))
+}
+
+/// A file that cannot be read or written is no reason to leave.
+fn complain(result: Result<usize, CliError>, console: &Console) {
+    if let Err(error) = result {
+        console.note(&error.chain());
+    }
 }
 
 fn answer(text: String, conversation: &mut Conversation<'_>, stop: &AtomicBool, console: &Console) -> Result<(), CliError> {

@@ -1,19 +1,18 @@
 //! `lostwax compile`.
 
-mod draft;
 mod dump;
 mod emit;
 mod summary;
 
 use super::certify::certify;
 use super::console::Console;
+use super::draft::Draft;
 use super::error::CliError;
 use super::format::parse_bytes;
 use super::inspect::Memory;
 use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
 use super::source;
-use draft::Draft;
 use emit::Kind;
 use lostwax::error::CompileError;
 use lostwax::level::{LEVELS, Level};

@@ -4,6 +4,7 @@ use super::console::Console;
 use super::error::CliError;
 use super::language::{self, DecoderArgs, Opened, SamplingArgs};
 use super::report::Report;
+use super::state_file::{self, StateArgs};
 use lostwax_runtime::llm::{Flow, Generator, Language, Message, Request};
 use std::path::PathBuf;
 
@@ -11,7 +12,10 @@ const EXAMPLES: &str = "\
 Examples:
   lostwax generate llm.lwx -p \"Why is the sky blue?\"
   lostwax generate llm.lwx -p \"Once upon a time\" --raw --temperature 0 --max-tokens 64
-  lostwax generate llm.lwx -p \"Three colours:\" --stop . --json";
+  lostwax generate llm.lwx -p \"Three colours:\" --stop . --json
+A long system message is read once, and later prompts go on from there:
+  lostwax generate llm.lwx --system \"$(cat manual.txt)\" -p \"\" --max-tokens 0 --save-state manual.state
+  lostwax generate llm.lwx --system \"$(cat manual.txt)\" -p \"How do I reset it?\" --load-state manual.state";
 
 /// Generates text from a prompt
 ///
@@ -40,6 +44,8 @@ pub struct Args {
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
     decoder: DecoderArgs,
 }
 
@@ -48,6 +54,8 @@ impl Args {
         let Opened { model, language, load } = language::open(&self.file, console)?;
         let prompt = self.tokens(&language)?;
         let mut generator = Generator::new(self.decoder.open(&model, None)?);
+        let load_state = |path: &PathBuf| state_file::load(path, &mut generator, console);
+        let loaded = self.state.load_state.as_ref().map(load_state).transpose()?;
         let request = Request {
             max_tokens: self.max_tokens.unwrap_or(usize::MAX),
             stop: &self.stop,
@@ -59,7 +67,11 @@ impl Args {
             Flow::Continue
         })?;
         console.note(&language::timing_line(&generated.timings));
-        Ok(Report::new("", language::generated_json(&generated, load)))
+        let save_state = |path: &PathBuf| state_file::save(path, &mut generator, &[], console);
+        let saved = self.state.save_state.as_ref().map(save_state).transpose()?;
+        let mut json = language::generated_json(&generated, load);
+        json["state"] = state_file::json(loaded.map(|loaded| loaded.tokens), saved);
+        Ok(Report::new("", json))
     }
 
     fn tokens(&self, language: &Language) -> Result<Vec<u32>, CliError> {

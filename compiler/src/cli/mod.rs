@@ -3,6 +3,7 @@
 mod certify;
 mod compare;
 mod console;
+mod draft;
 mod error;
 mod format;
 mod formula;
@@ -13,6 +14,7 @@ mod plan_sizes;
 mod report;
 mod settings;
 mod source;
+mod state_file;
 mod table;
 mod tensors;
 

@@ -2,25 +2,29 @@ use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 
 pub(crate) const HASH_BYTES: usize = 32;
-pub(crate) type Hash = [u8; HASH_BYTES];
+/// What [`hash`] gives.
+pub type Hash = [u8; HASH_BYTES];
 
-pub(crate) fn hash(bytes: &[u8]) -> Hash {
+/// SHA-256.
+pub fn hash(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
 /// Passes bytes on and hashes them since the last call of [`HashingWriter::take`].
-pub(crate) struct HashingWriter<W> {
+pub struct HashingWriter<W> {
     out: W,
     hasher: Sha256,
     written: u64,
 }
 
 impl<W: Write> HashingWriter<W> {
-    pub(crate) fn new(out: W) -> Self {
+    /// A writer that hands everything to `out`.
+    pub fn new(out: W) -> Self {
         Self { out, hasher: Sha256::new(), written: 0 }
     }
 
-    pub(crate) fn take(&mut self) -> Hash {
+    /// The hash of what was written since the last call.
+    pub fn take(&mut self) -> Hash {
         std::mem::take(&mut self.hasher).finalize().into()
     }
 

@@ -38,6 +38,7 @@ pub use artifact::Artifact;
 pub use dtype::{ELEMENT_TYPES, ElementType};
 pub use error::FormatError;
 pub use exprs::{ExprError, Exprs};
+pub use hash::{Hash, HashingWriter, hash};
 pub use schema::*;
 pub use writer::{WeightData, Writer, Written};
 

@@ -1,6 +1,7 @@
 //! A compiled decoder, and how an artifact becomes one.
 
-use crate::llm::window::{RECENT, SLIDE, Window};
+use crate::llm::Cache;
+use crate::llm::progress::{Progress, RECENT, SLIDE};
 use crate::{Device, Model, Options, Outputs, RuntimeError, Session, TensorView};
 use lostwax_format::FormatError;
 
@@ -61,6 +62,11 @@ pub trait Decoder: Send {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if there are less, or if the decoder cannot go back so far; see [`Decoder::reusable`].
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError>;
+
+    /// The cache, to be saved and restored; none where it is not the states of one session.
+    fn cache(&mut self) -> Option<Cache<'_>> {
+        None
+    }
 }
 
 /// How a decoder runs.
@@ -112,8 +118,8 @@ pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn De
     if options.chunk == 0 || context == 0 {
         return Err(RuntimeError::input("decoder options", "chunk and context length must be at least 1"));
     }
-    let window = Window::of(model)?;
-    let chunk = window.map_or(options.chunk, |window| window.longest_run().min(options.chunk));
+    let progress = Progress::new(model)?;
+    let chunk = progress.longest_run().min(options.chunk);
     Ok(Box::new(SessionDecoder {
         session: model.session_with(options.device, options.session)?,
         outputs: Outputs::new(),
@@ -122,8 +128,7 @@ pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn De
         chunk: chunk.min(longest_run(model, PREFILL)).max(1),
         scored: longest_run(model, SCORE).min(chunk).min(SCORED),
         has_decode: has(DECODE),
-        position: 0,
-        window,
+        progress,
         ids: Vec::new(),
     }))
 }
@@ -156,8 +161,7 @@ struct SessionDecoder {
     /// The most tokens that one run of `score` appends; 0 if there is none.
     scored: usize,
     has_decode: bool,
-    position: usize,
-    window: Option<Window>,
+    progress: Progress,
     ids: Vec<i32>,
 }
 
@@ -173,23 +177,25 @@ impl SessionDecoder {
         self.ids.extend(tokens.iter().map(|token| *token as i32));
         self.make_room(tokens.len())?;
         self.session.set_entry_point(name)?;
-        self.session.bind(PAST, self.position as i64)?;
+        self.session.bind(PAST, self.progress.position() as i64)?;
         let shape = [tokens.len()];
         self.session.run_into(&[(TOKENS, TensorView::new(&self.ids, &shape)?)], &mut self.outputs)?;
-        self.position += tokens.len();
+        self.progress.advance(tokens.len());
         Ok(())
     }
 
     /// Slides the caches of layers with windows if they have no room.
     fn make_room(&mut self, tokens: usize) -> Result<(), RuntimeError> {
-        let Some(window) = &mut self.window else { return Ok(()) };
-        if !window.has_room(self.position, tokens) {
-            self.session.bind(RECENT, window.recent(self.position) as i64)?;
+        if !self.progress.has_window() {
+            return Ok(());
+        }
+        if !self.progress.has_room(tokens) {
+            self.session.bind(RECENT, self.progress.recent() as i64)?;
             self.session.set_entry_point(SLIDE)?;
             self.session.run_into::<&str>(&[], &mut self.outputs)?;
-            window.slide(self.position);
+            self.progress.slide();
         }
-        self.session.bind(RECENT, window.recent(self.position) as i64)
+        self.session.bind(RECENT, self.progress.recent() as i64)
     }
 
     fn check(&self, tokens: &[u32]) -> Result<(), RuntimeError> {
@@ -200,7 +206,7 @@ impl SessionDecoder {
         if let Some(token) = unknown {
             return Err(RuntimeError::input("tokens", format!("{token} is none of the {} tokens", self.vocabulary)));
         }
-        let needed = self.position.saturating_add(tokens.len());
+        let needed = self.progress.position().saturating_add(tokens.len());
         let full = RuntimeError::ContextFull { needed, limit: self.context };
         if needed <= self.context { Ok(()) } else { Err(full) }
     }
@@ -227,7 +233,7 @@ impl Decoder for SessionDecoder {
     }
 
     fn position(&self) -> usize {
-        self.position
+        self.progress.position()
     }
 
     fn append(&mut self, tokens: &[u32]) -> Result<&[f32], RuntimeError> {
@@ -251,21 +257,14 @@ impl Decoder for SessionDecoder {
     }
 
     fn reusable(&self, position: usize) -> usize {
-        self.window.map_or(position, |window| window.reusable(position))
+        self.progress.reusable(position)
     }
 
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {
-        if position > self.position {
-            let problem = format!("there are {} tokens, {position} cannot be kept", self.position);
-            return Err(RuntimeError::input("decoder", problem));
-        }
-        if self.reusable(position) < position && position < self.position {
-            let problem =
-                format!("layers that see a window hold the last of {} tokens only, not those before {position}", self.position);
-            return Err(RuntimeError::input("decoder", problem));
-        }
-        self.window.iter_mut().for_each(|window| window.truncate(position));
-        self.position = position;
-        Ok(())
+        self.progress.truncate(position)
+    }
+
+    fn cache(&mut self) -> Option<Cache<'_>> {
+        Some(Cache { session: &mut self.session, progress: &mut self.progress })
     }
 }

@@ -1,7 +1,9 @@
 //! The generation loop.
 
 use crate::RuntimeError;
+use crate::llm::saved::{self, Saved};
 use crate::llm::{Decoder, Generation, Language, Sampling, Step};
+use std::io::Write;
 use std::time::Duration;
 
 /// What to generate.
@@ -165,6 +167,31 @@ impl Generator {
                 return Ok(generation.finish());
             }
         }
+    }
+
+    /// Writes what the cache holds, for [`Generator::restore`], and a note: bytes that the program wants to find with it. What the
+    /// cache has forgotten since it was empty may be among the bytes.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the decoder has no [`Decoder::cache`], and what `out` reports.
+    pub fn save(&mut self, note: &[u8], out: &mut dyn Write) -> Result<(), RuntimeError> {
+        saved::write(&mut *self.decoder, &self.seen, note, out)
+    }
+
+    /// Puts a cache that [`Generator::save`] wrote in the place of this one, and gives the note. What a prompt has in common with the
+    /// tokens that were saved is not computed again, and everything goes on as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the bytes are damaged or belong to another artifact, [`RuntimeError::ContextFull`] if they have
+    /// more tokens than fit; nothing has changed then. If the device fails, the cache is empty.
+    pub fn restore<'a>(&mut self, saved: &'a [u8]) -> Result<&'a [u8], RuntimeError> {
+        let saved = Saved::read(saved)?;
+        let restored = saved.restore(&mut *self.decoder);
+        if restored.is_ok() {
+            self.seen = saved.tokens;
+        }
+        self.seen.truncate(self.decoder.position());
+        restored.map(|()| saved.note)
     }
 
     /// Forgets all but the first tokens.

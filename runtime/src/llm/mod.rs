@@ -22,6 +22,7 @@
 //! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact.
 //! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
 //! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
+//!   [`Generator::save`] keeps it for another process.
 //! - [`Generation`]: the same loop a step at a time, for programs that generate several texts at once.
 //! - [`Embedder`]: a compiled encoder, from a text to a vector.
 //! - [`Perplexity`]: how well a decoder foretells a text.
@@ -35,12 +36,13 @@ mod generation;
 mod json;
 mod language;
 mod perplexity;
+mod progress;
 mod sampler;
+mod saved;
 mod stop;
 mod stream;
 mod template;
 mod tokenizer;
-mod window;
 
 pub use decoder::{Decoder, DecoderOptions, Visit, open_decoder};
 pub use embed::{Embedder, cosine_similarity};
@@ -48,9 +50,10 @@ pub use generate::{Ending, Flow, Generated, Generator, Request, Timings};
 pub use generation::{Generation, Step};
 pub use language::Language;
 pub use perplexity::Perplexity;
+pub use progress::{Progress, RECENT};
 pub use sampler::{Sampler, Sampling};
+pub use saved::Cache;
 pub use stop::StopFilter;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::Tokenizer;
-pub use window::RECENT;

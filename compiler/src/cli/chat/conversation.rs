@@ -1,9 +1,13 @@
 //! What was said, and the next answer.
 
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
 use crate::cli::language::generated_json;
+use crate::cli::state_file::{self, Loaded};
 use lostwax_runtime::RuntimeError;
 use lostwax_runtime::llm::{Ending, Generated, Generator, Language, Message, Request, Sampling, Step, Timings};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// Tokens of a prompt that are read before anyone is asked whether to stop.
@@ -43,9 +47,34 @@ impl<'a> Conversation<'a> {
 
     /// The messages, and each answer with its tokens and times.
     pub fn json(&self) -> Value {
-        let messages: Vec<Value> =
-            self.messages().iter().map(|message| json!({ "role": message.role, "content": message.content })).collect();
-        json!({ "messages": messages, "answers": self.answers })
+        json!({ "messages": self.messages_json(), "answers": self.answers })
+    }
+
+    /// Writes the messages and the cache to a file, and gives the number of tokens in the cache.
+    pub fn save(&mut self, path: &Path, console: &Console) -> Result<usize, CliError> {
+        let note = self.messages_json().to_string();
+        state_file::save(path, &mut self.generator, note.as_bytes(), console)
+    }
+
+    /// Goes on with what was saved, and gives the number of tokens in the cache. Files of other verbs have no messages: the
+    /// conversation stays as it is then.
+    pub fn load(&mut self, path: &Path, console: &Console) -> Result<usize, CliError> {
+        let Loaded { tokens, note } = state_file::load(path, &mut self.generator, console)?;
+        if !note.is_empty() {
+            let messages = parse(&note).ok_or_else(|| CliError::file(path, "it holds no conversation that can be read"))?;
+            self.set_messages(messages);
+        }
+        Ok(tokens)
+    }
+
+    fn set_messages(&mut self, mut messages: Vec<Message>) {
+        let is_system = messages.first().is_some_and(|message| message.role == "system");
+        self.system = is_system.then(|| messages.remove(0));
+        self.turns = messages;
+    }
+
+    fn messages_json(&self) -> Value {
+        self.messages().iter().map(|message| json!({ "role": message.role, "content": message.content })).collect()
     }
 
     /// Answers a message piece by piece, until the end or until `is_stopped`. What was answered by then stays in the conversation; if
@@ -97,6 +126,13 @@ impl<'a> Conversation<'a> {
         }
         Ok(generation.finish())
     }
+}
+
+/// Messages as [`Conversation::save`] writes them.
+fn parse(note: &[u8]) -> Option<Vec<Message>> {
+    let messages: Value = serde_json::from_slice(note).ok()?;
+    let message = |value: &Value| Some(Message::new(value.get("role")?.as_str()?, value.get("content")?.as_str()?));
+    messages.as_array()?.iter().map(message).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ pub enum Line {
     Text(String),
     Reset,
     System(String),
+    Save(PathBuf),
+    Load(PathBuf),
+    /// A command that lacks the file it is for.
+    NoFile(String),
     Help,
     Exit,
     /// A command that does not exist.
@@ -33,6 +37,9 @@ impl Line {
             "" => Self::Nothing,
             "/reset" => Self::Reset,
             "/system" => Self::System(rest.trim().to_string()),
+            "/save" | "/load" if rest.trim().is_empty() => Self::NoFile(command.to_string()),
+            "/save" => Self::Save(rest.trim().into()),
+            "/load" => Self::Load(rest.trim().into()),
             "/help" => Self::Help,
             "/exit" => Self::Exit,
             _ if command.starts_with('/') => Self::Unknown(command.to_string()),
@@ -101,6 +108,9 @@ mod tests {
         assert_eq!(Line::parse("  "), Line::Nothing);
         assert_eq!(Line::parse(" /reset "), Line::Reset);
         assert_eq!(Line::parse("/system  be brief "), Line::System("be brief".into()));
+        assert_eq!(Line::parse("/save  my talk "), Line::Save("my talk".into()));
+        assert_eq!(Line::parse("/load "), Line::NoFile("/load".into()));
+        assert_eq!(Line::parse("/load talk"), Line::Load("talk".into()));
         assert_eq!(Line::parse("/systems x"), Line::Unknown("/systems".into()));
         assert_eq!(Line::parse("what is 1/2? "), Line::Text("what is 1/2?".into()));
     }

@@ -1,15 +1,15 @@
-//! The artifact while it is made.
+//! A file while it is made.
 
 use crate::cli::error::CliError;
 use lostwax::error::CompileError;
-use lostwax_runtime::Model;
 use lostwax_runtime::format::FormatError;
+use lostwax_runtime::{Model, RuntimeError};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// A file beside the artifact, which takes its name at the end: nobody sees half of it, and readers of an older one are not
+/// A file beside its place, which takes its name at the end: nobody sees half of it, and readers of an older one are not
 /// disturbed. Made with the first bytes; removed when dropped before [`Draft::keep`].
 pub struct Draft {
     target: PathBuf,
@@ -62,7 +62,10 @@ impl Draft {
     /// Names the file if that is what could not be written.
     fn explain(&self, error: CliError) -> CliError {
         match error {
-            CliError::Compile(CompileError::Format(FormatError::Io(source))) if self.failed => {
+            CliError::Compile(CompileError::Format(FormatError::Io(source)))
+            | CliError::Runtime(RuntimeError::Artifact(FormatError::Io(source)))
+                if self.failed =>
+            {
                 CliError::Io { path: self.path.clone(), source }
             }
             other => other,
