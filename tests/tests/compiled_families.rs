@@ -3,7 +3,7 @@
 use lostwax::model::{CompileOptions, compile, load};
 use lostwax::models::{self, Options, quant_from_name};
 use lostwax_ir::types::DType;
-use lostwax_runtime::llm::{DecoderOptions, open_decoder};
+use lostwax_runtime::llm::{DecoderOptions, open_decoder, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
 use lostwax_tests::decoder::Interpreted;
 use lostwax_tests::tiny::{TinyModel, TinyModels};
@@ -118,5 +118,49 @@ fn caches_of_windows_hold_the_last_tokens_only() {
         full.truncate(0).unwrap();
         let difference = distance(bounded.append(&[1, 2, 3]).unwrap(), full.append(&[1, 2, 3]).unwrap());
         assert!(difference < tolerance, "{difference}");
+    }
+}
+
+/// Tokens of the prompts of texts that are decoded together: the first reaches the end of the room for windows.
+const PROMPTS: [usize; 3] = [520, 3, 40];
+
+/// Tokens that follow.
+const STEPS: usize = 20;
+
+#[test]
+fn texts_decoded_together_are_texts_decoded_alone() {
+    let recorded = TinyModels::recorded();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    for (family, cache) in [("gemma3", DType::F32), ("llama", DType::I8)] {
+        let mut model = recorded.families[family].clone();
+        model.metadata[&format!("{family}.context_length")] = 2048.into();
+        model.write_gguf(&recorded.tokenizer, &path);
+        let options = |slots| Options { context: 2048, cache, slots, ..Options::default() };
+        let [together, alone] = [PROMPTS.len(), 1].map(|slots| compiled(&path, options(slots)));
+        let options = DecoderOptions::new(Device::cpu());
+        let mut together = open_decoders(&together, &options, PROMPTS.len()).unwrap();
+        let mut alone = open_decoders(&alone, &options, PROMPTS.len()).unwrap();
+        let token = |slot: usize, position: usize| recorded.reading.tokens[(position * 7 + slot) % recorded.reading.tokens.len()];
+        for (slot, length) in PROMPTS.into_iter().enumerate() {
+            let prompt: Vec<u32> = (0..length).map(|position| token(slot, position)).collect();
+            let difference = distance(together[slot].append(&prompt).unwrap(), alone[slot].append(&prompt).unwrap());
+            assert!(difference < TOLERANCE, "{family} prompt {slot}: {difference}");
+        }
+        for step in 0..STEPS {
+            let active = |slot: &usize| step < STEPS / 2 || *slot != 1;
+            for slot in (0..PROMPTS.len()).filter(active) {
+                let position = together[slot].position();
+                together[slot].announce(token(slot, position));
+            }
+            for slot in (0..PROMPTS.len()).filter(active) {
+                let next = [token(slot, alone[slot].position())];
+                let difference = distance(together[slot].append(&next).unwrap(), alone[slot].append(&next).unwrap());
+                assert!(difference < HALF_TOLERANCE, "{family} step {step} of text {slot}: {difference}");
+            }
+        }
+        let last = [token(1, 0), token(1, 1)];
+        let difference = distance(together[1].append(&last).unwrap(), alone[1].append(&last).unwrap());
+        assert!(difference < HALF_TOLERANCE, "{family} afterwards: {difference}");
     }
 }

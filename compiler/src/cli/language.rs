@@ -5,7 +5,9 @@ use super::error::CliError;
 use super::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use super::source;
 use lostwax_runtime::Model;
-use lostwax_runtime::llm::{Decoder, DecoderOptions, Ending, Generated, Language, Sampling, Timings, open_decoder};
+use lostwax_runtime::llm::{
+    Decoder, DecoderOptions, Ending, Generated, Language, Sampling, Timings, open_decoder, open_decoders,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -50,10 +52,19 @@ pub struct DecoderArgs {
 impl DecoderArgs {
     /// A decoder with room for `context` tokens, or for as many as the model allows.
     pub fn open(&self, model: &Model, context: Option<usize>) -> Result<Box<dyn Decoder>, CliError> {
+        Ok(open_decoder(model, self.options(model, context)?)?)
+    }
+
+    /// Decoders of so many texts.
+    pub fn open_all(&self, model: &Model, context: Option<usize>, count: usize) -> Result<Vec<Box<dyn Decoder>>, CliError> {
+        Ok(open_decoders(model, &self.options(model, context)?, count)?)
+    }
+
+    fn options(&self, model: &Model, context: Option<usize>) -> Result<DecoderOptions, CliError> {
         let mut options = DecoderOptions::new(self.device.device(model)?);
         options.session.threads = self.threads;
         (options.chunk, options.context_length) = (self.chunk, context);
-        Ok(open_decoder(model, options)?)
+        Ok(options)
     }
 }
 

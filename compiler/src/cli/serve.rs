@@ -5,7 +5,7 @@ use super::error::CliError;
 use super::language::{self, DecoderArgs, Opened, is_decoder};
 use super::report::Report;
 use lostwax::serve::{Embed, Server, Service, Settings};
-use lostwax_runtime::llm::{Decoder, Embedder};
+use lostwax_runtime::llm::{Embedder, batch_size};
 use lostwax_runtime::{Model, Options};
 use serde_json::json;
 use std::path::PathBuf;
@@ -19,6 +19,9 @@ Examples:
   lostwax serve llm.lwx
   lostwax serve llm.lwx --host 0.0.0.0 --port 8000 --slots 2 --api-key secret
   curl http://127.0.0.1:8080/v1/chat/completions -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}], \"stream\": true}'";
+
+/// Slots of a model that decodes one text at a time.
+const DEFAULT_SLOTS: usize = 4;
 
 /// The exit code of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -38,9 +41,10 @@ pub struct Args {
     /// The port; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// How many texts are generated at the same time; each slot has a cache of its own.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    slots: u16,
+    /// How many texts are generated at the same time; each slot has a cache of its own. As many as the model was compiled for with
+    /// `compile --slots`, which are decoded together, or 4 that take turns, unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    slots: Option<u16>,
     /// How many requests may wait for a slot.
     #[arg(long, value_name = "N", default_value_t = 64)]
     queue: usize,
@@ -74,11 +78,15 @@ impl Args {
     fn service(&self, console: &Console) -> Result<Service, CliError> {
         let Opened { model, language, .. } = language::open(&self.file, console)?;
         let embed = Embedder::is_encoder(&model).then(|| self.embed(&model)).transpose()?;
-        let slots = if is_decoder(&model) || embed.is_none() { self.slots } else { 0 };
-        let decoders = (0..slots).map(|_| self.decoder.open(&model, self.context));
-        let decoders = decoders.collect::<Result<Vec<Box<dyn Decoder>>, CliError>>()?;
+        let slots = if is_decoder(&model) || embed.is_none() { self.slots(&model) } else { 0 };
+        let decoders = self.decoder.open_all(&model, self.context, slots)?;
         let name = self.alias.clone().unwrap_or_else(|| model.name().to_string());
         Ok(Service { name, language, decoders, embed })
+    }
+
+    fn slots(&self, model: &Model) -> usize {
+        let together = Some(batch_size(model)).filter(|size| *size > 1);
+        self.slots.map(usize::from).or(together).unwrap_or(DEFAULT_SLOTS)
     }
 
     fn embed(&self, model: &Model) -> Result<Embed, CliError> {

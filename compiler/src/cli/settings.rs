@@ -33,6 +33,9 @@ pub struct ShapeArgs {
     /// Keep all tokens in the caches of layers that see a window, so that a text can go on from any earlier point.
     #[arg(long, help_heading = MODELS)]
     pub full_windows: bool,
+    /// The number of texts that a language model decodes together, each with a cache of its own; `serve` has so many slots.
+    #[arg(long, value_name = "N", help_heading = MODELS, default_value_t = models::Options::default().slots)]
+    pub slots: usize,
     /// The type in which the activations of a language model meet quantized weights: i8, quantized in blocks like these, or f32.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "i8", value_parser = parse_activations)]
     pub activations: DType,
@@ -65,8 +68,17 @@ fn parse_type(text: &str, known: &[DType]) -> Result<DType, String> {
 
 impl Default for ShapeArgs {
     fn default() -> Self {
-        let models::Options { context, cache, full_windows, activations, .. } = models::Options::default();
-        Self { shapes: Vec::new(), constants: Vec::new(), context, cache, full_windows, activations, quant: Quant::default() }
+        let models::Options { context, cache, full_windows, slots, activations, .. } = models::Options::default();
+        Self {
+            shapes: Vec::new(),
+            constants: Vec::new(),
+            context,
+            cache,
+            full_windows,
+            slots,
+            activations,
+            quant: Quant::default(),
+        }
     }
 }
 
@@ -78,6 +90,7 @@ impl ShapeArgs {
             context: self.context,
             cache: self.cache,
             full_windows: self.full_windows,
+            slots: self.slots,
             activations: self.activations,
             quant: self.quant.0,
         };

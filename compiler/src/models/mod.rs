@@ -64,6 +64,8 @@ pub struct Options {
     /// Whether the caches of layers that see a window keep all tokens, so that a text can go on from any earlier point; else they
     /// hold the last tokens only.
     pub full_windows: bool,
+    /// The number of texts that caches hold, which are decoded together.
+    pub slots: usize,
     /// The type in which activations meet matrices of block formats: i8, in groups with scales of their own, or f32.
     pub activations: DType,
     /// The type that matrices are converted to; as they are stored if absent. See [`quant_from_name`].
@@ -76,12 +78,15 @@ pub const CACHE_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::I8];
 /// The element types that activations may have where they meet matrices of block formats.
 pub const ACTIVATION_TYPES: [DType; 2] = [DType::I8, DType::F32];
 
+/// The most texts that are decoded together.
+pub const MAX_SLOTS: usize = 16;
+
 /// Tokens that a model attends to if nobody says otherwise.
 const DEFAULT_CONTEXT: usize = 4096;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { context: DEFAULT_CONTEXT, cache: DType::F32, full_windows: false, activations: DType::I8, quant: None }
+        Self { context: DEFAULT_CONTEXT, cache: DType::F32, full_windows: false, slots: 1, activations: DType::I8, quant: None }
     }
 }
 
@@ -154,6 +159,9 @@ fn context(settings: &Settings, options: &Options) -> Result<usize, ImportError>
     if options.context == 0 {
         return Err(ImportError::invalid("option", "context", "it must be at least 1"));
     }
+    if !(1..=MAX_SLOTS).contains(&options.slots) {
+        return Err(ImportError::invalid("option", "slots", format!("it must be in 1..={MAX_SLOTS}")));
+    }
     check_type("type of caches", options.cache, &CACHE_TYPES)?;
     check_type("type of activations", options.activations, &ACTIVATION_TYPES)?;
     Ok(options.context.min(settings.size(common::settings::CONTEXT)?))
@@ -176,7 +184,8 @@ fn load_decoder(
     let mut store = Store::new(settings, &decoder.names, options.quant);
     let described = language::describe(settings, store.rows("token_embd")?, context);
     let weights = DecoderWeights::read(&mut store, decoder, context)?;
-    let cache = CacheKind { context, dtype: options.cache, full_windows: options.full_windows };
+    let Options { cache: dtype, full_windows, slots, .. } = *options;
+    let cache = CacheKind { context, dtype, full_windows, slots };
     let decoder::Entries { graphs: entries, window } =
         decoder::entries(decoder, &weights, cache, options.activations).map_err(no_graph)?;
     let (mut description, tokenizer) = described?;

@@ -41,9 +41,11 @@ impl<'a> Scheduler<'a> {
         Self { slots: decoders.into_iter().map(slot).collect(), state }
     }
 
-    /// Does rounds: jobs join where slots are free, then each text goes on by a step.
+    /// Does rounds: jobs join where slots are free, then each text goes on by a step. Tokens that all of them will append are announced
+    /// before, so that one run can append them.
     fn run(mut self) {
         while self.admit() {
+            self.slots.iter_mut().for_each(Slot::announce);
             for slot in &mut self.slots {
                 slot.step(self.state);
             }
@@ -90,6 +92,12 @@ impl<'a> Slot<'a> {
         match self.generator.begin(language, &request) {
             Ok(generation) => self.active = Some(Active { generation, events }),
             Err(error) => send(&events, Event::Failed(error.into())),
+        }
+    }
+
+    fn announce(&mut self) {
+        if let Some(active) = self.active.as_ref().filter(|active| !active.events.is_closed()) {
+            active.generation.announce(&mut self.generator);
         }
     }
 

@@ -20,6 +20,9 @@ const LOGITS: &str = "logits";
 /// The symbol that is the number of tokens in the cache.
 const PAST: &str = "past";
 
+/// The symbol that tells which of several texts a run belongs to.
+const SLOT: &str = "slot";
+
 /// The most tokens that one run of `score` appends: it gives a row of logits for each.
 const SCORED: usize = 32;
 
@@ -36,6 +39,10 @@ pub trait Decoder: Send {
 
     /// Tokens in the cache.
     fn position(&self) -> usize;
+
+    /// Says that this token will be appended next, so that decoders which share a session can append theirs in one run. Nothing comes
+    /// of it if something else is done instead.
+    fn announce(&mut self, _token: u32) {}
 
     /// Appends tokens, at least one, and gives the logits after the last one, as many as the vocabulary has tokens.
     ///
@@ -101,36 +108,17 @@ impl DecoderOptions {
 /// A model that has layers which see a window may hold the last tokens only in their caches: there the symbol `recent` is the number
 /// of these, and `slide`, which takes and gives nothing, leaves as many as the model's description says.
 ///
+/// A model whose caches hold several texts has the symbol `slot`, the number of a text; this decoder uses the first of them, those of
+/// [`open_decoders`](super::open_decoders) all.
+///
 /// One of `prefill` and `decode` may be missing. `score` is optional: without it, [`Decoder::append_each`] appends tokens one by one.
 ///
 /// # Errors
 /// [`RuntimeError::InvalidInput`] if the artifact is no language model or an option is 0, and what a session reports.
 pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn Decoder>, RuntimeError> {
-    let language = model.artifact().language_model();
-    let language = language.ok_or_else(|| no_language_model(model, "it has no tokenizer"))?;
-    let entries = model.entry_points();
-    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-    if !has(PREFILL) && !has(DECODE) {
-        return Err(no_language_model(model, "it has neither `prefill` nor `decode`"));
-    }
-    let longest = language.context_length as usize;
-    let context = options.context_length.unwrap_or(longest).min(longest);
-    if options.chunk == 0 || context == 0 {
-        return Err(RuntimeError::input("decoder options", "chunk and context length must be at least 1"));
-    }
-    let progress = Progress::new(model)?;
-    let chunk = progress.longest_run().min(options.chunk);
-    Ok(Box::new(SessionDecoder {
-        session: model.session_with(options.device, options.session)?,
-        outputs: Outputs::new(),
-        vocabulary: language.vocabulary_size as usize,
-        context,
-        chunk: chunk.min(longest_run(model, PREFILL)).max(1),
-        scored: longest_run(model, SCORE).min(chunk).min(SCORED),
-        has_decode: has(DECODE),
-        progress,
-        ids: Vec::new(),
-    }))
+    let mut decoder = SessionDecoder::open(model, options)?;
+    decoder.bind_slot(0)?;
+    Ok(Box::new(decoder))
 }
 
 /// The most tokens that an entry point takes; 0 if there is none of this name.
@@ -152,7 +140,8 @@ pub(crate) fn no_language_model(model: &Model, why: &str) -> RuntimeError {
     RuntimeError::input(format!("model `{}`", model.name()), problem)
 }
 
-struct SessionDecoder {
+/// A decoder with a session of its own.
+pub(crate) struct SessionDecoder {
     session: Session,
     outputs: Outputs,
     vocabulary: usize,
@@ -161,11 +150,52 @@ struct SessionDecoder {
     /// The most tokens that one run of `score` appends; 0 if there is none.
     scored: usize,
     has_decode: bool,
-    progress: Progress,
+    has_slots: bool,
+    pub(crate) progress: Progress,
     ids: Vec<i32>,
 }
 
 impl SessionDecoder {
+    pub(crate) fn open(model: &Model, options: DecoderOptions) -> Result<Self, RuntimeError> {
+        let language = model.artifact().language_model();
+        let language = language.ok_or_else(|| no_language_model(model, "it has no tokenizer"))?;
+        let entries = model.entry_points();
+        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+        if !has(PREFILL) && !has(DECODE) {
+            return Err(no_language_model(model, "it has neither `prefill` nor `decode`"));
+        }
+        let longest = language.context_length as usize;
+        let context = options.context_length.unwrap_or(longest).min(longest);
+        if options.chunk == 0 || context == 0 {
+            return Err(RuntimeError::input("decoder options", "chunk and context length must be at least 1"));
+        }
+        let progress = Progress::new(model)?;
+        let chunk = progress.longest_run().min(options.chunk);
+        Ok(Self {
+            session: model.session_with(options.device, options.session)?,
+            outputs: Outputs::new(),
+            vocabulary: language.vocabulary_size as usize,
+            context,
+            chunk: chunk.min(longest_run(model, PREFILL)).max(1),
+            scored: longest_run(model, SCORE).min(chunk).min(SCORED),
+            has_decode: has(DECODE),
+            has_slots: largest(model, SLOT).is_some(),
+            progress,
+            ids: Vec::new(),
+        })
+    }
+
+    /// Turns to one of the texts in the cache.
+    pub(crate) fn bind_slot(&mut self, slot: usize) -> Result<(), RuntimeError> {
+        if self.has_slots { self.session.bind(SLOT, slot as i64) } else { Ok(()) }
+    }
+
+    /// Gives symbols of their own the numbers of tokens that the caches of a text hold.
+    pub(crate) fn bind_text(&mut self, past: &str, recent: &str, progress: &Progress) -> Result<(), RuntimeError> {
+        self.session.bind(past, progress.position() as i64)?;
+        if progress.has_window() { self.session.bind(recent, progress.recent() as i64) } else { Ok(()) }
+    }
+
     /// The entry point that appends so many tokens and gives logits after the last.
     fn entry_point(&self, tokens: usize) -> &'static str {
         if tokens == 1 && self.has_decode { DECODE } else { PREFILL }
@@ -173,19 +203,24 @@ impl SessionDecoder {
 
     /// One run.
     fn run(&mut self, name: &str, tokens: &[u32]) -> Result<(), RuntimeError> {
-        self.ids.clear();
-        self.ids.extend(tokens.iter().map(|token| *token as i32));
         self.make_room(tokens.len())?;
-        self.session.set_entry_point(name)?;
         self.session.bind(PAST, self.progress.position() as i64)?;
-        let shape = [tokens.len()];
-        self.session.run_into(&[(TOKENS, TensorView::new(&self.ids, &shape)?)], &mut self.outputs)?;
+        self.run_entry(name, tokens)?;
         self.progress.advance(tokens.len());
         Ok(())
     }
 
+    /// Runs an entry point on tokens.
+    pub(crate) fn run_entry(&mut self, name: &str, tokens: &[u32]) -> Result<(), RuntimeError> {
+        self.ids.clear();
+        self.ids.extend(tokens.iter().map(|token| *token as i32));
+        let shape = [tokens.len()];
+        self.session.set_entry_point(name)?;
+        self.session.run_into(&[(TOKENS, TensorView::new(&self.ids, &shape)?)], &mut self.outputs)
+    }
+
     /// Slides the caches of layers with windows if they have no room.
-    fn make_room(&mut self, tokens: usize) -> Result<(), RuntimeError> {
+    pub(crate) fn make_room(&mut self, tokens: usize) -> Result<(), RuntimeError> {
         if !self.progress.has_window() {
             return Ok(());
         }
@@ -212,7 +247,7 @@ impl SessionDecoder {
     }
 
     /// The logits of a run, a row after each of so many tokens.
-    fn logits(&self, rows: usize) -> Result<&[f32], RuntimeError> {
+    pub(crate) fn logits(&self, rows: usize) -> Result<&[f32], RuntimeError> {
         let wrong = |problem: &str| FormatError::Invalid { section: format!("output `{LOGITS}`"), problem: problem.into() };
         let logits = self.outputs.get(LOGITS).ok_or_else(|| wrong("there is no such output"))?.view::<f32>()?;
         if logits.len() == rows.saturating_mul(self.vocabulary) {

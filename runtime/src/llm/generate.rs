@@ -201,6 +201,11 @@ impl Generator {
         Ok(())
     }
 
+    /// Tells the decoder which token comes next.
+    pub(crate) fn announce(&mut self, token: u32) {
+        self.decoder.announce(token);
+    }
+
     /// Brings tokens to the cache.
     pub(crate) fn append(&mut self, tokens: &[u32]) -> Result<(), RuntimeError> {
         self.seen.extend(tokens);

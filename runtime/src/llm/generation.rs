@@ -86,6 +86,16 @@ impl<'a> Generation<'a> {
         if self.unread.is_empty() { self.generate(generator) } else { self.read(generator) }
     }
 
+    /// Tells the decoder which token the next step will append, if it will append one: where decoders share a session, the steps of
+    /// generations that all do so before the first of them is made are one run ([`Decoder::announce`](super::Decoder::announce)).
+    pub fn announce(&self, generator: &mut Generator) {
+        let has_room = self.cached < generator.decoder().context_length() && self.cached == generator.seen().len();
+        let goes_on = self.ending.is_none() && self.unread.is_empty() && self.tokens.len() < self.max_tokens;
+        if let Some(last) = self.tokens.last().filter(|_| has_room && goes_on) {
+            generator.announce(*last);
+        }
+    }
+
     /// Tokens and times so far.
     pub fn timings(&self) -> Timings {
         Timings { generated_tokens: self.tokens.len(), ..self.timings }

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! - [`Language`]: what an artifact says about text: [`Tokenizer`], [`ChatTemplate`], special tokens, defaults.
-//! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact.
+//! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact, [`open_decoders`] some that run together.
 //! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
 //! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
 //!   [`Generator::save`] keeps it for another process.
@@ -27,6 +27,7 @@
 //! - [`Embedder`]: a compiled encoder, from a text to a vector.
 //! - [`Perplexity`]: how well a decoder foretells a text.
 
+mod batch;
 mod date;
 mod decoder;
 mod embed;
@@ -44,6 +45,7 @@ mod stream;
 mod template;
 mod tokenizer;
 
+pub use batch::{batch_size, open_decoders};
 pub use decoder::{Decoder, DecoderOptions, Visit, open_decoder};
 pub use embed::{Embedder, cosine_similarity};
 pub use generate::{Ending, Flow, Generated, Generator, Request, Timings};

@@ -7,7 +7,7 @@ use super::rope::Rotation;
 use super::weights::Linear;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
-use lostwax_ir::graph::Value;
+use lostwax_ir::graph::{TypeError, Value};
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::{DType, TensorType};
 
@@ -58,16 +58,35 @@ pub(in crate::models) enum HeadNorms {
 /// Where tokens stand, and what they see.
 #[derive(Clone)]
 pub(in crate::models) struct View {
-    /// The number of tokens in the cache.
-    pub(in crate::models) past: Dim,
-    /// The number of tokens that the cache has room for.
-    pub(in crate::models) room: usize,
-    /// The number of tokens of the run.
-    pub(in crate::models) sequence: Dim,
+    /// The texts that the tokens of the run belong to, one after the other.
+    pub(in crate::models) texts: Vec<Text>,
     /// How heads are turned.
     pub(in crate::models) rotation: Option<Rotation>,
     /// Which tokens each sees.
     pub(in crate::models) sees: Sees,
+    /// The number of tokens that the cache has room for.
+    pub(in crate::models) room: usize,
+}
+
+/// The tokens of one text.
+#[derive(Clone)]
+pub(in crate::models) struct Text {
+    /// The number of tokens in the cache.
+    pub(in crate::models) past: Dim,
+    /// The number of tokens of the run.
+    pub(in crate::models) sequence: Dim,
+    /// Which part of the cache belongs to it; `None` if all does.
+    pub(in crate::models) slot: Option<Dim>,
+}
+
+impl View {
+    /// The texts, each with the number of tokens of those before it.
+    fn parts(&self) -> impl Iterator<Item = (&Text, Dim)> {
+        self.texts.iter().scan(Dim::default(), |start, text| {
+            let next = start.clone() + text.sequence.clone();
+            Some((text, std::mem::replace(start, next)))
+        })
+    }
 }
 
 /// Which tokens a token sees.
@@ -83,6 +102,8 @@ pub(in crate::models) enum Sees {
 pub(in crate::models) struct Cache {
     /// The number of the layer.
     pub(in crate::models) layer: usize,
+    /// The number of texts that it holds.
+    pub(in crate::models) slots: usize,
     /// The element type; i8 for bytes with scales.
     pub(in crate::models) dtype: DType,
 }
@@ -112,11 +133,16 @@ impl Builder {
         let value = self.heads(x, &weights.value, None, heads, heads.kv)?;
         let (query, key) = (self.maybe_rotate(query, view, heads)?, self.maybe_rotate(key, view, heads)?);
         let (key, value) = (self.transpose(key, &[1, 2, 0])?, self.transpose(value, &[1, 0, 2])?);
-        let (key, value) = match cache {
+        let (keys, values) = match cache {
             Some(cache) => (self.cached(key, "keys", 2, view, cache)?, self.cached(value, "values", 1, view, cache)?),
-            None => (key, value),
+            None => (vec![key], vec![value]),
         };
-        let mixed = self.attend(query, key, value, heads, view)?;
+        let mut mixed = Vec::new();
+        for ((text, start), (key, value)) in view.parts().zip(keys.into_iter().zip(values)) {
+            let query = self.slice_along(query, 0, &start, &text.sequence)?;
+            mixed.push(self.attend(query, key, value, heads, text, view.sees)?);
+        }
+        let mixed = self.joined(&mixed, 0)?;
         self.linear(mixed, &weights.output)
     }
 
@@ -134,47 +160,77 @@ impl Builder {
         view.rotation.map_or(Ok(x), |rotation| self.rotate(x, rotation, heads.size))
     }
 
-    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32. A cache of bytes has a second state, the
-    /// scale of each token's part of a head.
-    fn cached(&mut self, new: Value, name: &str, axis: usize, view: &View, cache: &Cache) -> Built {
+    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32, for each text. A cache of bytes has a
+    /// second state, the scale of each token's part of a head.
+    fn cached(&mut self, new: Value, name: &str, axis: usize, view: &View, cache: &Cache) -> Result<Vec<Value>, TypeError> {
         let state = format!("{name}.{}", cache.layer);
         if cache.dtype != DType::I8 {
             let new = self.cast(new, cache.dtype)?;
-            return self.appended(new, &state, axis, view);
+            return self.appended(new, &state, axis, view, cache.slots);
         }
         let (bytes, scales) = self.quantized(new, CACHED_AXES - axis)?;
-        let bytes = self.appended(bytes, &state, axis, view)?;
-        let scales = self.appended(scales, &format!("{state}.scales"), axis, view)?;
-        self.product(bytes, scales)
+        let bytes = self.appended(bytes, &state, axis, view, cache.slots)?;
+        let scales = self.appended(scales, &format!("{state}.scales"), axis, view, cache.slots)?;
+        bytes.into_iter().zip(scales).map(|(bytes, scales)| self.product(bytes, scales)).collect()
     }
 
-    /// Appends to one state.
-    fn appended(&mut self, new: Value, name: &str, axis: usize, view: &View) -> Built {
+    /// Appends to one state, which has another axis in front if it belongs to several texts.
+    fn appended(&mut self, new: Value, name: &str, axis: usize, view: &View, slots: usize) -> Result<Vec<Value>, TypeError> {
         let mut dims = self.dims(new);
         let (rank, dtype) = (dims.len(), self.graph.ty(new).dtype);
-        let (mut starts, mut held) = (vec![Dim::default(); rank], dims.clone());
-        if let (Some(size), Some(start), Some(count)) = (dims.get_mut(axis), starts.get_mut(axis), held.get_mut(axis)) {
-            *count = view.past.clone() + view.sequence.clone();
-            (*size, *start) = (dim(row_length(view.room, axis + 1 == rank)), view.past.clone());
+        if let Some(size) = dims.get_mut(axis) {
+            *size = dim(row_length(view.room, axis + 1 == rank));
         }
-        let state = self.graph.state(name, &TensorType { dtype, dims })?;
-        let next = self.graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[state, new])?;
+        if slots > 1 {
+            dims.insert(0, dim(slots));
+        }
+        let mut next = self.graph.state(name, &TensorType { dtype, dims })?;
+        for (text, start) in view.parts() {
+            let part = self.slice_along(new, axis, &start, &text.sequence)?;
+            next = self.updated(next, part, axis, text)?;
+        }
         self.graph.output(name, next);
-        let all = self.slice(next, &vec![Dim::default(); held.len()], &held)?;
+        view.texts.iter().map(|text| self.held(next, self.dims(new), axis, text)).collect()
+    }
+
+    /// A state with the new tokens of a text.
+    fn updated(&mut self, state: Value, new: Value, axis: usize, text: &Text) -> Built {
+        let mut dims = self.dims(new);
+        let mut starts = vec![Dim::default(); dims.len()];
+        starts.splice(axis..=axis, [text.past.clone()]);
+        if let Some(slot) = &text.slot {
+            dims.insert(0, 1.into());
+            starts.insert(0, slot.clone());
+        }
+        let new = self.reshape(new, &dims)?;
+        self.graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[state, new])
+    }
+
+    /// All that a state holds of a text, where `dims` are the sizes of new tokens.
+    fn held(&mut self, state: Value, mut dims: Vec<Dim>, axis: usize, text: &Text) -> Built {
+        dims.splice(axis..=axis, [text.past.clone() + text.sequence.clone()]);
+        let mut part = dims.clone();
+        let mut starts = vec![Dim::default(); dims.len()];
+        if let Some(slot) = &text.slot {
+            part.insert(0, 1.into());
+            starts.insert(0, slot.clone());
+        }
+        let all = self.slice(state, &starts, &part)?;
+        let all = self.reshape(all, &dims)?;
         self.cast(all, DType::F32)
     }
 
     /// `softmax(query * key) * value` for queries `[sequence, heads, size]`, keys `[kv heads, size, tokens]` and values
     /// `[kv heads, tokens, size]`, as `[sequence, heads * size]`.
-    fn attend(&mut self, query: Value, key: Value, value: Value, heads: &Heads, view: &View) -> Built {
-        let (past, window) = match view.sees {
+    fn attend(&mut self, query: Value, key: Value, value: Value, heads: &Heads, text: &Text, sees: Sees) -> Built {
+        let (past, window) = match sees {
             Sees::All => (Vec::new(), None),
-            Sees::Before(window) => (vec![view.past.clone()], window),
+            Sees::Before(window) => (vec![text.past.clone()], window),
         };
         let window = window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         let attrs = Attrs::new().with("scale", heads.scale).with("cap", heads.cap.unwrap_or(0.0));
         let attrs = attrs.with("past", past).with("window", window);
         let mixed = self.graph.add(Op::Attention, attrs, &[query, key, value])?;
-        self.reshape(mixed, &[view.sequence.clone(), dim(heads.query * heads.size)])
+        self.reshape(mixed, &[text.sequence.clone(), dim(heads.query * heads.size)])
     }
 }

@@ -96,14 +96,20 @@ impl Builder {
         self.graph.add(Op::Slice, Attrs::new().with("starts", starts).with("sizes", sizes).with("steps", steps), &[x])
     }
 
-    /// A part of the last axis.
-    pub(in crate::models) fn slice_last(&mut self, x: Value, start: usize, size: usize) -> Built {
+    /// A part of one axis.
+    pub(in crate::models) fn slice_along(&mut self, x: Value, axis: usize, start: &Dim, size: &Dim) -> Built {
         let mut sizes = self.dims(x);
         let mut starts = vec![Dim::default(); sizes.len()];
-        if let (Some(first), Some(count)) = (starts.last_mut(), sizes.last_mut()) {
-            (*first, *count) = (dim(start), dim(size));
+        if let (Some(first), Some(count)) = (starts.get_mut(axis), sizes.get_mut(axis)) {
+            (*first, *count) = (start.clone(), size.clone());
         }
         self.slice(x, &starts, &sizes)
+    }
+
+    /// A part of the last axis.
+    pub(in crate::models) fn slice_last(&mut self, x: Value, start: usize, size: usize) -> Built {
+        let axis = self.dims(x).len().saturating_sub(1);
+        self.slice_along(x, axis, &dim(start), &dim(size))
     }
 
     /// The elements of an axis in the opposite order.
@@ -119,6 +125,11 @@ impl Builder {
     /// Tensors side by side along an axis.
     pub(in crate::models) fn concat(&mut self, parts: &[Value], axis: usize) -> Built {
         self.graph.add(Op::Concat, Attrs::new().with("axis", axis as i64), parts)
+    }
+
+    /// The same; one tensor is itself.
+    pub(in crate::models) fn joined(&mut self, parts: &[Value], axis: usize) -> Built {
+        if let [part] = parts { Ok(*part) } else { self.concat(parts, axis) }
     }
 
     /// Slices along the first axis at indices.

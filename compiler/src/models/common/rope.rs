@@ -68,15 +68,20 @@ pub(in crate::models) struct Rotation {
 }
 
 impl Builder {
-    /// The rotation of `sequence` tokens from position `past` on.
-    pub(in crate::models) fn rotation(&mut self, tables: &Tables, past: &Dim, sequence: &Dim) -> Result<Rotation, TypeError> {
-        let mut of = |table: &Arc<Tensor>| {
-            let table = self.constant(table)?;
-            let [_, rows, half] = self.dims(table).try_into().unwrap_or_default();
-            let part = self.slice(table, &[past.clone(), 0.into(), 0.into()], &[sequence.clone(), rows.clone(), half.clone()])?;
-            self.reshape(part, &[sequence.clone(), 1.into(), rows, half])
-        };
-        Ok(Rotation { cos: of(&tables.cos)?, sin: of(&tables.sin)? })
+    /// The rotation of tokens of some texts: for each the position of the first and their number.
+    pub(in crate::models) fn rotation(&mut self, tables: &Tables, texts: &[(Dim, Dim)]) -> Result<Rotation, TypeError> {
+        Ok(Rotation { cos: self.turns(&tables.cos, texts)?, sin: self.turns(&tables.sin, texts)? })
+    }
+
+    fn turns(&mut self, table: &Arc<Tensor>, texts: &[(Dim, Dim)]) -> Built {
+        let table = self.constant(table)?;
+        let [_, rows, half] = self.dims(table).try_into().unwrap_or_default();
+        let mut parts = Vec::new();
+        for (past, sequence) in texts {
+            let part = self.slice_along(table, 0, past, sequence)?;
+            parts.push(self.reshape(part, &[sequence.clone(), 1.into(), rows.clone(), half.clone()])?);
+        }
+        self.joined(&parts, 0)
     }
 
     /// Turns the first elements of each head of `x[sequence, heads, size]`.

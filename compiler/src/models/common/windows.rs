@@ -7,6 +7,9 @@ use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::ops::{Class, Op};
 
+/// The symbol that is the number of tokens in these caches before a run.
+pub(super) const RECENT: &str = "recent";
+
 /// The caches of layers with windows, where these hold less than the context.
 pub(super) struct Windows {
     /// The most tokens that a layer with a window sees, the token's own included.
@@ -24,7 +27,7 @@ impl Windows {
         let window = decoder.layers.iter().filter_map(|layer| layer.window).filter(|window| *window < context).max()?;
         let room = window.checked_mul(2)?.checked_add(chunk)?;
         let largest = i64::try_from(room).ok()?;
-        (room < context).then(|| Self { window, room, recent: Symbol::new("recent", 0, largest) })
+        (room < context).then(|| Self { window, room, recent: Symbol::new(RECENT, 0, largest) })
     }
 
     /// The graph that moves the last tokens, as many as a window has, to the front of all caches that grow at `recent` in `decode`.
@@ -36,22 +39,22 @@ impl Windows {
         for value in decode.topological().into_iter().filter(|value| decode.op(*value).def().class == Class::Update) {
             let starts = decode.node(value).attrs.dims("starts");
             let axis = starts.iter().position(|start| start.mentions(&self.recent));
-            if let (Some(axis), Some(state)) = (axis, decode.operands(value).first()) {
-                self.slide_state(&mut graph, decode, *state, axis)?;
+            if let Some(axis) = axis {
+                self.slide_state(&mut graph, decode, value, axis)?;
             }
         }
         Ok(graph)
     }
 
-    fn slide_state(&self, graph: &mut Graph, decode: &Graph, state: Value, axis: usize) -> Result<(), TypeError> {
-        let (name, ty) = (decode.input_name(state), decode.ty(state));
-        let kept = dim(self.window);
-        let front = vec![Dim::default(); ty.rank()];
-        let (mut starts, mut sizes) = (front.clone(), ty.dims.clone());
-        if let (Some(start), Some(size)) = (starts.get_mut(axis), sizes.get_mut(axis)) {
-            *start = (Dim::symbol(&self.recent) - kept.clone()).maximum(0);
-            *size = kept;
-        }
+    /// Slides what is updated, along the axis along which it grows.
+    fn slide_state(&self, graph: &mut Graph, decode: &Graph, update: Value, axis: usize) -> Result<(), TypeError> {
+        let [state, new] = decode.operands(update).try_into().unwrap_or([update; 2]);
+        let (name, ty, kept) = (decode.input_name(state), decode.ty(state), dim(self.window));
+        let (mut starts, mut sizes) = (decode.node(update).attrs.dims("starts").to_vec(), decode.ty(new).dims.clone());
+        let mut front = starts.clone();
+        front.splice(axis..=axis, [Dim::default()]);
+        starts.splice(axis..=axis, [(Dim::symbol(&self.recent) - kept.clone()).maximum(0)]);
+        sizes.splice(axis..=axis, [kept]);
         let old = graph.state(name, ty)?;
         let attrs = Attrs::new().with("starts", starts).with("sizes", sizes).with("steps", vec![1; ty.rank()]);
         let last = graph.add(Op::Slice, attrs, &[old])?;
