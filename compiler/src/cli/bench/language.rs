@@ -9,7 +9,7 @@ use crate::cli::report::Report;
 use crate::cli::settings::DeviceArgs;
 use crate::cli::source::Opened;
 use crate::cli::table::Table;
-use lostwax_runtime::llm::{Decoder, DecoderOptions, open_decoder};
+use lostwax_runtime::llm::{Decoder, DecoderOptions, batch_size, open_decoders};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -55,14 +55,17 @@ pub fn bench(
     Ok(Report::new(format!("{} on {variant}\n{table}{notes}", opened.model.name()), json))
 }
 
-/// The kernels of a prompt's first run and of the token in the middle.
-fn profiles(args: &LanguageArgs, counter: &mut WorkCounter) -> Result<Vec<Kernels>, CliError> {
+/// The kernels of a prompt's first run, of the token in the middle, and of those of several texts.
+fn profiles(args: &LanguageArgs, texts: usize, counter: &mut WorkCounter) -> Result<Vec<Kernels>, CliError> {
     let mut profiles = Vec::new();
     if args.prompt > 0 {
         profiles.push(Kernels::measure(counter, "prefill", 0, args.prompt.min(CHUNK))?);
     }
     if args.generate > 0 {
         profiles.push(Kernels::measure(counter, "decode", args.generate / 2, 1)?);
+    }
+    if args.generate > 0 && texts > 1 {
+        profiles.push(Kernels::measure(counter, "batch", args.generate / 2, texts)?);
     }
     Ok(profiles)
 }
@@ -75,6 +78,8 @@ struct Run {
     first_token: Option<Duration>,
     prefill: Option<Test>,
     decode: Option<Test>,
+    /// Several texts together, if the model was compiled for that.
+    batch: Option<Test>,
     peak_rss_bytes: Option<u64>,
     ceilings: Ceilings,
     /// Where the time goes, if that was asked for.
@@ -93,12 +98,14 @@ impl Run {
         let mut options = DecoderOptions { chunk: CHUNK, ..DecoderOptions::new(device.device(&opened.model)?) };
         options.session.threads = threads;
         let start = Instant::now();
-        let mut decoder = open_decoder(&opened.model, options)?;
+        let mut decoders = open_decoders(&opened.model, &options, batch_size(&opened.model))?;
         let load = opened.load + start.elapsed();
-        let (mut prefill, first_token) = measure_prefill(args, &mut *decoder)?;
-        let mut decode = measure_decode(args, &mut *decoder)?;
+        let (mut prefill, first_token) = measure_prefill(args, &mut decoders)?;
+        let mut decode = measure_decode(args, &mut decoders)?;
+        let mut batch = measure_batch(args, &mut decoders)?;
         let peak_rss_bytes = peak_rss_bytes();
-        drop(decoder);
+        let texts = decoders.len();
+        drop(decoders);
         let mut counter = WorkCounter::new(&opened.model, device, threads)?;
         if let Some(test) = &mut prefill {
             test.work = counter.prefill(args.prompt)?;
@@ -106,13 +113,16 @@ impl Run {
         if let Some(test) = &mut decode {
             test.work = counter.decode(args.generate)?;
         }
-        let kernels = if profile { profiles(args, &mut counter)? } else { Vec::new() };
+        if let Some(test) = &mut batch {
+            test.work = counter.batch(args.generate, texts)?;
+        }
+        let kernels = if profile { profiles(args, texts, &mut counter)? } else { Vec::new() };
         let (variant, ceilings) = (counter.variant().to_string(), machine::measure(threads));
-        Ok(Self { threads, variant, load, first_token, prefill, decode, peak_rss_bytes, ceilings, kernels })
+        Ok(Self { threads, variant, load, first_token, prefill, decode, batch, peak_rss_bytes, ceilings, kernels })
     }
 
     fn tests(&self) -> impl Iterator<Item = &Test> {
-        self.prefill.iter().chain(&self.decode)
+        self.prefill.iter().chain(&self.decode).chain(&self.batch)
     }
 
     fn note(&self) -> String {
@@ -136,6 +146,7 @@ impl Run {
             "first_token_ms": self.first_token.map(milliseconds),
             "prefill_tps": rate(&self.prefill),
             "decode_tps": rate(&self.decode),
+            "batch_tps": rate(&self.batch),
             "peak_rss_bytes": self.peak_rss_bytes,
             "ceiling_gflops": self.ceilings.flops_per_second / 1e9,
             "ceiling_gbps": self.ceilings.bytes_per_second / 1e9,
@@ -211,10 +222,8 @@ impl Test {
 }
 
 /// The test of the prompt, and how long it took the first time.
-fn measure_prefill(args: &LanguageArgs, decoder: &mut dyn Decoder) -> Result<(Option<Test>, Option<Duration>), CliError> {
-    if args.prompt == 0 {
-        return Ok((None, None));
-    }
+fn measure_prefill(args: &LanguageArgs, decoders: &mut [Box<dyn Decoder>]) -> Result<(Option<Test>, Option<Duration>), CliError> {
+    let Some(decoder) = decoders.first_mut().filter(|_| args.prompt > 0) else { return Ok((None, None)) };
     let prompt = some_tokens(args.prompt, decoder.vocabulary_size());
     let mut read = || {
         decoder.truncate(0)?;
@@ -227,8 +236,8 @@ fn measure_prefill(args: &LanguageArgs, decoder: &mut dyn Decoder) -> Result<(Op
     Ok((Some(Test::repeat("pp", args.prompt, args.repetitions, read)?), Some(first_token)))
 }
 
-fn measure_decode(args: &LanguageArgs, decoder: &mut dyn Decoder) -> Result<Option<Test>, CliError> {
-    let Some(last) = args.generate.checked_sub(1) else { return Ok(None) };
+fn measure_decode(args: &LanguageArgs, decoders: &mut [Box<dyn Decoder>]) -> Result<Option<Test>, CliError> {
+    let (Some(last), Some(decoder)) = (args.generate.checked_sub(1), decoders.first_mut()) else { return Ok(None) };
     let tokens = some_tokens(args.generate, decoder.vocabulary_size());
     let mut write = |tokens: &[u32]| {
         decoder.truncate(0)?;
@@ -236,6 +245,27 @@ fn measure_decode(args: &LanguageArgs, decoder: &mut dyn Decoder) -> Result<Opti
     };
     write(tokens.get(last..).unwrap_or_default())?;
     Test::repeat("tg", args.generate, args.repetitions, || write(&tokens)).map(Some)
+}
+
+/// The same for several texts that go on together; their tokens are counted together.
+fn measure_batch(args: &LanguageArgs, decoders: &mut [Box<dyn Decoder>]) -> Result<Option<Test>, CliError> {
+    let (count, Some(first)) = (decoders.len(), decoders.first().filter(|_| args.generate > 0)) else { return Ok(None) };
+    let tokens = some_tokens(args.generate, first.vocabulary_size());
+    if count == 1 {
+        return Ok(None);
+    }
+    let mut write = || {
+        decoders.iter_mut().try_for_each(|decoder| decoder.truncate(0))?;
+        for token in &tokens {
+            decoders.iter_mut().for_each(|decoder| decoder.announce(*token));
+            decoders.iter_mut().try_for_each(|decoder| decoder.append(&[*token]).map(|_| ()))?;
+        }
+        Ok(())
+    };
+    write()?;
+    let mut test = Test::repeat("tg", args.generate * count, args.repetitions, write)?;
+    test.name = format!("tg{}x{count}", args.generate);
+    Ok(Some(test))
 }
 
 /// Tokens from all over the vocabulary.
@@ -252,10 +282,15 @@ mod tests {
     #[test]
     fn prompts_and_tokens_are_measured() {
         let args = LanguageArgs { prompt: 64, generate: 16, repetitions: 3 };
-        let mut decoder = Babbler::with_pause(Duration::from_millis(1));
-        let (prefill, first) = measure_prefill(&args, &mut decoder).unwrap();
-        let (mut prefill, decode) = (prefill.unwrap(), measure_decode(&args, &mut decoder).unwrap().unwrap());
-        assert!(first.unwrap() >= Duration::from_millis(1) && decoder.position() == 16);
+        let decoder = || Box::new(Babbler::with_pause(Duration::from_millis(1))) as Box<dyn Decoder>;
+        let mut decoders = vec![decoder()];
+        let (prefill, first) = measure_prefill(&args, &mut decoders).unwrap();
+        let (mut prefill, decode) = (prefill.unwrap(), measure_decode(&args, &mut decoders).unwrap().unwrap());
+        assert!(first.unwrap() >= Duration::from_millis(1) && decoders[0].position() == 16);
+        assert!(measure_batch(&args, &mut decoders).unwrap().is_none());
+        decoders.push(decoder());
+        let batch = measure_batch(&args, &mut decoders).unwrap().unwrap();
+        assert_eq!((batch.name.as_str(), batch.tokens, decoders[1].position()), ("tg16x2", 32, 16));
         assert_eq!((prefill.name.as_str(), decode.name.as_str(), decode.rates.len()), ("pp64", "tg16", 3));
         assert!(prefill.mean() > decode.mean() && decode.mean() <= 1000.0 && decode.deviation() >= 0.0);
         prefill.rates = vec![64.0, 64.0];
@@ -263,7 +298,7 @@ mod tests {
         let ceilings = Ceilings { flops_per_second: 100.0, bytes_per_second: 100.0 };
         assert_eq!((prefill.deviation(), prefill.fractions(&ceilings)), (0.0, [0.1, 0.5]));
         let nothing = LanguageArgs { prompt: 0, generate: 0, repetitions: 1 };
-        assert!(measure_prefill(&nothing, &mut decoder).unwrap().0.is_none());
-        assert!(measure_decode(&nothing, &mut decoder).unwrap().is_none());
+        assert!(measure_prefill(&nothing, &mut decoders).unwrap().0.is_none());
+        assert!(measure_decode(&nothing, &mut decoders).unwrap().is_none());
     }
 }

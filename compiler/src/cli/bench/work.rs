@@ -45,6 +45,26 @@ impl WorkCounter {
         Ok(Work { flops: flops * tokens as u64, bytes: bytes * tokens as u64 })
     }
 
+    /// The work of tokens of each of so many texts, which are decoded together.
+    pub fn batch(&mut self, tokens: usize, texts: usize) -> Result<Work, CliError> {
+        let Work { flops, bytes } = self.run("batch", tokens / 2, texts)?;
+        Ok(Work { flops: flops * tokens as u64, bytes: bytes * tokens as u64 })
+    }
+
+    /// Says how many tokens the cache holds of the first text, or of each.
+    fn bind(&mut self, past: i64, tokens: i64) -> Result<(), CliError> {
+        for symbol in self.session.model().symbols() {
+            let name = symbol.name.split('_').next().unwrap_or_default();
+            match name {
+                "past" => self.session.bind(&symbol.name, past)?,
+                RECENT => self.session.bind(&symbol.name, past.min(symbol.max - tokens))?,
+                "slot" => self.session.bind(&symbol.name, 0)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The work of one run.
     fn run(&mut self, entry_point: &str, past: usize, tokens: usize) -> Result<Work, CliError> {
         let steps = self.steps(entry_point, past, tokens, 0)?;
@@ -58,11 +78,7 @@ impl WorkCounter {
         let other = if entry_point == "prefill" { "decode" } else { "prefill" };
         let name = if names.iter().any(|name| name == entry_point) { entry_point } else { other };
         self.session.set_entry_point(name)?;
-        self.session.bind("past", past as i64)?;
-        let recent = self.session.model().symbols().into_iter().find(|symbol| symbol.name == RECENT);
-        if let Some(symbol) = recent {
-            self.session.bind(RECENT, (past as i64).min(symbol.max - tokens as i64))?;
-        }
+        self.bind(past as i64, tokens as i64)?;
         let ids = vec![0i32; if name == "decode" { 1 } else { tokens }];
         let mut steps = self.session.profile(&[("tokens", TensorView::new(&ids, &[ids.len()])?)], runs)?;
         let scale = tokens / ids.len();

@@ -79,6 +79,17 @@ pub(in crate::models) struct Text {
     pub(in crate::models) slot: Option<Dim>,
 }
 
+impl Text {
+    /// The first element that belongs to it of a state that holds `dims` for each text.
+    fn front(&self, dims: &[Dim]) -> Vec<Dim> {
+        let mut front = vec![Dim::default(); dims.len()];
+        if let (Some(first), Some(heads), Some(slot)) = (front.first_mut(), dims.first(), &self.slot) {
+            *first = slot.clone() * heads.clone();
+        }
+        front
+    }
+}
+
 impl View {
     /// The texts, each with the number of tokens of those before it.
     fn parts(&self) -> impl Iterator<Item = (&Text, Dim)> {
@@ -174,50 +185,29 @@ impl Builder {
         bytes.into_iter().zip(scales).map(|(bytes, scales)| self.product(bytes, scales)).collect()
     }
 
-    /// Appends to one state, which has another axis in front if it belongs to several texts.
+    /// Appends to one state, which holds the heads of one text after those of the other.
     fn appended(&mut self, new: Value, name: &str, axis: usize, view: &View, slots: usize) -> Result<Vec<Value>, TypeError> {
-        let mut dims = self.dims(new);
-        let (rank, dtype) = (dims.len(), self.graph.ty(new).dtype);
-        if let Some(size) = dims.get_mut(axis) {
-            *size = dim(row_length(view.room, axis + 1 == rank));
+        let dims = self.dims(new);
+        let mut ty = TensorType { dtype: self.graph.ty(new).dtype, dims: dims.clone() };
+        if let [heads, ..] = ty.dims.as_mut_slice() {
+            *heads = heads.clone() * dim(slots);
         }
-        if slots > 1 {
-            dims.insert(0, dim(slots));
-        }
-        let mut next = self.graph.state(name, &TensorType { dtype, dims })?;
+        ty.dims.splice(axis..=axis, [dim(row_length(view.room, axis + 1 == dims.len()))]);
+        let mut next = self.graph.state(name, &ty)?;
         for (text, start) in view.parts() {
             let part = self.slice_along(new, axis, &start, &text.sequence)?;
-            next = self.updated(next, part, axis, text)?;
+            let mut starts = text.front(&dims);
+            starts.splice(axis..=axis, [text.past.clone()]);
+            next = self.graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[next, part])?;
         }
         self.graph.output(name, next);
-        view.texts.iter().map(|text| self.held(next, self.dims(new), axis, text)).collect()
-    }
-
-    /// A state with the new tokens of a text.
-    fn updated(&mut self, state: Value, new: Value, axis: usize, text: &Text) -> Built {
-        let mut dims = self.dims(new);
-        let mut starts = vec![Dim::default(); dims.len()];
-        starts.splice(axis..=axis, [text.past.clone()]);
-        if let Some(slot) = &text.slot {
-            dims.insert(0, 1.into());
-            starts.insert(0, slot.clone());
-        }
-        let new = self.reshape(new, &dims)?;
-        self.graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[state, new])
-    }
-
-    /// All that a state holds of a text, where `dims` are the sizes of new tokens.
-    fn held(&mut self, state: Value, mut dims: Vec<Dim>, axis: usize, text: &Text) -> Built {
-        dims.splice(axis..=axis, [text.past.clone() + text.sequence.clone()]);
-        let mut part = dims.clone();
-        let mut starts = vec![Dim::default(); dims.len()];
-        if let Some(slot) = &text.slot {
-            part.insert(0, 1.into());
-            starts.insert(0, slot.clone());
-        }
-        let all = self.slice(state, &starts, &part)?;
-        let all = self.reshape(all, &dims)?;
-        self.cast(all, DType::F32)
+        let held = |text: &Text| {
+            let mut sizes = dims.clone();
+            sizes.splice(axis..=axis, [text.past.clone() + text.sequence.clone()]);
+            let all = self.slice(next, &text.front(&dims), &sizes)?;
+            self.cast(all, DType::F32)
+        };
+        view.texts.iter().map(held).collect()
     }
 
     /// `softmax(query * key) * value` for queries `[sequence, heads, size]`, keys `[kv heads, size, tokens]` and values

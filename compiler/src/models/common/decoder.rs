@@ -64,7 +64,7 @@ pub(in crate::models) struct Entries {
 /// The graphs of a decoder: `prefill` and `score` of `tokens: i32[sequence]`, `decode` of `tokens: i32[1]`. The symbol `past` is
 /// the number of tokens in the cache, whose states are `keys.N: [kv heads, size, context]` and `values.N: [kv heads, context,
 /// size]`. Where layers with windows keep the last tokens only, the symbol `recent` is the number of tokens that they have, and
-/// `slide` makes room for more. A cache of several texts has another axis in front, at which `slot` is the text; `batch` of
+/// `slide` makes room for more. A cache of several texts has the heads of one after those of the other, and `slot` is the text; `batch` of
 /// `tokens: i32[slots]` appends a token to each of them, whose numbers of tokens are `past_0`, `recent_0` and so on. The output `logits: f32[n, vocabulary]` is that of the last token, that of `score` of all tokens.
 ///
 /// # Errors
