@@ -1,5 +1,7 @@
 //! `lostwax verify`.
 
+mod language;
+
 use super::compare::{Compared, reference_outputs};
 use super::console::Console;
 use super::error::{self, CliError};
@@ -9,7 +11,7 @@ use super::settings::{DeviceArgs, ShapeArgs};
 use super::source;
 use super::table::Table;
 use super::tensors::{InputArgs, make_inputs, views};
-use lostwax_runtime::llm::Language;
+use language::LanguageCheck;
 use lostwax_runtime::{CheckedOutput, Model, Options};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ Examples:
 
 /// Checks an artifact: against its model, or against its own hashes and certificate
 ///
+/// Of a language model, tokenizer and chat template are checked with texts whose tokens were kept when it was compiled.
 /// With MODEL, artifact and reference interpreter run on the same inputs. A difference counts relative to the range of the
 /// reference output.
 #[derive(clap::Args)]
@@ -65,12 +68,8 @@ impl Args {
         let differences = checked.iter().map(|CheckedOutput { name, max_abs, max_rel, ok, .. }| {
             (name.as_str(), Compared { max_abs: *max_abs, max_rel: *max_rel, ok: *ok })
         });
-        let wrong = tokenizer_mismatches(model)?;
-        for example in &wrong {
-            text += &format!("the tokenizer gives other tokens than when the model was compiled for {example:?}\n");
-        }
-        let json = json!({ "id": id, "certificate": !checked.is_empty(), "tokenizer_mismatches": wrong });
-        Ok(report(text, differences.collect(), json, wrong.is_empty()))
+        let json = json!({ "id": id, "certificate": !checked.is_empty() });
+        Ok(report(text, differences.collect(), json, &LanguageCheck::new(model)?))
     }
 
     fn against_model(&self, model: &Model, reference: &Path, console: &Console) -> Result<Report, CliError> {
@@ -87,19 +86,12 @@ impl Args {
             differences.push((name, Compared::new(tensor, expected, self.rtol)));
         }
         let text = format!("{} on {}, seed {}\n", model.name(), session.variant(), self.inputs.seed);
-        Ok(report(text, differences, json!({ "seed": self.inputs.seed, "rtol": self.rtol }), true))
+        let json = json!({ "seed": self.inputs.seed, "rtol": self.rtol });
+        Ok(report(text, differences, json, &LanguageCheck::new(model)?))
     }
 }
 
-/// The texts whose tokens are not those that were recorded; none if the model is no language model.
-fn tokenizer_mismatches(model: &Model) -> Result<Vec<String>, CliError> {
-    if model.artifact().language_model().is_none() {
-        return Ok(Vec::new());
-    }
-    Ok(Language::open(model)?.mismatches()?.into_iter().map(str::to_owned).collect())
-}
-
-fn report(text: String, differences: Vec<(&str, Compared)>, mut json: Value, tokenizer_ok: bool) -> Report {
+fn report(text: String, differences: Vec<(&str, Compared)>, mut json: Value, language: &LanguageCheck) -> Report {
     let mut table = Table::new(&["output", "max abs", "max rel", "ok"]);
     let mut map = Map::new();
     for (name, Compared { max_abs, max_rel, ok }) in &differences {
@@ -107,11 +99,13 @@ fn report(text: String, differences: Vec<(&str, Compared)>, mut json: Value, tok
         table.row([name.to_string(), format!("{max_abs:.3e}"), format!("{max_rel:.3e}"), verdict.to_string()]);
         map.insert(name.to_string(), json!({ "max_abs": max_abs, "max_rel": max_rel, "ok": ok }));
     }
-    let ok = tokenizer_ok && differences.iter().all(|(_, compared)| compared.ok);
+    let ok = language.is_ok() && differences.iter().all(|(_, compared)| compared.ok);
     if let Some(object) = json.as_object_mut() {
         object.insert("ok".to_string(), json!(ok));
         object.insert("outputs".to_string(), Value::Object(map));
     }
+    language.add_to(&mut json);
+    let text = text + &language.text();
     let text = if differences.is_empty() { text } else { format!("{text}{table}") };
     Report::new(text, json).with_exit_code(if ok { 0 } else { error::MISMATCH })
 }

@@ -12,7 +12,8 @@ pub(crate) fn check_language_model(model: &LanguageModel) -> Result<(), FormatEr
     require(size >= 1 && i32::try_from(size).is_ok(), || format!("the vocabulary has {size} tokens"))?;
     require(model.context_length >= 1, || "the context length is 0".into())?;
     let special = model.bos.iter().chain(&model.eos).chain(&model.pad);
-    let all = special.chain(model.vectors.iter().flat_map(|vector| &vector.ids));
+    let texts = model.vectors.iter().flat_map(|vector| &vector.ids);
+    let all = special.chain(texts).chain(model.conversations.iter().flat_map(|vector| &vector.ids));
     let outside = all.copied().find(|id| *id >= size);
     require(outside.is_none(), || format!("token {} is none of the {size} tokens", outside.unwrap_or_default()))?;
     require(!model.add_bos || model.bos.is_some(), || "prompts start with a token that is not given".into())

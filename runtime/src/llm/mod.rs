@@ -18,7 +18,8 @@
 //! # }
 //! ```
 //!
-//! - [`Language`]: what an artifact says about text: [`Tokenizer`], [`ChatTemplate`], special tokens, defaults.
+//! - [`Language`]: what an artifact says about text: [`Tokenizer`], [`ChatTemplate`], special tokens, defaults; and whether they
+//!   give what they gave when the model was compiled.
 //! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact.
 //! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
 //! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
@@ -42,6 +43,7 @@ mod stop;
 mod stream;
 mod template;
 mod tokenizer;
+mod vectors;
 
 pub use decoder::{Decoder, DecoderOptions, Visit, open_decoder};
 pub use embed::{Embedder, cosine_similarity};
@@ -55,3 +57,4 @@ pub use stop::StopFilter;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::Tokenizer;
+pub use vectors::Difference;
