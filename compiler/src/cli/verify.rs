@@ -1,5 +1,6 @@
 //! `lostwax verify`.
 
+mod entries;
 mod language;
 
 use super::compare::{Compared, reference_outputs};
@@ -11,7 +12,11 @@ use super::settings::{DeviceArgs, ShapeArgs};
 use super::source;
 use super::table::Table;
 use super::tensors::{InputArgs, make_inputs, views};
+use entries::Comparison;
 use language::LanguageCheck;
+use lostwax::program::Program;
+use lostwax_ir::graph::Graph;
+use lostwax_ir::ops::Op;
 use lostwax_runtime::{CheckedOutput, Model, Options};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -20,7 +25,14 @@ const EXAMPLES: &str = "\
 Examples:
   lostwax verify model.lwx                       hashes, and the certificate if the artifact has one
   lostwax verify model.lwx model.onnx            against the reference interpreter
-  lostwax verify model.lwx model.onnx --shape x:1x3x64x96 --seed 7";
+  lostwax verify model.lwx model.onnx --shape x:1x3x64x96 --seed 7
+  lostwax verify llm.lwx llm.gguf                tokenizer, chat template, and each entry point; takes minutes";
+
+/// The largest difference that is fine unless another is given.
+const TOLERANCE: f64 = 1e-3;
+
+/// The same where activations are rounded to bytes: values beside the middle of two bytes may fall to either side.
+const ROUNDED_TOLERANCE: f64 = 1e-1;
 
 /// Checks an artifact: against its model, or against its own hashes and certificate
 ///
@@ -34,9 +46,10 @@ pub struct Args {
     artifact: PathBuf,
     /// The model that it was compiled from.
     model: Option<PathBuf>,
-    /// The largest difference that is fine, relative to the output's range.
-    #[arg(long, default_value_t = 1e-3)]
-    rtol: f64,
+    /// The largest difference that is fine, relative to the output's range; 1e-3 unless given, or 1e-1 where a language model rounds
+    /// activations to bytes, which makes large differences of small ones.
+    #[arg(long)]
+    rtol: Option<f64>,
     /// The number of threads; 0 lets the device decide.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -53,6 +66,9 @@ impl Args {
         let model = source::open_artifact(&self.artifact)?;
         model.verify()?;
         match &self.model {
+            Some(reference) if model.entry_points().len() > 1 || !model.states().is_empty() => {
+                self.against_entries(&model, reference, console)
+            }
             Some(reference) => self.against_model(&model, reference, console),
             None => self.certificate(&model),
         }
@@ -73,6 +89,7 @@ impl Args {
     }
 
     fn against_model(&self, model: &Model, reference: &Path, console: &Console) -> Result<Report, CliError> {
+        let rtol = self.rtol.unwrap_or(TOLERANCE);
         let inputs = make_inputs(model, &self.inputs, &self.shapes, console)?;
         console.stage("running the artifact");
         let mut session = model.session_with(self.device.device(model)?, Options::new().with_threads(self.threads))?;
@@ -83,12 +100,39 @@ impl Args {
         for (name, tensor) in outputs.iter() {
             let missing = || CliError::file(reference, format!("the model has no output `{name}`"));
             let expected = expected.get(name).ok_or_else(missing)?;
-            differences.push((name, Compared::new(tensor, expected, self.rtol)));
+            differences.push((name, Compared::new(tensor, expected, rtol)));
         }
         let text = format!("{} on {}, seed {}\n", model.name(), session.variant(), self.inputs.seed);
-        let json = json!({ "seed": self.inputs.seed, "rtol": self.rtol });
+        let json = json!({ "seed": self.inputs.seed, "rtol": rtol });
         Ok(report(text, differences, json, &LanguageCheck::new(model)?))
     }
+
+    /// Compares a model with several entry points or with states.
+    fn against_entries(&self, model: &Model, reference: &Path, console: &Console) -> Result<Report, CliError> {
+        if !self.inputs.inputs.is_empty() {
+            return Err(CliError::usage("inputs can be given for models with one entry point and without states only"));
+        }
+        let mut options = self.shapes.import_options();
+        if let Some(language) = model.artifact().language_model() {
+            options.language.context = language.context_length as usize;
+        }
+        console.stage("importing");
+        let program = lostwax::model::load(reference, &options)?;
+        let mut session = model.session_with(self.device.device(model)?, Options::new().with_threads(self.threads))?;
+        let rtol = self.rtol.unwrap_or(if rounds_activations(&program) { ROUNDED_TOLERANCE } else { TOLERANCE });
+        let comparison = Comparison { program: &program, seed: self.inputs.seed, rtol };
+        let differences = comparison.run(&mut session, console)?;
+        let differences = differences.iter().map(|(name, compared)| (name.as_str(), *compared)).collect();
+        let text = format!("{} on {}, seed {}, tolerance {rtol:e}\n", model.name(), session.variant(), self.inputs.seed);
+        let json = json!({ "seed": self.inputs.seed, "rtol": rtol });
+        Ok(report(text, differences, json, &LanguageCheck::new(model)?))
+    }
+}
+
+/// Whether matrices meet activations that are rounded.
+fn rounds_activations(program: &Program) -> bool {
+    let rounds = |graph: &Graph| graph.topological().into_iter().any(|value| graph.op(value) == Op::BlockMatMul);
+    program.entries.iter().any(|entry| rounds(&entry.graph))
 }
 
 fn report(text: String, differences: Vec<(&str, Compared)>, mut json: Value, language: &LanguageCheck) -> Report {

@@ -1,5 +1,7 @@
 //! A language model of two tokens' memory, as an artifact that is compiled for this machine.
 
+#![allow(dead_code)]
+
 use super::decoder;
 use lostwax::model::{CompileOptions, compile};
 use lostwax::program::{EntryGraph, Program};
@@ -24,11 +26,15 @@ pub fn artifact(entry_points: &[&str]) -> Vec<u8> {
 
 /// The same with changes of what it says about text.
 pub fn artifact_with(entry_points: &[&str], change: impl FnOnce(&mut LanguageModel)) -> Vec<u8> {
-    let entries = entry_points.iter().map(|name| EntryGraph { name: name.to_string(), graph: graph(name) }).collect();
     let mut bytes = Vec::new();
-    let program = Program { name: "tiny".to_string(), entries, language: None };
-    compile(&program, &CompileOptions::default(), &mut |_| {}, &mut bytes).unwrap();
+    compile(&program(entry_points), &CompileOptions::default(), &mut |_| {}, &mut bytes).unwrap();
     with_language(&bytes, change)
+}
+
+/// What [`artifact`] is compiled from.
+pub fn program(entry_points: &[&str]) -> Program {
+    let entries = entry_points.iter().map(|name| EntryGraph { name: name.to_string(), graph: graph(name) }).collect();
+    Program { name: "tiny".to_string(), entries, language: None }
 }
 
 fn graph(name: &str) -> Graph {
