@@ -12,7 +12,7 @@ use std::path::Path;
 /// How far logits of compiled models may lie from those of the interpreter.
 const TOLERANCE: f32 = 1e-4;
 
-/// The same with caches of binary16 numbers, where values beside the middle of two of them may fall to either side.
+/// The same with caches of binary16 numbers or bytes, where values beside the middle of two of them may fall to either side.
 const HALF_TOLERANCE: f32 = 2e-3;
 
 /// The same where activations are quantized, as those beside the middle of two bytes may fall to either side.
@@ -75,11 +75,48 @@ fn compiled_decoders_give_the_logits_of_their_graphs() {
 #[test]
 fn compiled_decoders_read_weights_of_fewer_bits() {
     let recorded = TinyModels::recorded();
-    for (family, quant, cache) in [("llama", "q8_0", DType::F16), ("mixtral", "q4_1", DType::F32), ("gemma3", "q4_0", DType::F32)]
+    for (family, quant, cache) in [("llama", "q8_0", DType::F16), ("mixtral", "q4_1", DType::I8), ("gemma3", "q4_0", DType::F32)]
     {
         for activations in [DType::F32, DType::I8] {
             let language = Options { quant: quant_from_name(quant).unwrap(), cache, activations, ..options(&recorded) };
             check(&format!("{family} {quant} {activations}"), &recorded, &recorded.families[family], language);
         }
+    }
+}
+
+/// Tokens that a layer with a window of 8 has room for: two windows and the longest run.
+const ROOM: usize = 2 * 8 + 512;
+
+/// Tokens that are appended at once, one group after the other: more than layers with windows have room for.
+const GROUPS: [usize; 8] = [500, 1, 26, 1, 1, 300, 300, 1];
+
+#[test]
+fn caches_of_windows_hold_the_last_tokens_only() {
+    let recorded = TinyModels::recorded();
+    let mut model = recorded.families["gemma3"].clone();
+    model.metadata["gemma3.context_length"] = 2048.into();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    model.write_gguf(&recorded.tokenizer, &path);
+    for (cache, tolerance) in [(DType::F32, TOLERANCE), (DType::I8, HALF_TOLERANCE)] {
+        let options = |full_windows| Options { context: 2048, cache, full_windows, ..Options::default() };
+        let models = [false, true].map(|full| compiled(&path, options(full)));
+        let shortened = models.each_ref().map(|model| model.states().iter().any(|state| state.dims.contains(&ROOM.to_string())));
+        assert_eq!(shortened, [true, false]);
+        let open = |model| open_decoder(model, DecoderOptions::new(Device::cpu())).unwrap();
+        let [mut bounded, mut full] = models.each_ref().map(open);
+        let tokens = recorded.reading.tokens.iter().copied().cycle();
+        for (step, length) in GROUPS.into_iter().enumerate() {
+            let group: Vec<u32> = tokens.clone().skip(step).take(length).collect();
+            let difference = distance(bounded.append(&group).unwrap(), full.append(&group).unwrap());
+            assert!(difference < tolerance, "group {step}: {difference}");
+        }
+        let position = bounded.position();
+        assert_eq!((bounded.reusable(position), bounded.reusable(300), full.reusable(300)), (position, 0, 300));
+        assert!(bounded.truncate(300).unwrap_err().to_string().contains("window"));
+        bounded.truncate(0).unwrap();
+        full.truncate(0).unwrap();
+        let difference = distance(bounded.append(&[1, 2, 3]).unwrap(), full.append(&[1, 2, 3]).unwrap());
+        assert!(difference < tolerance, "{difference}");
     }
 }

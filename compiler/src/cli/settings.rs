@@ -27,9 +27,12 @@ pub struct ShapeArgs {
     /// The most tokens that a language model attends to; never more than it was trained for.
     #[arg(long, value_name = "TOKENS", help_heading = MODELS, default_value_t = models::Options::default().context)]
     pub context: usize,
-    /// The type of a language model's caches of keys and values: f32 or f16.
+    /// The type of a language model's caches of keys and values: f32, f16, or i8, bytes with a scale for each token and head.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "f32", value_parser = parse_cache)]
     pub cache: DType,
+    /// Keep all tokens in the caches of layers that see a window, so that a text can go on from any earlier point.
+    #[arg(long, help_heading = MODELS)]
+    pub full_windows: bool,
     /// The type in which the activations of a language model meet quantized weights: i8, quantized in blocks like these, or f32.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "i8", value_parser = parse_activations)]
     pub activations: DType,
@@ -62,8 +65,8 @@ fn parse_type(text: &str, known: &[DType]) -> Result<DType, String> {
 
 impl Default for ShapeArgs {
     fn default() -> Self {
-        let models::Options { context, cache, activations, .. } = models::Options::default();
-        Self { shapes: Vec::new(), constants: Vec::new(), context, cache, activations, quant: Quant::default() }
+        let models::Options { context, cache, full_windows, activations, .. } = models::Options::default();
+        Self { shapes: Vec::new(), constants: Vec::new(), context, cache, full_windows, activations, quant: Quant::default() }
     }
 }
 
@@ -71,8 +74,13 @@ impl ShapeArgs {
     pub fn import_options(&self) -> ImportOptions {
         let shapes = self.shapes.iter().map(|spec| (spec.name.clone(), spec.dims.clone())).collect();
         let constants = self.constants.iter().map(|spec| (spec.name.clone(), spec.value.clone())).collect();
-        let language =
-            models::Options { context: self.context, cache: self.cache, activations: self.activations, quant: self.quant.0 };
+        let language = models::Options {
+            context: self.context,
+            cache: self.cache,
+            full_windows: self.full_windows,
+            activations: self.activations,
+            quant: self.quant.0,
+        };
         ImportOptions { shapes, constants, language, ..ImportOptions::default() }
     }
 

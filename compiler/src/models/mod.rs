@@ -59,8 +59,11 @@ const FAMILIES: &[Family] = &[
 pub struct Options {
     /// The most tokens that a model attends to; never more than it was trained for.
     pub context: usize,
-    /// The element type of caches of keys and values: f32 or f16.
+    /// The element type of caches of keys and values: f32, f16, or i8, bytes with a scale for each token and head.
     pub cache: DType,
+    /// Whether the caches of layers that see a window keep all tokens, so that a text can go on from any earlier point; else they
+    /// hold the last tokens only.
+    pub full_windows: bool,
     /// The type in which activations meet matrices of block formats: i8, in groups with scales of their own, or f32.
     pub activations: DType,
     /// The type that matrices are converted to; as they are stored if absent. See [`quant_from_name`].
@@ -68,7 +71,7 @@ pub struct Options {
 }
 
 /// The element types that caches may have.
-pub const CACHE_TYPES: [DType; 2] = [DType::F32, DType::F16];
+pub const CACHE_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::I8];
 
 /// The element types that activations may have where they meet matrices of block formats.
 pub const ACTIVATION_TYPES: [DType; 2] = [DType::I8, DType::F32];
@@ -78,7 +81,7 @@ const DEFAULT_CONTEXT: usize = 4096;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { context: DEFAULT_CONTEXT, cache: DType::F32, activations: DType::I8, quant: None }
+        Self { context: DEFAULT_CONTEXT, cache: DType::F32, full_windows: false, activations: DType::I8, quant: None }
     }
 }
 
@@ -173,9 +176,11 @@ fn load_decoder(
     let mut store = Store::new(settings, &decoder.names, options.quant);
     let described = language::describe(settings, store.rows("token_embd")?, context);
     let weights = DecoderWeights::read(&mut store, decoder, context)?;
-    let entries = decoder::entries(decoder, &weights, CacheKind { context, dtype: options.cache }, options.activations)
-        .map_err(no_graph)?;
-    let (description, tokenizer) = described?;
+    let cache = CacheKind { context, dtype: options.cache, full_windows: options.full_windows };
+    let decoder::Entries { graphs: entries, window } =
+        decoder::entries(decoder, &weights, cache, options.activations).map_err(no_graph)?;
+    let (mut description, tokenizer) = described?;
+    description.window = window.and_then(|window| u32::try_from(window).ok());
     Ok(LanguageGraphs { entries, description, tokenizer, conversions: store.conversions })
 }
 

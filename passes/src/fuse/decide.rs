@@ -8,6 +8,8 @@ use lostwax_ir::compute::{Compute, Reduction, Step, StepId};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::{Class, Op};
+use lostwax_ir::scalar::BinaryOp;
+use lostwax_ir::types::DType;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a value comes to be.
@@ -76,11 +78,17 @@ fn is_movement(compute: &Compute) -> bool {
     compute.reduction.is_none() && matches!(compute.result.steps.as_slice(), [Step::Load { .. }])
 }
 
-/// Whether the compute only converts floating-point numbers to a wider type: what is stored is smaller, and nothing is lost.
+/// Whether the compute only converts numbers to a wider floating-point type: what is stored is smaller, and nothing is lost.
 fn is_widening(compute: &Compute) -> bool {
     let [Step::Load { .. }, Step::Cast(to, StepId(0))] = compute.result.steps.as_slice() else { return false };
-    let from = compute.inputs.first().map(|input| input.dtype).filter(|from| from.is_float());
-    compute.reduction.is_none() && from.is_some_and(|from| from.size() < to.size()) && to.is_float()
+    let exact = |from: &DType| from.size() < to.size() && (from.is_float() || 2 * from.size() <= to.size());
+    compute.reduction.is_none() && to.is_float() && compute.inputs.first().is_some_and(|input| exact(&input.dtype))
+}
+
+/// Whether the compute is a product of two elements.
+fn is_scaling(compute: &Compute) -> bool {
+    let steps = compute.result.steps.as_slice();
+    compute.reduction.is_none() && matches!(steps, [Step::Load { .. }, Step::Load { .. }, Step::Binary(BinaryOp::Mul, ..)])
 }
 
 /// Whether the compute reads nothing.
@@ -258,7 +266,8 @@ impl<'a> Decisions<'a> {
                 if decoded {
                     true
                 } else if is_product(&Nest::dense(consumer)) {
-                    (is_movement(compute) || is_widening(compute)) && self.contracts_well(consumer, slot, compute)
+                    let cheap = is_movement(compute) || is_widening(compute) || self.is_scaled(value, compute);
+                    cheap && self.contracts_well(consumer, slot, compute)
                 } else {
                     once || is_free(compute)
                 }
@@ -274,6 +283,24 @@ impl<'a> Decisions<'a> {
             (Class::Decode, _) => true,
             (Class::Movement, [operand]) => self.is_decoded(*operand),
             _ => false,
+        }
+    }
+
+    /// Whether the value is a product of which what is stored takes half of the memory at most: numbers of few bits and scales.
+    fn is_scaled(&self, value: Value, compute: &Compute) -> bool {
+        let operands = self.graph.operands(value);
+        let stored = operands.iter().fold(Dim::default(), |sum, operand| sum + self.stored_bytes(*operand));
+        is_scaling(compute) && (stored * 2.into()).prove_le(&self.graph.ty(value).byte_count()) == Some(true)
+    }
+
+    /// Bytes of a value, or of what it is converted from.
+    fn stored_bytes(&self, value: Value) -> Dim {
+        let converts = |compute: &&Compute| is_widening(compute);
+        match (self.computes.get(&value).filter(converts), self.graph.operands(value).as_slice()) {
+            (Some(_), [operand]) => {
+                self.graph.ty(value).element_count() * Dim::constant(self.graph.ty(*operand).dtype.size() as i64)
+            }
+            _ => self.graph.ty(value).byte_count(),
         }
     }
 

@@ -72,3 +72,26 @@ fn sums_are_made_in_place_and_products_are_not() {
     assert_eq!(outputs(&fused), [next_sum, next_product, product]);
     assert_eq!(fused.placements, BTreeMap::from([(next_sum, Placement::Alias(sum))]));
 }
+
+/// The groups of a product with a matrix of which the elements are scaled by `[rows, 32]`.
+fn groups_of_a_scaled_product(dtype: DType, rows: i64) -> usize {
+    let mut graph = Graph::new("scaled");
+    let x = graph.input("x", &TensorType::new(DType::F32, [64, 64])).unwrap();
+    let numbers = graph.input("numbers", &TensorType::new(dtype, [64, 32])).unwrap();
+    let scales = graph.input("scales", &TensorType::new(DType::F32, [rows, 32])).unwrap();
+    let wide = match dtype {
+        DType::F32 => numbers,
+        _ => graph.add(Op::Cast, Attrs::new().with("dtype", DType::F32), &[numbers]).unwrap(),
+    };
+    let scaled = graph.add(Op::Mul, Attrs::new(), &[wide, scales]).unwrap();
+    let product = graph.add(Op::MatMul, Attrs::new(), &[x, scaled]).unwrap();
+    graph.output("y", product);
+    fuse(&graph).unwrap().groups.len()
+}
+
+#[test]
+fn bytes_with_scales_are_read_where_they_lie() {
+    assert_eq!(groups_of_a_scaled_product(DType::I8, 1), 1);
+    assert_eq!(groups_of_a_scaled_product(DType::I8, 64), 2);
+    assert_eq!(groups_of_a_scaled_product(DType::F32, 1), 2);
+}

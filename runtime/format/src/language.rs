@@ -11,6 +11,8 @@ pub(crate) fn check_language_model(model: &LanguageModel) -> Result<(), FormatEr
     let size = model.vocabulary_size;
     require(size >= 1 && i32::try_from(size).is_ok(), || format!("the vocabulary has {size} tokens"))?;
     require(model.context_length >= 1, || "the context length is 0".into())?;
+    let window = model.window.is_none_or(|window| (1..=model.context_length).contains(&window));
+    require(window, || format!("a window of {} tokens", model.window()))?;
     let special = model.bos.iter().chain(&model.eos).chain(&model.pad);
     let texts = model.vectors.iter().flat_map(|vector| &vector.ids);
     let all = special.chain(texts).chain(model.conversations.iter().flat_map(|vector| &vector.ids));

@@ -1,6 +1,7 @@
 //! A compiled decoder, and how an artifact becomes one.
 
 use crate::llm::Cache;
+use crate::llm::progress::{Progress, RECENT, SLIDE};
 use crate::{Device, Model, Options, Outputs, RuntimeError, Session, TensorView};
 use lostwax_format::FormatError;
 
@@ -50,10 +51,16 @@ pub trait Decoder: Send {
         tokens.chunks(1).try_for_each(|token| visit(self.append(token)?))
     }
 
+    /// The most of the first `position` tokens that the decoder can go back to: less than these where layers that see a window hold
+    /// the last tokens only. [`Decoder::position`] and 0 are always possible.
+    fn reusable(&self, position: usize) -> usize {
+        position
+    }
+
     /// Forgets all but the first `position` tokens.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if there are less.
+    /// [`RuntimeError::InvalidInput`] if there are less, or if the decoder cannot go back so far; see [`Decoder::reusable`].
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError>;
 
     /// The cache, to be saved and restored; none where it is not the states of one session.
@@ -91,6 +98,9 @@ impl DecoderOptions {
 /// | `decode` | `tokens: i32[1]` | the same |
 /// | `score` | `tokens: i32[sequence]` | `logits: f32[sequence, vocabulary]` after each token |
 ///
+/// A model that has layers which see a window may hold the last tokens only in their caches: there the symbol `recent` is the number
+/// of these, and `slide`, which takes and gives nothing, leaves as many as the model's description says.
+///
 /// One of `prefill` and `decode` may be missing. `score` is optional: without it, [`Decoder::append_each`] appends tokens one by one.
 ///
 /// # Errors
@@ -108,15 +118,17 @@ pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn De
     if options.chunk == 0 || context == 0 {
         return Err(RuntimeError::input("decoder options", "chunk and context length must be at least 1"));
     }
+    let progress = Progress::new(model)?;
+    let chunk = progress.longest_run().min(options.chunk);
     Ok(Box::new(SessionDecoder {
         session: model.session_with(options.device, options.session)?,
         outputs: Outputs::new(),
         vocabulary: language.vocabulary_size as usize,
         context,
-        chunk: options.chunk.min(longest_run(model, PREFILL)).max(1),
-        scored: longest_run(model, SCORE).min(options.chunk).min(SCORED),
+        chunk: chunk.min(longest_run(model, PREFILL)).max(1),
+        scored: longest_run(model, SCORE).min(chunk).min(SCORED),
         has_decode: has(DECODE),
-        position: 0,
+        progress,
         ids: Vec::new(),
     }))
 }
@@ -126,9 +138,13 @@ fn longest_run(model: &Model, entry_point: &str) -> usize {
     let entries = model.entry_points();
     let tokens = entries.iter().find(|entry| entry.name == entry_point).and_then(|entry| entry.inputs.first());
     let Some(dim) = tokens.and_then(|tokens| tokens.dims.first()) else { return 0 };
+    largest(model, dim).or_else(|| dim.parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// The largest value of a symbol, if the model has one of this name.
+pub(crate) fn largest(model: &Model, symbol: &str) -> Option<usize> {
     let symbols = model.symbols();
-    let largest = symbols.iter().find(|symbol| symbol.name == *dim).and_then(|symbol| usize::try_from(symbol.max).ok());
-    largest.or_else(|| dim.parse().ok()).unwrap_or(usize::MAX)
+    symbols.iter().find(|known| known.name == symbol).and_then(|known| usize::try_from(known.max).ok())
 }
 
 pub(crate) fn no_language_model(model: &Model, why: &str) -> RuntimeError {
@@ -145,7 +161,7 @@ struct SessionDecoder {
     /// The most tokens that one run of `score` appends; 0 if there is none.
     scored: usize,
     has_decode: bool,
-    position: usize,
+    progress: Progress,
     ids: Vec<i32>,
 }
 
@@ -159,12 +175,27 @@ impl SessionDecoder {
     fn run(&mut self, name: &str, tokens: &[u32]) -> Result<(), RuntimeError> {
         self.ids.clear();
         self.ids.extend(tokens.iter().map(|token| *token as i32));
+        self.make_room(tokens.len())?;
         self.session.set_entry_point(name)?;
-        self.session.bind(PAST, self.position as i64)?;
+        self.session.bind(PAST, self.progress.position() as i64)?;
         let shape = [tokens.len()];
         self.session.run_into(&[(TOKENS, TensorView::new(&self.ids, &shape)?)], &mut self.outputs)?;
-        self.position += tokens.len();
+        self.progress.advance(tokens.len());
         Ok(())
+    }
+
+    /// Slides the caches of layers with windows if they have no room.
+    fn make_room(&mut self, tokens: usize) -> Result<(), RuntimeError> {
+        if !self.progress.has_window() {
+            return Ok(());
+        }
+        if !self.progress.has_room(tokens) {
+            self.session.bind(RECENT, self.progress.recent() as i64)?;
+            self.session.set_entry_point(SLIDE)?;
+            self.session.run_into::<&str>(&[], &mut self.outputs)?;
+            self.progress.slide();
+        }
+        self.session.bind(RECENT, self.progress.recent() as i64)
     }
 
     fn check(&self, tokens: &[u32]) -> Result<(), RuntimeError> {
@@ -175,7 +206,7 @@ impl SessionDecoder {
         if let Some(token) = unknown {
             return Err(RuntimeError::input("tokens", format!("{token} is none of the {} tokens", self.vocabulary)));
         }
-        let needed = self.position.saturating_add(tokens.len());
+        let needed = self.progress.position().saturating_add(tokens.len());
         let full = RuntimeError::ContextFull { needed, limit: self.context };
         if needed <= self.context { Ok(()) } else { Err(full) }
     }
@@ -202,7 +233,7 @@ impl Decoder for SessionDecoder {
     }
 
     fn position(&self) -> usize {
-        self.position
+        self.progress.position()
     }
 
     fn append(&mut self, tokens: &[u32]) -> Result<&[f32], RuntimeError> {
@@ -225,16 +256,15 @@ impl Decoder for SessionDecoder {
         Ok(())
     }
 
+    fn reusable(&self, position: usize) -> usize {
+        self.progress.reusable(position)
+    }
+
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {
-        if position > self.position {
-            let problem = format!("there are {} tokens, {position} cannot be kept", self.position);
-            return Err(RuntimeError::input("decoder", problem));
-        }
-        self.position = position;
-        Ok(())
+        self.progress.truncate(position)
     }
 
     fn cache(&mut self) -> Option<Cache<'_>> {
-        Some(Cache { session: &mut self.session, position: &mut self.position })
+        Some(Cache { session: &mut self.session, progress: &mut self.progress })
     }
 }

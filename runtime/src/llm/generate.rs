@@ -132,7 +132,7 @@ impl Generator {
     /// How many tokens of a prompt are in the cache. At least its last token is not, as there are no logits without a run.
     pub fn reusable(&self, prompt: &[u32]) -> usize {
         let same = self.seen.iter().zip(prompt).take_while(|(seen, wanted)| seen == wanted).count();
-        same.min(prompt.len().saturating_sub(1))
+        self.decoder.reusable(same.min(prompt.len().saturating_sub(1)))
     }
 
     /// Begins to generate text, to be continued with [`Generation::step`]. Of the prompt, what the cache begins with is not

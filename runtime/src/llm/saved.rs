@@ -6,6 +6,7 @@
 //! | version | u32 |
 //! | artifact | the 32 bytes of its id |
 //! | tokens | u32 count, then a u32 each |
+//! | recent | u32: of how many tokens layers with windows have keys and values |
 //! | states | u32 count; each with its name (u32 length, UTF-8), the number of its bytes (u64) and its runs |
 //! | note | u64 length, then what the program wants to find again |
 //! | hash | SHA-256 of all before |
@@ -13,7 +14,7 @@
 //! Integers are little-endian. A run is a number of zeros (u32) and a number of bytes (u32) that follow, with these bytes: the part
 //! of a cache that no token has reached takes no space, wherever it lies.
 
-use crate::llm::Decoder;
+use crate::llm::{Decoder, Progress};
 use crate::{RuntimeError, Session, Tensor};
 use lostwax_format::{FormatError, HashingWriter, hash};
 use std::io::Write;
@@ -32,12 +33,12 @@ const BLOCK: usize = 64;
 /// The most bytes of each half of a run.
 const LONGEST_RUN: usize = 1 << 30;
 
-/// The session whose states are a decoder's cache, and the number of tokens in it.
+/// The session whose states are a decoder's cache, and what is in it.
 pub struct Cache<'a> {
     /// The session; all that its states hold belongs to the cache.
     pub session: &'a mut Session,
-    /// Tokens in the cache.
-    pub position: &'a mut usize,
+    /// The tokens in the cache.
+    pub progress: &'a mut Progress,
 }
 
 fn wrong(problem: impl Into<String>) -> RuntimeError {
@@ -50,13 +51,14 @@ fn cache(decoder: &mut dyn Decoder) -> Result<Cache<'_>, RuntimeError> {
 
 /// Writes the cache of a decoder that has seen these tokens.
 pub(crate) fn write(decoder: &mut dyn Decoder, tokens: &[u32], note: &[u8], out: &mut dyn Write) -> Result<(), RuntimeError> {
-    let session = cache(decoder)?.session;
+    let Cache { session, progress } = cache(decoder)?;
     let mut writer = Writer(HashingWriter::new(out));
     writer.bytes(&MAGIC)?;
     writer.count(VERSION as usize)?;
     writer.bytes(&session.model().artifact().id())?;
     writer.count(tokens.len())?;
     tokens.iter().try_for_each(|token| writer.bytes(&token.to_le_bytes()))?;
+    writer.count(progress.recent())?;
     let states = session.model().states();
     writer.count(states.len())?;
     for state in states {
@@ -116,6 +118,7 @@ pub(crate) struct Saved<'a> {
     artifact: &'a [u8],
     /// The tokens in the cache.
     pub(crate) tokens: Vec<u32>,
+    recent: usize,
     states: Vec<SavedState<'a>>,
     /// What the program wanted to find again.
     pub(crate) note: &'a [u8],
@@ -154,10 +157,12 @@ impl<'a> Saved<'a> {
     pub(crate) fn restore(&self, decoder: &mut dyn Decoder) -> Result<(), RuntimeError> {
         self.check_states(cache(decoder)?.session)?;
         self.check_tokens(decoder)?;
-        let Cache { session, position } = cache(decoder)?;
-        *position = 0;
+        let Cache { session, progress } = cache(decoder)?;
+        let mut restored = *progress;
+        restored.restore(self.tokens.len(), self.recent)?;
+        progress.truncate(0)?;
         self.states.iter().try_for_each(|state| state.restore(session))?;
-        *position = self.tokens.len();
+        *progress = restored;
         Ok(())
     }
 
@@ -232,14 +237,14 @@ impl<'a> Reader<'a> {
     /// What follows the version.
     fn saved(mut self) -> Result<Saved<'a>, RuntimeError> {
         let artifact = self.take(HASH_BYTES)?;
-        let tokens = self.tokens()?;
+        let (tokens, recent) = (self.tokens()?, self.count()?);
         let states = (0..self.count()?).map(|_| self.state()).collect::<Result<_, _>>()?;
         let note = self.size()?;
         let note = self.take(note)?;
         if !self.0.is_empty() {
             return Err(wrong(format!("it is damaged: {} bytes are left at its end", self.0.len())));
         }
-        Ok(Saved { artifact, tokens, states, note })
+        Ok(Saved { artifact, tokens, recent, states, note })
     }
 
     fn tokens(&mut self) -> Result<Vec<u32>, RuntimeError> {
@@ -318,8 +323,8 @@ mod tests {
         assert!(problem(b"").contains("this is none") && problem(b"{\"messages\": []}").contains("this is none"));
         assert!(problem(b"lwxstate\x07\0\0\0").contains("version 7"));
         assert!(problem(b"lwxstate\x01\0\0\0").contains("too early"));
-        assert!(problem(&[b"lwxstate\x01\0\0\0".as_slice(), &[0; 90]].concat()).contains("hash"));
-        let whole = [b"lwxstate\x01\0\0\0".as_slice(), &[0; 32 + 4 + 4 + 8]].concat();
+        assert!(problem(&[b"lwxstate\x01\0\0\0".as_slice(), &[0; 94]].concat()).contains("hash"));
+        let whole = [b"lwxstate\x01\0\0\0".as_slice(), &[0; 32 + 4 + 4 + 4 + 8]].concat();
         assert!(Saved::read(&sealed(&whole)).is_ok_and(|saved| saved.tokens.is_empty()));
         assert!(problem(&sealed(&whole[..whole.len() - 1])).contains("too early"));
         assert!(problem(&sealed(&[whole, vec![0]].concat())).contains("left"));

@@ -3,6 +3,7 @@
 use super::language::CHUNK;
 use crate::cli::error::CliError;
 use crate::cli::settings::DeviceArgs;
+use lostwax_runtime::llm::RECENT;
 use lostwax_runtime::{Model, Options, Session, StepProfile, TensorView};
 
 /// Arithmetic operations and bytes that are read and written.
@@ -58,6 +59,10 @@ impl WorkCounter {
         let name = if names.iter().any(|name| name == entry_point) { entry_point } else { other };
         self.session.set_entry_point(name)?;
         self.session.bind("past", past as i64)?;
+        let recent = self.session.model().symbols().into_iter().find(|symbol| symbol.name == RECENT);
+        if let Some(symbol) = recent {
+            self.session.bind(RECENT, (past as i64).min(symbol.max - tokens as i64))?;
+        }
         let ids = vec![0i32; if name == "decode" { 1 } else { tokens }];
         let mut steps = self.session.profile(&[("tokens", TensorView::new(&ids, &[ids.len()])?)], runs)?;
         let scale = tokens / ids.len();

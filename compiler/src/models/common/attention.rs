@@ -60,6 +60,8 @@ pub(in crate::models) enum HeadNorms {
 pub(in crate::models) struct View {
     /// The number of tokens in the cache.
     pub(in crate::models) past: Dim,
+    /// The number of tokens that the cache has room for.
+    pub(in crate::models) room: usize,
     /// The number of tokens of the run.
     pub(in crate::models) sequence: Dim,
     /// How heads are turned.
@@ -81,17 +83,18 @@ pub(in crate::models) enum Sees {
 pub(in crate::models) struct Cache {
     /// The number of the layer.
     pub(in crate::models) layer: usize,
-    /// The number of tokens.
-    pub(in crate::models) context: usize,
-    /// The element type.
+    /// The element type; i8 for bytes with scales.
     pub(in crate::models) dtype: DType,
 }
 
+/// The sum of the two axes of a cache that are not heads: tokens and the elements of a head.
+const CACHED_AXES: usize = 1 + 2;
+
 /// Elements of one token's row in a cache; where tokens lie next to each other, rows take an odd number of cache lines, as those
 /// of neighbouring rows would else fall on each other.
-fn row_length(context: usize, tokens_are_neighbours: bool) -> usize {
+fn row_length(tokens: usize, tokens_are_neighbours: bool) -> usize {
     const LINE: usize = 16;
-    if tokens_are_neighbours { (context.div_ceil(LINE) | 1) * LINE } else { context }
+    if tokens_are_neighbours { (tokens.div_ceil(LINE) | 1) * LINE } else { tokens }
 }
 
 impl Builder {
@@ -131,20 +134,32 @@ impl Builder {
         view.rotation.map_or(Ok(x), |rotation| self.rotate(x, rotation, heads.size))
     }
 
-    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32.
+    /// Appends to a state whose tokens lie along `axis`, and gives all that it holds as f32. A cache of bytes has a second state, the
+    /// scale of each token's part of a head.
     fn cached(&mut self, new: Value, name: &str, axis: usize, view: &View, cache: &Cache) -> Built {
-        let name = format!("{name}.{}", cache.layer);
+        let state = format!("{name}.{}", cache.layer);
+        if cache.dtype != DType::I8 {
+            let new = self.cast(new, cache.dtype)?;
+            return self.appended(new, &state, axis, view);
+        }
+        let (bytes, scales) = self.quantized(new, CACHED_AXES - axis)?;
+        let bytes = self.appended(bytes, &state, axis, view)?;
+        let scales = self.appended(scales, &format!("{state}.scales"), axis, view)?;
+        self.product(bytes, scales)
+    }
+
+    /// Appends to one state.
+    fn appended(&mut self, new: Value, name: &str, axis: usize, view: &View) -> Built {
         let mut dims = self.dims(new);
-        let rank = dims.len();
-        let (mut starts, mut held) = (vec![Dim::default(); dims.len()], dims.clone());
+        let (rank, dtype) = (dims.len(), self.graph.ty(new).dtype);
+        let (mut starts, mut held) = (vec![Dim::default(); rank], dims.clone());
         if let (Some(size), Some(start), Some(count)) = (dims.get_mut(axis), starts.get_mut(axis), held.get_mut(axis)) {
             *count = view.past.clone() + view.sequence.clone();
-            (*size, *start) = (dim(row_length(cache.context, axis + 1 == rank)), view.past.clone());
+            (*size, *start) = (dim(row_length(view.room, axis + 1 == rank)), view.past.clone());
         }
-        let state = self.graph.state(&name, &TensorType { dtype: cache.dtype, dims })?;
-        let new = self.cast(new, cache.dtype)?;
+        let state = self.graph.state(name, &TensorType { dtype, dims })?;
         let next = self.graph.add(Op::UpdateSlice, Attrs::new().with("starts", starts), &[state, new])?;
-        self.graph.output(&name, next);
+        self.graph.output(name, next);
         let all = self.slice(next, &vec![Dim::default(); held.len()], &held)?;
         self.cast(all, DType::F32)
     }

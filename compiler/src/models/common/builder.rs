@@ -183,20 +183,14 @@ impl Builder {
         self.op(Op::MatMul, &[x, transposed])
     }
 
-    /// The same, with `x` quantized in the groups of a block format: to signed bytes, of which the largest is 127 or -127.
+    /// The same, with `x` quantized in the groups of a block format.
     fn block_matmul(&mut self, x: Value, rows: usize, format: &BlockFormat, parts: &[Arc<Tensor>]) -> Built {
-        const LARGEST: f64 = 127.0;
         let mut dims = self.dims(x);
         let depth = dims.pop().unwrap_or_default();
         let group = i64::from(format.group);
         dims.extend([depth.floor_div(group), Dim::constant(group)]);
         let groups = self.reshape(x, &dims)?;
-        let size = self.op(Op::Abs, &[groups])?;
-        let largest = self.reduce(Op::ReduceMax, size, dims.len() - 1)?;
-        let scales = self.scaled(largest, 1.0 / LARGEST)?;
-        let ratios = self.op(Op::Div, &[groups, scales])?;
-        let rounded = self.op(Op::Round, &[ratios])?;
-        let bytes = self.cast(rounded, DType::I8)?;
+        let (bytes, scales) = self.quantized(groups, dims.len() - 1)?;
         let words = self.op(Op::PackBytes, &[bytes])?;
         let whole = self.cast(bytes, DType::I32)?;
         let sums = self.reduce(Op::ReduceSum, whole, dims.len() - 1)?;
@@ -206,6 +200,17 @@ impl Builder {
         }
         let attrs = Attrs::new().with("format", format.name).with("rows", rows as i64);
         self.graph.add(Op::BlockMatMul, attrs, &operands)
+    }
+
+    /// Signed bytes, of which the largest along `axis` is 127 or -127, and their scales, of size 1 along it.
+    pub(in crate::models) fn quantized(&mut self, x: Value, axis: usize) -> Result<(Value, Value), TypeError> {
+        const LARGEST: f64 = 127.0;
+        let size = self.op(Op::Abs, &[x])?;
+        let largest = self.reduce(Op::ReduceMax, size, axis)?;
+        let scales = self.scaled(largest, 1.0 / LARGEST)?;
+        let ratios = self.op(Op::Div, &[x, scales])?;
+        let rounded = self.op(Op::Round, &[ratios])?;
+        Ok((self.cast(rounded, DType::I8)?, scales))
     }
 
     /// A projection of `x[sequence, depth]`.

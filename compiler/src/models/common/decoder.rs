@@ -4,6 +4,7 @@ use super::architecture::{Decoder, LayerKind};
 use super::attention::{Cache, Sees, View};
 use super::builder::{Builder, Built, dim};
 use super::decoder_weights::{DecoderWeights, LayerWeights};
+use super::windows::Windows;
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::types::{DType, TensorType};
@@ -18,6 +19,9 @@ struct Entry {
     all: bool,
 }
 
+/// The entry point that makes room in the caches of layers with windows.
+const SLIDE: &str = "slide";
+
 const ENTRIES: [Entry; 3] = [
     Entry { name: "prefill", single: false, all: false },
     Entry { name: "decode", single: true, all: false },
@@ -29,13 +33,24 @@ const ENTRIES: [Entry; 3] = [
 pub(in crate::models) struct CacheKind {
     /// The most tokens that it holds.
     pub(in crate::models) context: usize,
-    /// The element type.
+    /// The element type; i8 for bytes with scales.
     pub(in crate::models) dtype: DType,
+    /// Whether layers with windows keep all tokens too.
+    pub(in crate::models) full_windows: bool,
+}
+
+/// What a decoder consists of.
+pub(in crate::models) struct Entries {
+    /// The graphs by name.
+    pub(in crate::models) graphs: Vec<(String, Graph)>,
+    /// The tokens that sliding leaves in the caches of layers with windows; `None` if these hold the context.
+    pub(in crate::models) window: Option<usize>,
 }
 
 /// The graphs of a decoder: `prefill` and `score` of `tokens: i32[sequence]`, `decode` of `tokens: i32[1]`. The symbol `past` is
 /// the number of tokens in the cache, whose states are `keys.N: [kv heads, size, context]` and `values.N: [kv heads, context,
-/// size]`. The output `logits: f32[n, vocabulary]` is that of the last token, that of `score` of all tokens.
+/// size]`. Where layers with windows keep the last tokens only, the symbol `recent` is the number of tokens that they have, and
+/// `slide` makes room for more. The output `logits: f32[n, vocabulary]` is that of the last token, that of `score` of all tokens.
 ///
 /// # Errors
 /// [`TypeError`] when settings and weights do not fit each other.
@@ -44,28 +59,23 @@ pub(in crate::models) fn entries(
     weights: &DecoderWeights,
     cache: CacheKind,
     activations: DType,
-) -> Result<Vec<(String, Graph)>, TypeError> {
-    let build = |entry: &Entry| {
-        let builder = Builder::new(entry.name, activations);
-        Ok((entry.name.to_string(), build(builder, entry, decoder, weights, cache)?))
-    };
-    ENTRIES.iter().map(build).collect()
+) -> Result<Entries, TypeError> {
+    let windows = Windows::new(decoder, cache.context, CHUNK).filter(|_| !cache.full_windows);
+    let past = Dim::symbol(&Symbol::new("past", 0, limit(cache.context) - 1));
+    let mut graphs = Vec::new();
+    for entry in &ENTRIES {
+        let sequence = Dim::symbol(&Symbol::new("sequence", 1, limit(if entry.single { 1 } else { CHUNK.min(cache.context) })));
+        let run = Run { decoder, weights, cache, windows: windows.as_ref(), past: past.clone(), sequence };
+        graphs.push((entry.name.to_string(), run.graph(Builder::new(entry.name, activations), entry)?));
+    }
+    if let (Some(windows), Some((_, graph))) = (&windows, graphs.last()) {
+        graphs.push((SLIDE.to_string(), windows.slide(graph)?));
+    }
+    Ok(Entries { graphs, window: windows.map(|windows| windows.window) })
 }
 
-fn build(
-    mut builder: Builder,
-    entry: &Entry,
-    decoder: &Decoder,
-    weights: &DecoderWeights,
-    cache: CacheKind,
-) -> Result<Graph, TypeError> {
-    let limit = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
-    let sequence = Dim::symbol(&Symbol::new("sequence", 1, limit(if entry.single { 1 } else { CHUNK.min(cache.context) })));
-    let past = Dim::symbol(&Symbol::new("past", 0, limit(cache.context) - 1));
-    let run = Run { decoder, weights, cache, past, sequence };
-    let logits = run.logits(&mut builder, entry)?;
-    builder.graph.output("logits", logits);
-    Ok(builder.graph)
+fn limit(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// One run.
@@ -73,11 +83,18 @@ struct Run<'a> {
     decoder: &'a Decoder,
     weights: &'a DecoderWeights,
     cache: CacheKind,
+    windows: Option<&'a Windows>,
     past: Dim,
     sequence: Dim,
 }
 
 impl Run<'_> {
+    fn graph(&self, mut builder: Builder, entry: &Entry) -> Result<Graph, TypeError> {
+        let logits = self.logits(&mut builder, entry)?;
+        builder.graph.output("logits", logits);
+        Ok(builder.graph)
+    }
+
     fn logits(&self, b: &mut Builder, entry: &Entry) -> Built {
         let tokens = b.graph.input("tokens", &TensorType { dtype: DType::I32, dims: vec![self.sequence.clone()] })?;
         let table = b.matrix(&self.weights.embedding)?;
@@ -108,17 +125,25 @@ impl Run<'_> {
         for tables in &self.weights.tables {
             rotations.push(b.rotation(tables, &self.past, &self.sequence)?);
         }
-        let view = |kind: &LayerKind| View {
-            past: self.past.clone(),
-            sequence: self.sequence.clone(),
-            rotation: rotations.get(kind.rope).copied(),
-            sees: Sees::Before(kind.window.filter(|window| *window < self.cache.context)),
+        let view = |kind: &LayerKind| {
+            let window = kind.window.filter(|window| *window < self.cache.context);
+            let (past, room) = match self.windows.filter(|_| window.is_some()) {
+                Some(windows) => (Dim::symbol(&windows.recent), windows.room),
+                None => (self.past.clone(), self.cache.context),
+            };
+            View {
+                past,
+                room,
+                sequence: self.sequence.clone(),
+                rotation: rotations.get(kind.rope).copied(),
+                sees: Sees::Before(window),
+            }
         };
         Ok(self.decoder.layers.iter().map(view).collect())
     }
 
     fn layer(&self, b: &mut Builder, x: Value, number: usize, layer: &LayerWeights, view: &View) -> Built {
-        let cache = Cache { layer: number, context: self.cache.context, dtype: self.cache.dtype };
+        let cache = Cache { layer: number, dtype: self.cache.dtype };
         let normed = b.maybe_norm(x, layer.before_attention.as_ref())?;
         let mixed = b.attention(normed, &layer.attention, &self.decoder.heads, view, Some(&cache))?;
         let mixed = b.maybe_norm(mixed, layer.after_attention.as_ref())?;

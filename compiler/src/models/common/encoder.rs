@@ -143,7 +143,7 @@ pub(in crate::models) fn entries(
 ) -> Result<Vec<(String, Graph)>, TypeError> {
     let mut b = Builder::new("embed", activations);
     let sequence = Dim::symbol(&Symbol::new("sequence", 1, i64::try_from(context).unwrap_or(i64::MAX)));
-    let view = View { past: Dim::default(), sequence: sequence.clone(), rotation: None, sees: Sees::All };
+    let view = View { past: Dim::default(), room: 0, sequence: sequence.clone(), rotation: None, sees: Sees::All };
     let mut x = embed(&mut b, encoder, weights, &sequence)?;
     for layer in &weights.layers {
         let mixed = b.attention(x, &layer.attention, &encoder.heads, &view, None)?;

@@ -16,3 +16,4 @@ pub(super) mod rope;
 pub(super) mod rope_scaling;
 pub(super) mod settings;
 pub(super) mod weights;
+mod windows;

@@ -1,0 +1,62 @@
+//! Caches of layers that see a window: they hold the last tokens only, and are slid when there is no room for more.
+
+use super::architecture::Decoder;
+use super::builder::dim;
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::dim::{Dim, Symbol};
+use lostwax_ir::graph::{Graph, TypeError, Value};
+use lostwax_ir::ops::{Class, Op};
+
+/// The caches of layers with windows, where these hold less than the context.
+pub(super) struct Windows {
+    /// The most tokens that a layer with a window sees, the token's own included.
+    pub(super) window: usize,
+    /// The tokens that there is room for.
+    pub(super) room: usize,
+    /// The tokens that the caches hold before a run.
+    pub(super) recent: Symbol,
+}
+
+impl Windows {
+    /// Room for the window before a run of `chunk` tokens, and for another window, so that sliding is rare. `None` if the context
+    /// needs no more than that.
+    pub(super) fn new(decoder: &Decoder, context: usize, chunk: usize) -> Option<Self> {
+        let window = decoder.layers.iter().filter_map(|layer| layer.window).filter(|window| *window < context).max()?;
+        let room = window.checked_mul(2)?.checked_add(chunk)?;
+        let largest = i64::try_from(room).ok()?;
+        (room < context).then(|| Self { window, room, recent: Symbol::new("recent", 0, largest) })
+    }
+
+    /// The graph that moves the last tokens, as many as a window has, to the front of all caches that grow at `recent` in `decode`.
+    ///
+    /// # Errors
+    /// [`TypeError`] if a window is larger than its cache.
+    pub(super) fn slide(&self, decode: &Graph) -> Result<Graph, TypeError> {
+        let mut graph = Graph::new("slide");
+        for value in decode.topological().into_iter().filter(|value| decode.op(*value).def().class == Class::Update) {
+            let starts = decode.node(value).attrs.dims("starts");
+            let axis = starts.iter().position(|start| start.mentions(&self.recent));
+            if let (Some(axis), Some(state)) = (axis, decode.operands(value).first()) {
+                self.slide_state(&mut graph, decode, *state, axis)?;
+            }
+        }
+        Ok(graph)
+    }
+
+    fn slide_state(&self, graph: &mut Graph, decode: &Graph, state: Value, axis: usize) -> Result<(), TypeError> {
+        let (name, ty) = (decode.input_name(state), decode.ty(state));
+        let kept = dim(self.window);
+        let front = vec![Dim::default(); ty.rank()];
+        let (mut starts, mut sizes) = (front.clone(), ty.dims.clone());
+        if let (Some(start), Some(size)) = (starts.get_mut(axis), sizes.get_mut(axis)) {
+            *start = (Dim::symbol(&self.recent) - kept.clone()).maximum(0);
+            *size = kept;
+        }
+        let old = graph.state(name, ty)?;
+        let attrs = Attrs::new().with("starts", starts).with("sizes", sizes).with("steps", vec![1; ty.rank()]);
+        let last = graph.add(Op::Slice, attrs, &[old])?;
+        let next = graph.add(Op::UpdateSlice, Attrs::new().with("starts", front), &[old, last])?;
+        graph.output(name, next);
+        Ok(())
+    }
+}
