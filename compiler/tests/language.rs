@@ -7,6 +7,8 @@ mod decoder;
 mod tiny;
 
 use common::Workplace;
+use lostwax_runtime::format::LanguageModel;
+use lostwax_runtime::llm::Message;
 use serde_json::{Value, json};
 
 const ALL: &[&str] = &["prefill", "decode", "score"];
@@ -167,6 +169,39 @@ fn conversations_are_saved() {
     assert!(place.path("again.state").exists(), "{stderr}");
     generate(&place, "--save-state plain.state");
     assert_eq!(talk("--load-state plain.state --system s", "a\n").0["messages"], first["messages"]);
+}
+
+#[test]
+fn tokenizer_and_template_are_verified() {
+    let place = place(&["decode"]);
+    let (code, stdout, _) = place.run("verify tiny.lwx");
+    assert!(code == 0 && stdout.contains("tokenizer not checked") && stdout.contains("template not checked"), "{stdout}");
+    let language = decoder::language();
+    let conversation = language.template_vector(&[Message::new("user", "hi <b>")]).unwrap();
+    let text = language.tokenizer_vector("hi").unwrap();
+    let write = |change: fn(&mut LanguageModel)| {
+        let (texts, conversations) = (vec![text.clone()], vec![conversation.clone()]);
+        let artifact = tiny::artifact_with(&["decode"], |model| {
+            (model.vectors, model.conversations) = (texts, conversations);
+            change(model);
+        });
+        place.write("checked.lwx", &artifact);
+    };
+    write(|_| {});
+    let (code, stdout, _) = place.run("verify checked.lwx");
+    assert!(code == 0 && stdout.contains("tokenizer ok (1 texts)\ntemplate ok (1 conversations)"), "{stdout}");
+    write(|model| model.vectors[0].ids = vec![104, 106]);
+    let (code, stdout, _) = place.run("verify checked.lwx");
+    assert!(code == 1 && stdout.contains("NOT ok (1 of 1 texts): \"hi\" gives [104, 105], not [104, 106]"), "{stdout}");
+    write(|model| model.conversations[0].text.push('!'));
+    let verified = place.json("verify checked.lwx", 1);
+    assert_eq!(
+        (&verified["ok"], &verified["tokenizer"]["ok"], &verified["template"]["ok"]),
+        (&false.into(), &true.into(), &false.into())
+    );
+    assert_eq!(verified["template"]["differences"][0]["input"], "hi <b>");
+    write(|model| model.chat_template = "{{ raise_exception('no') }}".into());
+    assert!(place.json("verify checked.lwx", 1)["template"]["differences"][0]["found"].as_str().unwrap().contains("no"));
 }
 
 #[test]

@@ -172,6 +172,20 @@ fn templates_follow_the_rules_of_their_models() {
 }
 
 #[test]
+fn what_is_recorded_does_not_depend_on_the_day() {
+    let template = "{% macro today() %}{{ strftime_now('%d %B %Y') }}{% endmacro %}{{ today() }} {{ messages[0].content }}";
+    let model = LanguageModel { chat_template: template.into(), ..language().description().clone() };
+    let dated = Language::new(model.clone(), tokenizer_json().as_bytes()).unwrap();
+    let recorded = dated.template_vector(&[Message::new("user", "hi")]).unwrap();
+    assert_eq!((recorded.text.as_str(), recorded.ids.len()), ("01 January 2025 hi", 18));
+    let with = |model: LanguageModel| Language::new(model, tokenizer_json().as_bytes()).unwrap();
+    let same = with(LanguageModel { conversations: vec![recorded.clone()], ..model.clone() });
+    assert!(same.check_template().is_empty() && same.check_tokenizer().is_empty());
+    let other = with(LanguageModel { conversations: vec![recorded], chat_template: "{{ messages[0].content }}".into(), ..model });
+    assert_eq!(other.check_template().len(), 1);
+}
+
+#[test]
 fn names_of_special_tokens_may_be_text() {
     let mut language = language();
     assert_eq!(language.encode_prompt("a<end>").unwrap(), [97, 256]);

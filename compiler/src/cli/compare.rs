@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The difference of one output from its reference.
+#[derive(Clone, Copy, Debug)]
 pub struct Compared {
     pub max_abs: f64,
     /// The largest difference relative to the range of the reference, 0 included.

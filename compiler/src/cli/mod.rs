@@ -21,6 +21,11 @@ mod tensors;
 #[cfg(test)]
 #[path = "../../tests/common/decoder.rs"]
 mod fake;
+#[cfg(test)]
+#[path = "../../tests/common/tiny.rs"]
+mod tiny;
+#[cfg(test)]
+use fake as decoder;
 
 use clap::{Parser, Subcommand};
 use console::Console;

@@ -207,6 +207,9 @@ fn descriptions_tell_of_tokens_and_sampling() {
     let sampling = model.sampling.unwrap();
     assert_eq!((sampling.temperature, sampling.top_k, sampling.top_p), (Some(0.5), Some(7), None));
     assert!(!model.vectors.is_empty());
+    let conversations: Vec<usize> = model.conversations.iter().map(|vector| vector.messages.len()).collect();
+    assert_eq!(conversations, [1, 4]);
+    assert!(model.conversations[1].text.contains("And 3 + 3?") && !model.conversations[1].ids.is_empty());
 }
 
 #[test]

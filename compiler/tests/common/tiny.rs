@@ -1,5 +1,7 @@
 //! A language model of two tokens' memory, as an artifact that is compiled for this machine.
 
+#![allow(dead_code)]
+
 use super::decoder;
 use lostwax::model::{CompileOptions, compile};
 use lostwax::program::{EntryGraph, Program};
@@ -10,7 +12,7 @@ use lostwax_ir::ops::Op;
 use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
-use lostwax_runtime::format::{Artifact, Weight, WeightData, Writer};
+use lostwax_runtime::format::{Artifact, LanguageModel, Weight, WeightData, Writer};
 use std::sync::Arc;
 
 const VOCABULARY: i64 = 257;
@@ -19,11 +21,20 @@ const CONTEXT: i64 = 64;
 
 /// The file of a model with these entry points, of `prefill`, `decode`, `score` and `embed`.
 pub fn artifact(entry_points: &[&str]) -> Vec<u8> {
-    let entries = entry_points.iter().map(|name| EntryGraph { name: name.to_string(), graph: graph(name) }).collect();
+    artifact_with(entry_points, |_| {})
+}
+
+/// The same with changes of what it says about text.
+pub fn artifact_with(entry_points: &[&str], change: impl FnOnce(&mut LanguageModel)) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let program = Program { name: "tiny".to_string(), entries, language: None };
-    compile(&program, &CompileOptions::default(), &mut |_| {}, &mut bytes).unwrap();
-    with_language(&bytes)
+    compile(&program(entry_points), &CompileOptions::default(), &mut |_| {}, &mut bytes).unwrap();
+    with_language(&bytes, change)
+}
+
+/// What [`artifact`] is compiled from.
+pub fn program(entry_points: &[&str]) -> Program {
+    let entries = entry_points.iter().map(|name| EntryGraph { name: name.to_string(), graph: graph(name) }).collect();
+    Program { name: "tiny".to_string(), entries, language: None }
 }
 
 fn graph(name: &str) -> Graph {
@@ -107,7 +118,7 @@ impl Builder {
 }
 
 /// The same artifact with a tokenizer.
-fn with_language(bytes: &[u8]) -> Vec<u8> {
+fn with_language(bytes: &[u8], change: impl FnOnce(&mut LanguageModel)) -> Vec<u8> {
     let artifact = Artifact::parse(bytes).unwrap();
     let (mut plan, mut writer) = (artifact.plan().clone(), Writer::new("lostwax tests"));
     let region = &bytes[artifact.weights()];
@@ -121,6 +132,7 @@ fn with_language(bytes: &[u8]) -> Vec<u8> {
     }
     let mut model = decoder::language().description().clone();
     (model.vocabulary_size, model.context_length) = (VOCABULARY as u32, CONTEXT as u32);
+    change(&mut model);
     writer.language_model(&model, decoder::tokenizer_json().into_bytes()).unwrap();
     let mut out = Vec::new();
     writer.write(&plan, &mut out).unwrap();

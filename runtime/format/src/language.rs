@@ -14,7 +14,8 @@ pub(crate) fn check_language_model(model: &LanguageModel) -> Result<(), FormatEr
     let window = model.window.is_none_or(|window| (1..=model.context_length).contains(&window));
     require(window, || format!("a window of {} tokens", model.window()))?;
     let special = model.bos.iter().chain(&model.eos).chain(&model.pad);
-    let all = special.chain(model.vectors.iter().flat_map(|vector| &vector.ids));
+    let texts = model.vectors.iter().flat_map(|vector| &vector.ids);
+    let all = special.chain(texts).chain(model.conversations.iter().flat_map(|vector| &vector.ids));
     let outside = all.copied().find(|id| *id >= size);
     require(outside.is_none(), || format!("token {} is none of the {size} tokens", outside.unwrap_or_default()))?;
     require(!model.add_bos || model.bos.is_some(), || "prompts start with a token that is not given".into())

@@ -80,10 +80,19 @@ impl Language {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if there is no template or it refuses the messages.
     pub fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, RuntimeError> {
+        let text = self.needed_template()?.render(messages, true)?;
+        self.encode_rendered(&text)
+    }
+
+    pub(crate) fn needed_template(&self) -> Result<&ChatTemplate, RuntimeError> {
         let missing =
             || RuntimeError::input("chat template", "the model has none; give it plain text with `lostwax generate --raw`");
-        let text = self.template.as_ref().ok_or_else(missing)?.render(messages, true)?;
-        Ok(self.with_bos(self.tokenizer.encode(&text, false)?))
+        self.template.as_ref().ok_or_else(missing)
+    }
+
+    /// The tokens of what the template gave.
+    pub(crate) fn encode_rendered(&self, text: &str) -> Result<Vec<u32>, RuntimeError> {
+        Ok(self.with_bos(self.tokenizer.encode(text, false)?))
     }
 
     fn with_bos(&self, mut ids: Vec<u32>) -> Vec<u32> {
@@ -91,19 +100,5 @@ impl Language {
             ids.insert(0, bos);
         }
         ids
-    }
-
-    /// Compares the tokenizer with what it gave when the model was compiled, and gives all texts whose tokens differ.
-    ///
-    /// # Errors
-    /// As [`Tokenizer::encode`].
-    pub fn mismatches(&self) -> Result<Vec<&str>, RuntimeError> {
-        let mut texts = Vec::new();
-        for vector in &self.model.vectors {
-            if self.encode_prompt(&vector.text)? != vector.ids {
-                texts.push(vector.text.as_str());
-            }
-        }
-        Ok(texts)
     }
 }

@@ -18,7 +18,8 @@
 //! # }
 //! ```
 //!
-//! - [`Language`]: what an artifact says about text: [`Tokenizer`], [`ChatTemplate`], special tokens, defaults.
+//! - [`Language`]: what an artifact says about text: [`Tokenizer`], [`ChatTemplate`], special tokens, defaults; and whether they
+//!   give what they gave when the model was compiled.
 //! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact, [`open_decoders`] some that run together.
 //! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
 //! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
@@ -44,6 +45,7 @@ mod stop;
 mod stream;
 mod template;
 mod tokenizer;
+mod vectors;
 
 pub use batch::{batch_size, open_decoders};
 pub use decoder::{Decoder, DecoderOptions, Visit, open_decoder};
@@ -59,3 +61,4 @@ pub use stop::StopFilter;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::Tokenizer;
+pub use vectors::Difference;

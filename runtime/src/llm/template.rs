@@ -14,6 +14,9 @@ const NAME: &str = "chat template";
 /// The name under which a template refuses messages.
 const REFUSAL: &str = "raise_exception";
 
+/// The name under which a template asks for the time.
+const NOW: &str = "strftime_now";
+
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -60,6 +63,27 @@ impl ChatTemplate {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] naming the line of the template that refuses the messages or fails.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, RuntimeError> {
+        self.render_in(&self.environment, messages, add_generation_prompt)
+    }
+
+    /// The same as if it were that time.
+    pub(crate) fn render_at(
+        &self,
+        time: SystemTime,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, RuntimeError> {
+        let mut environment = self.environment.clone();
+        environment.add_function(NOW, move |format: String| write_time(&format, time));
+        self.render_in(&environment, messages, add_generation_prompt)
+    }
+
+    fn render_in(
+        &self,
+        environment: &Environment<'_>,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, RuntimeError> {
         let values = context! {
             messages => messages.iter().map(Message::to_value).collect::<Vec<Value>>(),
             add_generation_prompt => add_generation_prompt,
@@ -68,7 +92,7 @@ impl ChatTemplate {
             tools => Value::from(()),
             documents => Value::from(()),
         };
-        let rendered = self.environment.get_template(NAME).and_then(|template| template.render(values));
+        let rendered = environment.get_template(NAME).and_then(|template| template.render(values));
         rendered.map_err(|error| RuntimeError::input(subject(&error), problem(&error)))
     }
 }
@@ -82,7 +106,7 @@ fn environment() -> Environment<'static> {
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function(REFUSAL, refuse);
-    environment.add_function("strftime_now", now);
+    environment.add_function(NOW, |format: String| write_time(&format, SystemTime::now()));
     environment.add_filter("tojson", tojson);
     environment
 }
@@ -99,9 +123,9 @@ fn refuse(message: String) -> Result<String, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
-fn now(format: String) -> Result<String, Error> {
-    let unknown = |field| Error::new(ErrorKind::InvalidOperation, format!("strftime_now does not know %{field}"));
-    format_time(&format, SystemTime::now()).map_err(unknown)
+fn write_time(format: &str, time: SystemTime) -> Result<String, Error> {
+    let unknown = |field| Error::new(ErrorKind::InvalidOperation, format!("{NOW} does not know %{field}"));
+    format_time(format, time).map_err(unknown)
 }
 
 fn tojson(value: Value, options: Kwargs) -> Result<Value, Error> {

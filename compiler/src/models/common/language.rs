@@ -5,8 +5,8 @@ use crate::import::ImportError;
 use crate::import::gguf::{Gguf, Metadata};
 use crate::import::gguf_tokenizer::{Vocabulary, VocabularyError};
 use crate::import::safetensors::{Config, FromJson, HfFolder};
-use lostwax_format::{LanguageModel, SamplingDefaults, TokenizerVector};
-use lostwax_runtime::llm::{Language, Tokenizer};
+use lostwax_format::{LanguageModel, SamplingDefaults};
+use lostwax_runtime::llm::{Language, Message, Tokenizer};
 use serde_json::Value;
 use std::path::Path;
 
@@ -34,6 +34,12 @@ const TEXTS: [&str; 6] = [
     "It's <b>HTML</b> & they'll say \"so\".",
 ];
 
+/// Conversations whose texts are kept, of those that a template does not refuse: some know no system messages.
+const CONVERSATIONS: [&[(&str, &str)]; 2] = [
+    &[("user", "  Say \"<b>naïve</b>\" & 漢字.\n")],
+    &[("system", "Be brief."), ("user", "What is 2 + 2?"), ("assistant", "4"), ("user", "And 3 + 3?")],
+];
+
 /// A template that a folder has in a file of its own.
 const TEMPLATE: &str = "chat_template.jinja";
 
@@ -55,7 +61,7 @@ pub(in crate::models) fn describe(
     let tokenizer = Tokenizer::from_json(&json).map_err(|error| invalid(error.to_string()))?;
     add_ends(&mut model, &tokenizer);
     check_tokens(&model)?;
-    model.vectors = vectors(&model, &json)?;
+    add_vectors(&mut model, &json)?;
     Ok((model, json))
 }
 
@@ -87,13 +93,17 @@ fn check_tokens(model: &LanguageModel) -> Result<(), ImportError> {
     }
 }
 
-fn vectors(model: &LanguageModel, json: &[u8]) -> Result<Vec<TokenizerVector>, ImportError> {
+/// Keeps what tokenizer and template give.
+fn add_vectors(model: &mut LanguageModel, json: &[u8]) -> Result<(), ImportError> {
     let language = Language::new(model.clone(), json).map_err(|error| invalid(error.to_string()))?;
-    let vector = |text: &&str| {
-        let ids = language.encode_prompt(text).map_err(|error| invalid(error.to_string()))?;
-        Ok(TokenizerVector { text: text.to_string(), ids })
+    let vector = |text: &&str| language.tokenizer_vector(text).map_err(|error| invalid(error.to_string()));
+    model.vectors = TEXTS.iter().map(vector).collect::<Result<_, _>>()?;
+    let conversation = |messages: &&[(&str, &str)]| {
+        let messages: Vec<Message> = messages.iter().map(|(role, content)| Message::new(*role, *content)).collect();
+        language.template_vector(&messages).ok()
     };
-    TEXTS.iter().map(vector).collect()
+    model.conversations = CONVERSATIONS.iter().filter_map(conversation).collect();
+    Ok(())
 }
 
 fn from_gguf(gguf: &Gguf) -> Result<(LanguageModel, Vec<u8>), ImportError> {
