@@ -7,7 +7,7 @@ mod http;
 use http::{Running, Streamed, ask};
 use lostwax::model::{CompileOptions, compile, load};
 use lostwax::serve::{Service, Settings};
-use lostwax_runtime::llm::{Decoder, DecoderOptions, Language, open_decoder};
+use lostwax_runtime::llm::{DecoderOptions, Language, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
 use lostwax_tests::model_to_test;
 use serde_json::json;
@@ -64,15 +64,14 @@ fn a_model_serves_many_clients() {
 
 fn compiled(path: &Path) -> Model {
     let mut options = CompileOptions::default();
-    options.import.language.context = CONTEXT;
+    (options.import.language.context, options.import.language.slots) = (CONTEXT, SLOTS);
     let mut buffer = AlignedBuffer::new();
     compile(&load(path, &options.import).unwrap(), &options, &mut |_| (), &mut buffer).unwrap();
     Model::from_bytes(buffer).unwrap()
 }
 
 fn service(model: &Model) -> Service {
-    let open = |_| -> Box<dyn Decoder> { open_decoder(model, DecoderOptions::new(Device::cpu())).unwrap() };
-    let decoders = (0..SLOTS).map(open).collect();
+    let decoders = open_decoders(model, &DecoderOptions::new(Device::cpu()), SLOTS).unwrap();
     Service { name: "smollm2".into(), language: Language::open(model).unwrap(), decoders, embed: None }
 }
 
