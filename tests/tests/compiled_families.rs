@@ -75,8 +75,13 @@ fn compiled_decoders_give_the_logits_of_their_graphs() {
 #[test]
 fn compiled_decoders_read_weights_of_fewer_bits() {
     let recorded = TinyModels::recorded();
-    for (family, quant, cache) in [("llama", "q8_0", DType::F16), ("mixtral", "q4_1", DType::I8), ("gemma3", "q4_0", DType::F32)]
-    {
+    for (family, quant, cache) in [
+        ("qwen2", "bf16", DType::F32),
+        ("mixtral", "f16", DType::F32),
+        ("llama", "q8_0", DType::F16),
+        ("mixtral", "q4_1", DType::I8),
+        ("gemma3", "q4_0", DType::F32),
+    ] {
         for activations in [DType::F32, DType::I8] {
             let language = Options { quant: quant_from_name(quant).unwrap(), cache, activations, ..options(&recorded) };
             check(&format!("{family} {quant} {activations}"), &recorded, &recorded.families[family], language);

@@ -157,8 +157,11 @@ fn fewer_bits_change_little() {
     let whole = logits(&options(&models));
     let half = logits(&Options { cache: DType::F16, ..options(&models) });
     let bytes = logits(&Options { cache: DType::I8, ..options(&models) });
+    let floats = logits(&Options { quant: quant_from_name("bf16").unwrap(), ..options(&models) });
     let blocks = logits(&Options { quant: quant_from_name("q8_0").unwrap(), ..options(&models) });
-    for (name, logits, most) in [("f16 caches", half, 0.02), ("i8 caches", bytes, 0.2), ("q8_0 weights", blocks, 0.5)] {
+    for (name, logits, most) in
+        [("f16 caches", half, 0.02), ("i8 caches", bytes, 0.2), ("bf16 weights", floats, 0.5), ("q8_0 weights", blocks, 0.5)]
+    {
         let difference = distance(&whole, &logits);
         println!("{name}: {difference}");
         assert!(difference > 0.0 && difference < most, "{name}: {difference}");

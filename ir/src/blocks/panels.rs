@@ -1,4 +1,4 @@
-//! Block tensors in the form that kernels read: panels of rows.
+//! Block tensors, and matrices of floating-point numbers of few bits, in the form that kernels read: panels of rows.
 //!
 //! A tensor `[.., rows, depth]` of a block format is taken apart into ordinary tensors, its *parts*. Each part has the dims
 //! `[.., panels, depth / per, 16]`: a panel is 16 neighbouring rows, which lie side by side in the innermost dimension, and
@@ -117,6 +117,27 @@ impl BlockFormat {
         }
         let rows = Rows { format: self, bytes, depth: *depth, rows: *rows, row_bytes, codes: Codes::new(self) };
         self.parts().iter().map(|part| rows.part(part, outer, count)).collect()
+    }
+}
+
+impl Tensor {
+    /// The matrix `[.., rows, depth]` in panels `[.., panels, depth, 16]`, where rows that fill up the last panel are 0. `None` if it
+    /// has no rows, is of a block format, or the panels do not fit memory.
+    pub fn in_panels(&self) -> Option<Tensor> {
+        let [outer @ .., rows, depth] = self.shape() else { return None };
+        let (size, panels) = (self.dtype().size(), rows.div_ceil(PANEL_ROWS));
+        if matches!(self.dtype(), DType::Block(_)) {
+            return None;
+        }
+        let mut packed = Tensor::zeros(self.dtype(), &[outer, &[panels, *depth, PANEL_ROWS]].concat())?;
+        let panel_bytes = depth.checked_mul(PANEL_ROWS)?.checked_mul(size)?;
+        for (position, row) in self.bytes().chunks_exact((depth * size).max(1)).enumerate() {
+            let (panel, lane) = (position / rows * panels + position % rows / PANEL_ROWS, position % rows % PANEL_ROWS);
+            let panel = packed.bytes_mut().get_mut(panel * panel_bytes..(panel + 1) * panel_bytes)?;
+            let places = panel.chunks_exact_mut(size).skip(lane).step_by(PANEL_ROWS);
+            places.zip(row.chunks_exact(size)).for_each(|(place, value)| place.copy_from_slice(value));
+        }
+        Some(packed)
     }
 }
 

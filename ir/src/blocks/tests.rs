@@ -180,3 +180,16 @@ fn no_parts_of_damaged_tensors() {
         assert!(format.split(&shape, &vec![0; bytes]).is_none(), "{shape:?}");
     }
 }
+
+#[test]
+fn panels_hold_rows_side_by_side() {
+    let (shape, depth) = ([2, 19, 3], 3);
+    let matrix = Tensor::f32(&shape, &(0..2 * 19 * 3).map(|value| value as f32).collect::<Vec<_>>()).unwrap();
+    let panels = matrix.in_panels().unwrap();
+    assert_eq!(panels.shape(), [2, 2, 3, PANEL_ROWS]);
+    let (outer, row, at) = (1, 17, 2);
+    let place = ((outer * 2 + row / PANEL_ROWS) * depth + at) * PANEL_ROWS + row % PANEL_ROWS;
+    assert_eq!(panels.element(place), matrix.element((outer * 19 + row) * depth + at));
+    assert_eq!(panels.element(place + 5).map(|value| value.as_f64()), Some(0.0));
+    assert!(Tensor::f32(&[3], &[0.0; 3]).unwrap().in_panels().is_none());
+}

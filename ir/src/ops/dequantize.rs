@@ -10,10 +10,10 @@ use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 
 /// How an op says what its operands are parts of.
-pub(super) const ATTRS: &[AttrSpec] = &[
-    families::attr("format", AttrKind::Text, "the name of the block format"),
-    families::attr("rows", AttrKind::Int, "the rows, without those that fill up the last panel"),
-];
+pub(super) const ATTRS: &[AttrSpec] = &[families::attr("format", AttrKind::Text, "the name of the block format"), ROWS];
+
+/// How an op says how many rows panels hold.
+pub(super) const ROWS: AttrSpec = families::attr("rows", AttrKind::Int, "the rows, without those that fill up the last panel");
 
 pub(super) const DEF: OpDef = OpDef {
     name: "dequantize",

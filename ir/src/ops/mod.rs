@@ -101,6 +101,7 @@ ops! {
     slice Slice,
     pad Pad,
     concat Concat,
+    unpack_panels UnpackPanels,
     update_slice UpdateSlice,
     gather Gather,
     dequantize Dequantize,

@@ -169,9 +169,10 @@ impl Builder {
     /// The values of a stored matrix `[.., rows, depth]`, as f32.
     pub(in crate::models) fn matrix(&mut self, matrix: &Matrix) -> Built {
         match &matrix.stored {
-            Stored::Dense(tensor) => {
-                let stored = self.constant(tensor)?;
-                self.cast(stored, DType::F32)
+            Stored::Dense(tensor) => self.constant(tensor),
+            Stored::Panels(tensor) => {
+                let panels = self.constant(tensor)?;
+                self.graph.add(Op::UnpackPanels, Attrs::new().with("rows", matrix.rows() as i64), &[panels])
             }
             Stored::Blocks { format, parts } => {
                 let parts = parts.iter().map(|part| self.constant(part)).collect::<Result<Vec<_>, _>>()?;

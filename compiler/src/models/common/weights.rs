@@ -22,8 +22,10 @@ pub(in crate::models) struct Matrix {
 
 /// How values are stored.
 pub(in crate::models) enum Stored {
-    /// A tensor of a floating-point type.
+    /// A tensor of f32.
     Dense(Arc<Tensor>),
+    /// The panels that [`Tensor::in_panels`] makes of floating-point numbers of 16 bits.
+    Panels(Arc<Tensor>),
     /// The parts that [`BlockFormat::split`] makes.
     Blocks {
         /// The format.
@@ -265,7 +267,11 @@ fn matrix(name: &str, dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Mat
         }
         DType::F32 | DType::F16 | DType::BF16 => {
             let tensor = Tensor::from_bytes(dtype, shape, bytes).ok_or_else(|| no_memory(name))?;
-            Stored::Dense(Arc::new(tensor))
+            if dtype == DType::F32 {
+                Stored::Dense(Arc::new(tensor))
+            } else {
+                Stored::Panels(Arc::new(tensor.in_panels().ok_or_else(|| no_memory(name))?))
+            }
         }
         other => return Err(ImportError::unsupported("tensor", name, format!("weights of type {other}; convert them to f32"))),
     };
