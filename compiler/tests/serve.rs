@@ -10,7 +10,7 @@ use http::{Answer, Running, ask};
 use lostwax::serve::{Embed, Service, Settings};
 use lostwax_runtime::llm::Decoder;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -28,6 +28,20 @@ fn encoder() -> Running {
 
 fn quick(slots: usize) -> Running {
     start(slots, Duration::ZERO, Settings::default())
+}
+
+#[test]
+fn silent_connections_are_closed() {
+    let settings = Settings { head_timeout: Duration::from_millis(200), ..Settings::default() };
+    let server = start(1, Duration::ZERO, settings);
+    for start in ["", "POST /v1/completions HTTP/1.1\r\nhost: x\r\n"] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(start.as_bytes()).unwrap();
+        let mut rest = Vec::new();
+        assert!(stream.read_to_end(&mut rest).is_ok(), "{start:?}");
+    }
+    assert_eq!(server.get("/health").0, 200);
 }
 
 #[test]

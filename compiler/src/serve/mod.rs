@@ -7,6 +7,7 @@
 //! What the second thread generates comes back through a channel; when a client goes away or its time is over, the channel closes,
 //! and the slot is free at the next step.
 
+mod accept;
 mod api;
 mod body;
 mod error;
@@ -17,7 +18,6 @@ mod routes;
 mod scheduler;
 mod state;
 
-use axum::serve::ListenerExt;
 use lostwax_runtime::RuntimeError;
 use lostwax_runtime::llm::{Decoder, Language};
 use state::State;
@@ -55,6 +55,8 @@ pub struct Settings {
     pub queue_length: usize,
     /// How long a request may take, waiting included.
     pub timeout: Duration,
+    /// How long a connection may take until it has sent the head of a request, waiting for the next one included.
+    pub head_timeout: Duration,
     /// The most bytes of a request.
     pub body_limit: usize,
     /// The most tokens of a prompt that are read while other texts wait.
@@ -63,7 +65,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { api_key: None, queue_length: 64, timeout: Duration::from_secs(600), body_limit: 1 << 20, prompt_chunk: 128 }
+        Self {
+            api_key: None,
+            queue_length: 64,
+            timeout: Duration::from_secs(600),
+            head_timeout: Duration::from_secs(30),
+            body_limit: 1 << 20,
+            prompt_chunk: 128,
+        }
     }
 }
 
@@ -87,14 +96,10 @@ impl Server {
     }
 
     /// Answers requests until `shutdown`. Then nobody new is let in, and texts under way get some seconds to end.
-    ///
-    /// # Errors
-    /// If the listener fails.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = oneshot::channel::<()>();
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let server = axum::serve(listener, routes::router(Arc::clone(&self.state)));
-        let server = server.with_graceful_shutdown(async { drop(stopped.await) });
+        let router = routes::router(Arc::clone(&self.state));
+        let server = accept::serve(listener, router, self.state.settings.head_timeout, stopped);
         let stopping = async {
             shutdown.await;
             self.state.queue.close();
@@ -102,8 +107,8 @@ impl Server {
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            result = server => result,
-            () = stopping => Ok(()),
+            () = server => {}
+            () = stopping => {}
         }
     }
 }

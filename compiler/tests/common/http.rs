@@ -35,7 +35,7 @@ impl Running {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let server = Server::new(service, settings).unwrap();
-                server.run(listener, async { drop(stopped.await) }).await.unwrap();
+                server.run(listener, async { drop(stopped.await) }).await;
             });
         });
         Self { address, stop: Some(stop), thread: Some(thread) }
