@@ -13,6 +13,7 @@
 
 mod decode;
 mod encode;
+mod encode_groups;
 mod formats;
 mod panels;
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub struct ShapeArgs {
     /// The type in which the activations of a language model meet quantized weights: i8, quantized in blocks like these, or f32.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "i8", value_parser = parse_activations)]
     pub activations: DType,
-    /// The type that matrices of a language model are converted to: keep, f32, f16, bf16, q8_0, q4_0, q4_1 ...
+    /// The type that matrices of a language model are converted to: keep, f32, f16, bf16, q8_0, q4_0, q4_k ...
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "keep", value_parser = parse_quant)]
     pub quant: Quant,
 }

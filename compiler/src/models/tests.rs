@@ -226,5 +226,5 @@ fn weights_are_converted() {
     let (kept, bytes) = convert("w", DType::F32, q8, &[4, 16], &bytes).unwrap();
     assert_eq!((kept.to, bytes), (DType::F32, None));
     assert_eq!(quant_from_name("keep").unwrap(), None);
-    assert!(quant_from_name("q4_k").unwrap_err().to_string().contains("keep, f32, f16, bf16, q4_0"));
+    assert!(quant_from_name("iq4_nl").unwrap_err().to_string().contains("keep, f32, f16, bf16, q4_0"));
 }

@@ -55,7 +55,7 @@ impl BlockFormat {
     }
 
     /// The minimum of a group, if the format has minima.
-    fn min_of(&self, block: &[u8], group: usize) -> Option<Option<f32>> {
+    pub(super) fn min_of(&self, block: &[u8], group: usize) -> Option<Option<f32>> {
         let Some(min) = self.min else { return Some(None) };
         let value = product(min.factors, block, group)?;
         Some(Some(if min.negated { -value } else { value }))
@@ -67,7 +67,7 @@ fn affine(scale: f32, quant: i32, min: Option<f32>) -> f32 {
     min.map_or(scaled, |min| scaled + min)
 }
 
-fn product(factors: &[Factor], block: &[u8], group: usize) -> Option<f32> {
+pub(super) fn product(factors: &[Factor], block: &[u8], group: usize) -> Option<f32> {
     let mut values = factors.iter().map(|factor| factor.read(block, group));
     let first = values.next()??;
     values.try_fold(first, |product, factor| Some(product * factor?))

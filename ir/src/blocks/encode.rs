@@ -1,4 +1,4 @@
-//! From values to bytes, as the functions `quantize_row_*_ref` in ggml's `ggml-quants.c` do it.
+//! From values to bytes: blocks of one group as the functions `quantize_row_*_ref` in ggml's `ggml-quants.c` write them.
 
 use super::{BlockFormat, Code, Factor, Field, Packed};
 use half::f16;
@@ -12,10 +12,13 @@ struct Fitted {
 
 impl BlockFormat {
     /// The block that stands for `values`. `None` if their number is not that of a block, or for formats that cannot be
-    /// written: those with more than one group or with a table of values.
+    /// written: those with a table of values.
     pub fn encode_block(&self, values: &[f32]) -> Option<Vec<u8>> {
         if values.len() != self.values as usize {
             return None;
+        }
+        if self.groups() > 1 {
+            return self.encode_groups(values);
         }
         let Fitted { scale, min, codes } = self.fit(values)?;
         let mut block = vec![0; self.bytes as usize];
@@ -78,12 +81,12 @@ fn write_f16(block: &mut [u8], place: &[Factor], value: f32) -> Option<()> {
 
 impl Packed {
     /// The largest code.
-    fn largest(&self) -> f32 {
+    pub(super) fn largest(&self) -> f32 {
         let bits: u32 = self.fields.iter().map(|field| field.width).sum();
         ((1u32 << bits) - 1) as f32
     }
 
-    fn write(&self, block: &mut [u8], i: usize, code: u32) -> Option<()> {
+    pub(super) fn write(&self, block: &mut [u8], i: usize, code: u32) -> Option<()> {
         self.fields.iter().try_for_each(|field| field.write(block, i, code))
     }
 }
