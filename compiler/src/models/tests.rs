@@ -134,7 +134,7 @@ fn errors_name_settings() {
         assert!(text.contains(expected), "{text}: {expected}");
     }
     let folder = folder(&llama(json!({})), &tensors());
-    for options in [Options { context: 0, ..Options::default() }, Options { cache: DType::I8, ..Options::default() }] {
+    for options in [Options { context: 0, ..Options::default() }, Options { cache: DType::I32, ..Options::default() }] {
         assert!(load(folder.path(), &options).is_err());
     }
 }
