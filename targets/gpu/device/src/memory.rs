@@ -3,6 +3,7 @@
 use crate::gpu::{Gpu, lost, out_of_memory};
 use lostwax_target_api::DeviceError;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 use wgpu::{Buffer, BufferDescriptor, BufferUsages, CommandEncoder, MapMode};
 
 /// Bytes that copies are made of.
@@ -13,6 +14,9 @@ const MARGIN: u64 = 256;
 
 /// Bytes that are handed over to be copied at a time.
 const CHUNK: usize = 64 << 20;
+
+/// The longest that an answer takes on its way, once there is one.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// Memory of the processor.
 pub(crate) struct Memory {
@@ -76,7 +80,8 @@ impl Memory {
         let (sender, receiver) = channel();
         self.buffer.slice(..).map_async(MapMode::Read, move |result| drop(sender.send(result)));
         gpu.finish()?;
-        let mapped = receiver.try_recv().map_err(|error| lost(error.to_string()))?;
+        // Another session that waits at the same time may be the one whose thread sends the answer.
+        let mapped = receiver.recv_timeout(ANSWER).map_err(|error| lost(error.to_string()))?;
         mapped.map_err(|error| lost(error.to_string()))?;
         {
             let view = self.buffer.slice(..).get_mapped_range().map_err(|error| lost(error.to_string()))?;

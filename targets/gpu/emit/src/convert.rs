@@ -5,7 +5,7 @@ use crate::fault::{Emit, Fault};
 use crate::kernel::{Emitter, prefix, register_type};
 use lostwax_ir::number::int_range;
 use lostwax_ir::types::DType;
-use naga::{BinaryOperator, Literal, MathFunction, Scalar, ScalarKind};
+use naga::{BinaryOperator, Literal, MathFunction, Scalar, ScalarKind, UnaryOperator};
 
 impl Emitter<'_> {
     /// Float to integer truncates and saturates; integer to integer wraps; to bool tests for nonzero; to float rounds.
@@ -17,7 +17,9 @@ impl Emitter<'_> {
         match (source.kind, target.kind) {
             (_, ScalarKind::Bool) => {
                 let zero = self.zero(from)?;
-                Ok(self.builder.binary(BinaryOperator::NotEqual, value, zero))
+                // Not the comparison for inequality, which may be false for NaN.
+                let equal = self.builder.binary(BinaryOperator::Equal, value, zero);
+                Ok(self.builder.unary(UnaryOperator::LogicalNot, equal))
             }
             (ScalarKind::Bool, ScalarKind::Float) => Ok(self.of_bool(target, value)),
             (_, ScalarKind::Float) => {

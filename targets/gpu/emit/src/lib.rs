@@ -5,7 +5,7 @@
 //! - `module`: one kernel as one shader module, checked by naga and written as WGSL and SPIR-V.
 //! - `kernel`: its entry point: arguments, locals, scopes. Statements are written by `stmt`, index arithmetic by `index`, memory
 //!   access by `place`, operations by `ops`, conversions by `convert`, all through `builder`, a thin layer over naga's arenas.
-//! - `prelude.wgsl`: functions that kernels call, in the shading language itself.
+//! - `prelude.wgsl`, `double.wgsl`: functions that kernels call, in the shading language itself.
 //!
 //! A work item is an invocation. The lanes of a vector loop take each step together, as values of one invocation.
 

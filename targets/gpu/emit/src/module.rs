@@ -9,7 +9,7 @@ use naga::compact::{KeepUnused, compact};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{EntryPoint, Module, ShaderStage};
 
-const PRELUDE: &str = include_str!("prelude.wgsl");
+const PRELUDE: &str = concat!(include_str!("prelude.wgsl"), "\n", include_str!("double.wgsl"));
 
 /// The version of SPIR-V that all processors with Vulkan 1.1 take.
 const SPIRV_VERSION: (u8, u8) = (1, 3);

@@ -216,17 +216,10 @@ impl Emitter<'_> {
                 return Ok(self.builder.binary(BinaryOperator::Divide, one, x));
             }
             UnaryOp::Not => return Fault::invalid("`not` of a float"),
-            _ if dtype == DType::F64 => return Fault::unsupported(format!("`{}` of f64", op.name())),
-            UnaryOp::Sqrt => "float_sqrt",
-            UnaryOp::Exp => "float_exp",
-            UnaryOp::Log => "float_log",
-            UnaryOp::Tanh => "float_tanh",
-            UnaryOp::Erf => "float_erf",
-            UnaryOp::Sin => "float_sin",
-            UnaryOp::Cos => "float_cos",
-            UnaryOp::Sigmoid => "float_sigmoid",
+            other => other.name(),
         };
-        self.builder.call(of_prelude, &[x])
+        let name = format!("{}_{of_prelude}", prefix(register_type(dtype)?));
+        self.builder.call(&name, &[x])
     }
 
     pub(crate) fn binary(&mut self, op: BinaryOp, dtype: DType, a: Value, b: Value) -> Emit<Value> {
@@ -252,9 +245,6 @@ impl Emitter<'_> {
             BinaryOp::Div => return Ok(self.builder.binary(BinaryOperator::Divide, a, b)),
             BinaryOp::Min => "min",
             BinaryOp::Max => "max",
-            BinaryOp::Pow | BinaryOp::Rem | BinaryOp::Mod if dtype == DType::F64 => {
-                return Fault::unsupported(format!("`{}` of f64", op.name()));
-            }
             BinaryOp::Pow => "pow",
             BinaryOp::Rem => "rem",
             BinaryOp::Mod => "mod",

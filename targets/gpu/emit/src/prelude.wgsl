@@ -2,10 +2,8 @@
 
 // A float from its bits; a call, so that no compiler takes it for a constant, which could be neither infinite nor NaN.
 fn float_of_bits(bits: u32) -> f32 { return bitcast<f32>(bits); }
-fn double_of_bits(bits: u64) -> f64 { return bitcast<f64>(bits); }
 
 fn float_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
-fn double_is_nan(x: f64) -> bool { return !(x == x); }
 fn float_nan() -> f32 { return float_of_bits(0x7fc00000u); }
 fn float_infinity() -> f32 { return float_of_bits(0x7f800000u); }
 fn float_with_sign(magnitude: f32, sign: f32) -> f32 {
@@ -14,8 +12,6 @@ fn float_with_sign(magnitude: f32, sign: f32) -> f32 {
 
 fn float_min(x: f32, y: f32) -> f32 { return select(select(y, x, x < y), x + y, float_is_nan(x) || float_is_nan(y)); }
 fn float_max(x: f32, y: f32) -> f32 { return select(select(x, y, x < y), x + y, float_is_nan(x) || float_is_nan(y)); }
-fn double_min(x: f64, y: f64) -> f64 { return select(select(y, x, x < y), x + y, double_is_nan(x) || double_is_nan(y)); }
-fn double_max(x: f64, y: f64) -> f64 { return select(select(x, y, x < y), x + y, double_is_nan(x) || double_is_nan(y)); }
 
 // Half precision by its bits, in either direction, rounded to nearest with ties to even.
 fn float_of_half(bits: u32) -> f32 {
@@ -131,7 +127,7 @@ fn float_pow(x: f32, y: f32) -> f32 {
         let power = float_whole_power(x, u32(abs(y)));
         return select(power, 1.0 / power, y < 0.0);
     }
-    if x < 0.0 && !whole { return select(float_nan(), select(0.0, float_infinity(), (y > 0.0)), size == float_infinity()); }
+    if x < 0.0 && !whole && size != float_infinity() { return float_nan(); }
     var power = pow(size, y);
     if size == 0.0 || size == float_infinity() { power = select(0.0, float_infinity(), (size == 0.0) == (y < 0.0)); }
     if abs(y) == float_infinity() { power = select(select(0.0, float_infinity(), (size > 1.0) == (y > 0.0)), 1.0, size == 1.0); }
@@ -219,17 +215,6 @@ fn long_of_float(x: f32) -> i64 {
 fn ulong_of_float(x: f32) -> u64 {
     if float_is_nan(x) || x < 0.0 { return 0lu; }
     if x >= 18446744073709551616.0 { return 18446744073709551615lu; }
-    return u64(x);
-}
-fn long_of_double(x: f64) -> i64 {
-    if double_is_nan(x) { return 0li; }
-    if x >= 9223372036854775808.0lf { return 9223372036854775807li; }
-    if x <= -9223372036854775808.0lf { return -9223372036854775807li - 1li; }
-    return i64(x);
-}
-fn ulong_of_double(x: f64) -> u64 {
-    if double_is_nan(x) || x < 0.0lf { return 0lu; }
-    if x >= 18446744073709551616.0lf { return 18446744073709551615lu; }
     return u64(x);
 }
 
