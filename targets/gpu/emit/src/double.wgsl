@@ -11,8 +11,8 @@ fn double_with_sign(magnitude: f64, sign: f64) -> f64 {
 fn double_is_negative(x: f64) -> bool { return (bitcast<u64>(x) >> 63u) != 0lu; }
 fn double_power_of_two(exponent: i32) -> f64 { return bitcast<f64>(u64(i64(exponent + 1023)) << 52u); }
 
-fn double_min(x: f64, y: f64) -> f64 { return select(select(y, x, x < y), x + y, double_is_nan(x) || double_is_nan(y)); }
-fn double_max(x: f64, y: f64) -> f64 { return select(select(x, y, x < y), x + y, double_is_nan(x) || double_is_nan(y)); }
+fn double_min(x: f64, y: f64) -> f64 { return select(select(y, x, x < y), x + y, double_is_nan(x) | double_is_nan(y)); }
+fn double_max(x: f64, y: f64) -> f64 { return select(select(x, y, x < y), x + y, double_is_nan(x) | double_is_nan(y)); }
 
 fn double_exp(x: f64) -> f64 {
     if double_is_nan(x) { return x; }

@@ -29,14 +29,15 @@ pub use lostwax_device_gpu::device;
 
 /// What schedules are made for: many small work items, registers of single elements.
 const CAPS: Caps = Caps {
-    vector_bytes: 16,
-    vector_registers: 16,
+    vector_bytes: 4,
+    vector_registers: 64,
     fused_multiply_add: true,
     broadcast_operand: false,
     l1_bytes: 32 << 10,
     l2_bytes: 64 << 10,
     l3_bytes: 1 << 20,
-    parallelism: 4096,
+    parallelism: 16 << 10,
+    item_elements: 4,
     flops_per_ns: 10.0,
     bytes_per_ns: 1.0,
     dispatch_ns: 20_000.0,

@@ -10,8 +10,8 @@ fn float_with_sign(magnitude: f32, sign: f32) -> f32 {
     return bitcast<f32>((bitcast<u32>(magnitude) & 0x7fffffffu) | (bitcast<u32>(sign) & 0x80000000u));
 }
 
-fn float_min(x: f32, y: f32) -> f32 { return select(select(y, x, x < y), x + y, float_is_nan(x) || float_is_nan(y)); }
-fn float_max(x: f32, y: f32) -> f32 { return select(select(x, y, x < y), x + y, float_is_nan(x) || float_is_nan(y)); }
+fn float_min(x: f32, y: f32) -> f32 { return select(select(y, x, x < y), x + y, float_is_nan(x) | float_is_nan(y)); }
+fn float_max(x: f32, y: f32) -> f32 { return select(select(x, y, x < y), x + y, float_is_nan(x) | float_is_nan(y)); }
 
 // Half precision by its bits, in either direction, rounded to nearest with ties to even.
 fn float_of_half(bits: u32) -> f32 {
@@ -49,7 +49,7 @@ fn float_log(x: f32) -> f32 {
     if x == float_infinity() { return x; }
     return log(x);
 }
-fn float_sqrt(x: f32) -> f32 { return select(sqrt(x), x + x, float_is_nan(x) || x == 0.0 || x == float_infinity()); }
+fn float_sqrt(x: f32) -> f32 { return select(sqrt(x), x + x, float_is_nan(x) | (x == 0.0) | (x == float_infinity())); }
 fn float_sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + float_exp(-x)); }
 
 fn float_tanh(x: f32) -> f32 {
