@@ -159,7 +159,7 @@ impl GpuExecutor {
         let limits = &self.program.gpu.limits;
         let start = offset - offset % u64::from(limits.min_storage_buffer_offset_alignment).max(1);
         let size = (end - start).next_multiple_of(16).max(16);
-        let most = u64::from(limits.max_storage_buffer_binding_size);
+        let most = limits.max_storage_buffer_binding_size;
         if size > most {
             let problem = format!("a tensor of {} bytes; {} takes at most {most}", end - offset, self.program.gpu.description());
             return Err(DeviceError::LimitExceeded { resource: "memory that a kernel can address", problem });
@@ -311,13 +311,19 @@ fn put(parameters: &mut Vec<u8>, value: i32) {
     parameters.extend(value.to_le_bytes());
 }
 
-/// A number that shaders calculate with, in 32 bits.
+/// The largest number that shaders are given: what they calculate from it, such as the end of the last tile, still has 32 bits.
+const MOST: i128 = 1 << 30;
+
+/// A number that shaders calculate with.
 fn index(value: i128, what: &str) -> Result<i32, DeviceError> {
-    i32::try_from(value).map_err(|_| too_many(value, what))
+    i32::try_from(value).ok().filter(|_| value.abs() <= MOST).ok_or_else(|| too_many(value, what))
 }
 
 fn too_many(value: i128, what: &str) -> DeviceError {
-    DeviceError::LimitExceeded { resource: "numbers that shaders calculate with", problem: format!("{value} {what}") }
+    DeviceError::LimitExceeded {
+        resource: "numbers that shaders calculate with",
+        problem: format!("{value} {what}, at most {MOST}"),
+    }
 }
 
 fn check_sizes(kind: &str, given: impl Iterator<Item = usize>, expected: &[u64]) -> Result<(), DeviceError> {

@@ -95,8 +95,8 @@ impl Emitter<'_> {
             return Ok(value);
         }
         if from.size() < 4 {
-            let bits = self.to_bits(from, value)?;
-            return self.of_bits(to, bits);
+            let bits = self.packed(from, value)?;
+            return self.unpacked(to, bits);
         }
         Ok(self.builder.convert(value, register_type(to)?.kind, None))
     }

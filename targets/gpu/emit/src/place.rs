@@ -69,7 +69,7 @@ impl Emitter<'_> {
         let part = self.part(dtype, index);
         let pointer = self.builder.value(Expression::Access { base: pointer, index: part.word });
         let word = self.builder.load(pointer);
-        Ok((dtype, self.unpack(dtype, word, part.shift)?))
+        Ok((dtype, self.part_of_word(dtype, word, part.shift)?))
     }
 
     fn part(&mut self, dtype: DType, index: Value) -> Part {
@@ -83,15 +83,15 @@ impl Emitter<'_> {
     }
 
     /// The element that begins at a bit of a word.
-    fn unpack(&mut self, dtype: DType, word: Value, shift: Value) -> Emit<Value> {
+    fn part_of_word(&mut self, dtype: DType, word: Value, shift: Value) -> Emit<Value> {
         let shifted = self.builder.binary(BinaryOperator::ShiftRight, word, shift);
         let mask = self.builder.uint(mask(dtype));
         let bits = self.builder.binary(BinaryOperator::And, shifted, mask);
-        self.of_bits(dtype, bits)
+        self.unpacked(dtype, bits)
     }
 
     /// A value of less than a word from its bits, the others being 0.
-    pub(crate) fn of_bits(&mut self, dtype: DType, bits: Value) -> Emit<Value> {
+    pub(crate) fn unpacked(&mut self, dtype: DType, bits: Value) -> Emit<Value> {
         match dtype {
             DType::F16 => self.builder.call("float_of_half", &[bits]),
             DType::BF16 => self.builder.call("float_of_bfloat", &[bits]),
@@ -108,7 +108,7 @@ impl Emitter<'_> {
     }
 
     /// The bits of a value of less than a word, the others being 0.
-    pub(crate) fn to_bits(&mut self, dtype: DType, value: Value) -> Emit<Value> {
+    pub(crate) fn packed(&mut self, dtype: DType, value: Value) -> Emit<Value> {
         match dtype {
             DType::F16 => self.builder.call("half_of_float", &[value]),
             DType::BF16 => self.builder.call("bfloat_of_float", &[value]),
@@ -176,7 +176,7 @@ impl Emitter<'_> {
             self.builder.store(pointer, value);
             return Ok(());
         }
-        let bits = self.to_bits(dtype, value)?;
+        let bits = self.packed(dtype, value)?;
         let part = self.part(dtype, index);
         let pointer = self.builder.value(Expression::Access { base: pointer, index: part.word });
         let mask = self.builder.uint(mask(dtype));

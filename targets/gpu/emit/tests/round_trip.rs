@@ -1,5 +1,6 @@
 //! Kernels that were written and loaded compute what they did before; damage is refused.
 
+use lostwax_device_gpu::format::{Shader, read, write};
 use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::text::parse_kernel;
@@ -108,4 +109,57 @@ fn plans_that_do_not_fit_are_refused() {
         damage(&mut plan);
         assert!(matches!(executor.prepare(&plan), Err(DeviceError::InvalidPlan { .. })), "{position}");
     }
+}
+
+#[test]
+fn shaders_that_break_the_rules_are_refused() {
+    let intact = read(&code()).unwrap();
+    let damages: [fn(&mut Shader); 4] = [
+        |shader| shader.wgsl = "no shader".into(),
+        |shader| shader.wgsl = shader.wgsl.replace("main", "other"),
+        |shader| shader.wgsl = shader.wgsl.replace("@binding(1)", "@binding(7)"),
+        |shader| shader.arguments.truncate(1),
+    ];
+    for (position, damage) in damages.iter().enumerate() {
+        let mut shaders = intact.clone();
+        damage(&mut shaders[1]);
+        let result = device().load(&write(&shaders), Arc::new(Vec::new()));
+        assert!(matches!(result, Err(DeviceError::InvalidCode { .. })), "{position}");
+    }
+    assert_eq!(device().load(&code(), Arc::new(Vec::new())).unwrap().kernel_count(), 2);
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let mut executor = executor(&code());
+    let large: [fn(&mut Prepared); 3] =
+        [|p| p.dispatches[0].grid = 1 << 40, |p| p.dispatches[0].symbols[0] = 1 << 40, |p| p.arena_bytes = 1 << 60];
+    for (position, change) in large.iter().enumerate() {
+        let mut plan = prepared(8);
+        change(&mut plan);
+        assert!(matches!(executor.prepare(&plan), Err(DeviceError::LimitExceeded { .. })), "{position}");
+    }
+    let input = bytes(&[3.0; 8]);
+    let mut output = vec![0; input.len()];
+    executor.prepare(&prepared(8)).unwrap();
+    executor.run(&mut Io { inputs: &[&input], outputs: &mut [&mut output] }).unwrap();
+    assert_eq!(output, bytes(&[-1.5; 8]));
+}
+
+/// A state is halved by each run, and what the host writes to it counts.
+#[test]
+fn states_stay_from_run_to_run() {
+    let mut executor = executor(&code());
+    let whole = whole(Region::State(0), 8);
+    let dispatch = Dispatch { kernel: 0, buffers: vec![whole, whole], symbols: vec![2], grid: 1 };
+    let plan = Prepared { state_bytes: vec![8], dispatches: vec![dispatch], ..Prepared::default() };
+    executor.prepare(&plan).unwrap();
+    assert_eq!(executor.state(0).unwrap(), bytes(&[0.0; 2]));
+    executor.state(0).unwrap().copy_from_slice(&bytes(&[8.0, -4.0]));
+    for _ in 0..2 {
+        executor.run(&mut Io { inputs: &[], outputs: &mut [] }).unwrap();
+        executor.prepare(&plan).unwrap();
+    }
+    assert_eq!(executor.state(0).unwrap(), bytes(&[2.0, -1.0]));
+    assert!(executor.state(1).is_none());
 }
