@@ -23,6 +23,7 @@ macro_rules! targets {
 
 targets! {
     lostwax_target_cpu,
+    lostwax_target_gpu,
     lostwax_target_interp,
 }
 

@@ -13,6 +13,14 @@ impl Device {
         CPU.get_or_init(|| Self(lostwax_device_cpu::device())).clone()
     }
 
+    /// The graphics processor that the system prefers for speed; one device per process, so that sessions share loaded code. Whether
+    /// there is one turns out with the first session.
+    #[cfg(feature = "gpu")]
+    pub fn gpu() -> Self {
+        static GPU: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
+        GPU.get_or_init(|| Self(lostwax_device_gpu::device())).clone()
+    }
+
     /// The name for reports.
     pub fn name(&self) -> &str {
         self.0.name()

@@ -85,9 +85,12 @@ fn every_level_is_right() {
     }
 }
 
+/// One model on all targets; the other tests run every model on the default target.
 #[test]
-fn the_reference_interpreter_runs_artifacts() {
-    let options = CompileOptions { targets: vec!["interp".to_string()], ..CompileOptions::default() };
-    let device = lostwax::targets::device(Some("interp"), &[]).unwrap();
-    check_with(DIRECTION, &options, &device.into());
+fn every_target_runs_artifacts() {
+    for target in lostwax::targets::targets() {
+        let options = CompileOptions { targets: vec![target.name().to_string()], ..CompileOptions::default() };
+        let device = lostwax::targets::device(Some(target.name()), &[]).unwrap();
+        check_with(DIRECTION, &options, &device.into());
+    }
 }

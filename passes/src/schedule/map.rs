@@ -8,9 +8,6 @@ use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LoopKind, Place, Stmt};
 use lostwax_target_api::Caps;
 
-/// Elements that one work item should at least compute, so that handing it out costs little.
-const ITEM_ELEMENTS: i64 = 16 * 1024;
-
 /// Relative cost of reading or writing one vector whose elements are not neighbours.
 const SCATTERED: i64 = 12;
 
@@ -35,6 +32,8 @@ struct Plan {
     /// The loop whose iterations become lanes; none if the output is one element.
     vector: Option<Axis>,
     lanes: i64,
+    /// Whether each vector is a work item of its own.
+    single: bool,
 }
 
 fn stride_cost(dim: &Dim, axis: &Axis) -> i64 {
@@ -67,7 +66,12 @@ impl Plan {
             lanes = lanes.min((extent.max(1) as u64).next_power_of_two() as i64);
         }
         let total: i64 = axes.iter().map(|axis| representative(&axis.extent)).product::<i64>() * width;
-        let target = (total / (i64::from(caps.parallelism) * 4)).clamp(ITEM_ELEMENTS / 4, ITEM_ELEMENTS);
+        let most = i64::from(caps.item_elements).max(1);
+        let target = (total / (i64::from(caps.parallelism) * 4)).clamp((most / 4).max(1), most);
+        if target <= lanes {
+            let lanes = 1 << target.ilog2();
+            return Self { grid: axes, block: lanes, inner: Vec::new(), vector, lanes, single: true };
+        }
         let mut work = width;
         let mut split = axes.len();
         while split > 0 && work < target {
@@ -77,10 +81,14 @@ impl Plan {
         let inner_work: i64 = axes.iter().skip(split + 1).map(|axis| representative(&axis.extent)).product::<i64>() * width;
         let inner = axes.split_off((split + 1).min(axes.len()));
         let block = if axes.is_empty() { target / lanes * lanes } else { (target / inner_work.max(1)).max(1) };
-        Self { grid: axes, block: block.max(1), inner, vector, lanes }
+        Self { grid: axes, block: block.max(1), inner, vector, lanes, single: false }
     }
 
     fn blocks(&self) -> Vec<Dim> {
+        if self.single {
+            let vectors = self.vector.iter().map(|axis| axis.extent.ceil_div(self.lanes));
+            return self.grid.iter().map(|axis| axis.extent.clone()).chain(vectors).collect();
+        }
         let Some((last, first)) = self.grid.split_last() else {
             return self.vector.iter().map(|axis| axis.extent.ceil_div(self.block)).collect();
         };
@@ -96,6 +104,9 @@ impl Plan {
         let context =
             self.grid.iter().zip(&coords).fold(Context::default(), |c, (axis, coord)| c.bind(&axis.symbol, coord.clone()));
         let start = coords.last().map_or_else(Dim::default, |block| block.clone() * self.block.into());
+        if self.single {
+            return self.single_vector(builder, nest, &context, start);
+        }
         let Some(last) = self.grid.last() else {
             return self.lanes(builder, nest, &context, &start, Some(self.block));
         };
@@ -104,6 +115,16 @@ impl Plan {
         let context = context.bind(&last.symbol, start + Dim::symbol(&step));
         let body = self.inner_loops(builder, nest, context, &self.inner);
         vec![for_loop(&step, count, LoopKind::Serial, body)]
+    }
+
+    /// The vector from `start` on, of which the last may have lanes without an element.
+    fn single_vector(&self, builder: &mut KernelBuilder, nest: &Nest, context: &Context<'_>, start: Dim) -> Block {
+        let Some(axis) = &self.vector else { return store(builder, nest, context) };
+        let lane = builder.symbol("lane", &self.lanes.into());
+        let whole = axis.extent.is_multiple_of(self.lanes);
+        let kind = LoopKind::Vector { active: (!whole).then(|| axis.extent.clone() - start.clone()) };
+        let body = store(builder, nest, &context.clone().bind(&axis.symbol, start + Dim::symbol(&lane)));
+        vec![for_loop(&lane, self.lanes, kind, body)]
     }
 
     fn inner_loops<'a>(&'a self, builder: &mut KernelBuilder, nest: &Nest, context: Context<'a>, loops: &'a [Axis]) -> Block {

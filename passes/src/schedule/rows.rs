@@ -9,9 +9,6 @@ use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_target_api::Caps;
 
-/// Reduced elements that one work item should at least read.
-const ITEM_ELEMENTS: i64 = 16 * 1024;
-
 /// Builds the kernel.
 pub(super) fn schedule(name: &str, nest: &Nest, reduction: &NestReduction, buffers: Vec<BufferDecl>, caps: &Caps) -> Kernel {
     let mut builder = KernelBuilder::new(buffers);
@@ -43,7 +40,7 @@ impl<'a> Emitter<'a> {
         let lanes = wide.min(64).min((inner as u64).next_power_of_two() as i64).max(1);
         let work: i64 = reduction.axes.iter().map(|axis| representative(&axis.extent)).product();
         let partial = builder.local("partial", reduction.dtype, lanes as u32);
-        Self { nest, reduction, partial, lanes, block: (ITEM_ELEMENTS / work.max(1)).max(1) }
+        Self { nest, reduction, partial, lanes, block: (i64::from(caps.item_elements) / work.max(1)).max(1) }
     }
 
     fn row(&self, builder: &mut KernelBuilder, flat: &Dim) -> Block {

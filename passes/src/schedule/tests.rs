@@ -25,10 +25,14 @@ const CAPS: Caps = Caps {
     l2_bytes: 512 << 10,
     l3_bytes: 4 << 20,
     parallelism: 2,
+    item_elements: 16 << 10,
     flops_per_ns: 90.0,
     bytes_per_ns: 15.0,
     dispatch_ns: 1000.0,
 };
+
+/// A machine with many small work items, without vectors.
+const FINE: Caps = Caps { vector_bytes: 4, vector_registers: 64, parallelism: 4096, item_elements: 4, ..CAPS };
 
 /// Gives the factors of a block that all its groups share an ordinary size.
 fn moderate(format: &BlockFormat, block: &mut [u8]) {
@@ -57,15 +61,23 @@ fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, r
 }
 
 /// Runs the only kernel that the graph becomes on its inputs; tells also whether it keeps something of this name in registers.
+/// On machines of both kinds the results agree.
 fn run_single(graph: &Graph, inputs: &[Tensor], local: &str) -> (Tensor, bool) {
+    let [coarse, fine] = [&CAPS, &FINE].map(|caps| run_on(caps, graph, inputs, local));
+    assert!(agree(&coarse.0, &fine.0, Tier::Reassociate));
+    coarse
+}
+
+fn run_on(caps: &Caps, graph: &Graph, inputs: &[Tensor], local: &str) -> (Tensor, bool) {
     let fused = fuse(graph).unwrap();
     assert_eq!(fused.groups.len(), 1, "{:#?}", fused.groups);
     let group = &fused.groups[0];
     let argument =
         |value: &Value| Argument { view: View::dense(graph.ty(*value)), constant: graph.as_constant(*value).is_some() };
     let arguments: Vec<Argument> = group.inputs.iter().map(argument).collect();
-    let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), &CAPS);
+    let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), caps);
     assert!(scheduled.packing.is_empty());
+    assert_eq!(verify_kernel(&scheduled.kernel), []);
     let mut output = Tensor::zeros(DType::F32, &graph.ty(group.output).static_shape().unwrap()).unwrap();
     let input = |value: &Value| graph.inputs().iter().zip(inputs).find(|(input, _)| *input == value).unwrap().1.clone();
     let tensor = |value: &Value| graph.as_constant(*value).map_or_else(|| input(value), |tensor| tensor.as_ref().clone());
@@ -204,14 +216,37 @@ fn check_attention(sizes: &Sizes, past: Option<i64>, window: i64, cap: f64) {
     let group = &fused.groups[0];
     let argument = |value: &Value| Argument { view: View::dense(graph.ty(*value)), constant: false };
     let arguments: Vec<Argument> = group.inputs.iter().map(argument).collect();
-    let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), &CAPS);
-    assert_eq!(verify_kernel(&scheduled.kernel), []);
-    let mut output = Tensor::zeros(DType::F32, expected[0].shape()).unwrap();
-    let tensor = |value: &Value| inputs[graph.inputs().iter().position(|input| input == value).unwrap()].clone();
-    let mut inputs: Vec<Tensor> = group.inputs.iter().map(tensor).collect();
-    let mut buffers: Vec<&mut [u8]> = inputs.iter_mut().map(Tensor::bytes_mut).chain([output.bytes_mut()]).collect();
-    eval_kernel(&scheduled.kernel, &mut buffers, &[]).unwrap();
-    assert!(agree(&expected[0], &output, Tier::Reassociate), "past {past:?}, window {window}, cap {cap}");
+    let view = View::dense(graph.ty(group.output));
+    for scheduled in [&CAPS, &FINE].map(|caps| schedule("test", &group.compute, &arguments, &view, caps)) {
+        assert_eq!(verify_kernel(&scheduled.kernel), []);
+        let mut output = Tensor::zeros(DType::F32, expected[0].shape()).unwrap();
+        let tensor = |value: &Value| inputs[graph.inputs().iter().position(|input| input == value).unwrap()].clone();
+        let mut inputs: Vec<Tensor> = group.inputs.iter().map(tensor).collect();
+        let mut buffers: Vec<&mut [u8]> = inputs.iter_mut().map(Tensor::bytes_mut).chain([output.bytes_mut()]).collect();
+        eval_kernel(&scheduled.kernel, &mut buffers, &[]).unwrap();
+        assert!(agree(&expected[0], &output, Tier::Reassociate), "past {past:?}, window {window}, cap {cap}");
+    }
+}
+
+/// Vectors and positions that become work items of their own, the last of which have lanes without an element.
+#[test]
+fn maps_and_reductions_of_all_shapes() {
+    let none: &[i64] = &[];
+    for shape in [vec![3, 70], vec![1, 1], vec![5, 4, 9], vec![130]] {
+        for axes in [none, &[0], &[shape.len() as i64 - 1]] {
+            let (mut random, mut graph, ty) = (Random::new(7), Graph::new("test"), TensorType::new(DType::F32, shape.clone()));
+            let x = graph.input("x", &ty).unwrap();
+            let y = match axes {
+                [] => graph.add(Op::Relu, Attrs::new(), &[x]).unwrap(),
+                axes => graph.add(Op::ReduceSum, Attrs::new().with("axes", axes.to_vec()), &[x]).unwrap(),
+            };
+            graph.output("y", y);
+            let input = random.tensor(&ty).unwrap();
+            let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
+            let (actual, _) = run_single(&graph, std::slice::from_ref(&input), "none");
+            assert!(agree(&expected[0], &actual, Tier::Reassociate), "{shape:?} over {axes:?}");
+        }
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ struct Plan {
     lanes: i64,
     /// Whether work items also cut the vector loop.
     split_vector: bool,
+    /// Whether positions that are computed together are a work item of their own.
+    split_tiled: bool,
 }
 
 impl Plan {
@@ -62,7 +64,9 @@ impl Plan {
         let lanes = choose_lanes(&vector, positions, caps, reduction.dtype.size() as i64);
         let items: i64 = outer.iter().map(|axis| representative(&axis.extent)).product();
         let split_vector = items < i64::from(caps.parallelism) * 2;
-        Some(Self { outer, tiled, positions, vector, lanes, split_vector })
+        let along = tiled.as_ref().map_or(1, |axis| representative(&axis.extent));
+        let split_tiled = along.saturating_mul(lanes) > i64::from(caps.item_elements);
+        Some(Self { outer, tiled, positions, vector, lanes, split_vector, split_tiled })
     }
 
     fn chunks(&self) -> Dim {
@@ -70,8 +74,9 @@ impl Plan {
     }
 
     fn extents(&self) -> Vec<Dim> {
+        let tiles = self.tiled.iter().filter(|_| self.split_tiled).map(|axis| axis.extent.ceil_div(self.positions));
         let chunks = self.split_vector.then(|| self.chunks());
-        self.outer.iter().map(|axis| axis.extent.clone()).chain(chunks).collect()
+        self.outer.iter().map(|axis| axis.extent.clone()).chain(tiles).chain(chunks).collect()
     }
 
     fn grid(&self) -> Dim {
@@ -160,6 +165,10 @@ impl<'a> Emitter<'a> {
         let Some(axis) = &self.plan.tiled else {
             return self.chunks(builder, &context, chunk, &Dim::default());
         };
+        if self.plan.split_tiled {
+            let tile = coords.get(self.plan.outer.len()).cloned().unwrap_or_default();
+            return self.chunks(builder, &context, chunk, &(tile * self.plan.positions.into()));
+        }
         let step = builder.symbol("x", &axis.extent.ceil_div(self.plan.positions));
         let first = Dim::symbol(&step) * self.plan.positions.into();
         let body = self.chunks(builder, &context, chunk, &first);

@@ -24,6 +24,8 @@ pub struct Caps {
     pub l3_bytes: u64,
     /// Work items that should at least exist for the machine to be busy.
     pub parallelism: u32,
+    /// Elements that one work item should compute, if there are enough: so many that handing it out costs little.
+    pub item_elements: u32,
     /// Peak f32 multiply-add throughput of one core, in operations (2 per multiply-add) per nanosecond.
     pub flops_per_ns: f64,
     /// Memory bandwidth of one core, in bytes per nanosecond.

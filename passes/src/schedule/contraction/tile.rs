@@ -87,6 +87,9 @@ pub(super) fn choose_joint_tile(joint: &Joint, caps: &Caps) -> Tile {
     Tile { lanes: panel, panel, rows, panels, block_rows, block_panels }
 }
 
+/// Tiles of rows that a block has at least, unless work items are small.
+const MOST_TILES: i64 = 8;
+
 /// Blocks small enough for the second-level cache, and enough of them for all cores.
 fn choose_blocks(loops: &Loops, caps: &Caps, rows: i64, panels: i64, tile: (i64, i64)) -> (i64, i64) {
     let depth = representative(&loops.depth.extent).max(1);
@@ -95,7 +98,8 @@ fn choose_blocks(loops: &Loops, caps: &Caps, rows: i64, panels: i64, tile: (i64,
     let wanted = (i64::from(caps.parallelism) * 4 / batch.max(1)).max(1);
     let round = |value: i64, step: i64| ((value + step - 1) / step * step).max(step);
     let shared = (rows + wanted - 1) / wanted;
-    let block_rows = round(cached.min(shared.max(tile.0 * 8)).min(rows), tile.0);
+    let tiles = (i64::from(caps.item_elements) / tile.0.max(1)).clamp(1, MOST_TILES);
+    let block_rows = round(cached.min(shared.max(tile.0 * tiles)).min(rows), tile.0);
     let row_blocks = (rows + block_rows - 1) / block_rows;
     let column_blocks = ((wanted + row_blocks - 1) / row_blocks).clamp(1, panels);
     (block_rows, round((panels + column_blocks - 1) / column_blocks, tile.1))

@@ -13,6 +13,9 @@ pub(super) struct Grid {
     batch: Vec<Dim>,
     row_blocks: Dim,
     column_blocks: Dim,
+    /// Whether work items that follow each other share columns, rather than rows: single tiles of one panel read the same second
+    /// factor at the same time.
+    along_rows: bool,
 }
 
 impl Grid {
@@ -21,11 +24,16 @@ impl Grid {
             batch: loops.batch.iter().map(|axis| axis.extent.clone()).collect(),
             row_blocks: loops.row_count().ceil_div(tile.block_rows),
             column_blocks: loops.column.extent.ceil_div(tile.panel).ceil_div(tile.block_panels),
+            along_rows: tile.block_rows == tile.rows,
         }
     }
 
     fn extents(&self) -> Vec<Dim> {
-        self.batch.iter().cloned().chain([self.row_blocks.clone(), self.column_blocks.clone()]).collect()
+        let blocks = match self.along_rows {
+            true => [self.column_blocks.clone(), self.row_blocks.clone()],
+            false => [self.row_blocks.clone(), self.column_blocks.clone()],
+        };
+        self.batch.iter().cloned().chain(blocks).collect()
     }
 
     pub(super) fn count(&self) -> Dim {
@@ -81,7 +89,8 @@ impl<'a> Tiles<'a> {
     ) -> Block {
         let coords = unflatten(item, &grid.extents());
         let (batch, blocks) = coords.split_at(grid.batch.len());
-        let (Some(row_block), Some(column_block)) = (blocks.first(), blocks.get(1)) else { return Vec::new() };
+        let [outer, inner] = blocks else { return Vec::new() };
+        let (row_block, column_block) = if grid.along_rows { (inner, outer) } else { (outer, inner) };
         let first_row = row_block.clone() * self.tile.block_rows.into();
         let first_panel = column_block.clone() * self.tile.block_panels.into();
         let rows = (self.loops.row_count() - first_row.clone()).minimum(self.tile.block_rows).ceil_div(self.tile.rows);

@@ -1,0 +1,217 @@
+//! The code bytes, shared with the target: shaders, one after another, and how they are called.
+//!
+//! A shader has the entry point [`ENTRY_POINT`] with [`WORKGROUP`] invocations in a workgroup; the invocation at `(x, y)` of all is
+//! work item `y * width + x`, and those past the last do nothing. Its bind group 0 has one storage buffer for each argument in
+//! order, and then a uniform buffer of 32-bit integers: the number of work items, the values of the symbols, and for each argument
+//! the element of its binding at which the argument begins.
+//!
+//! Integers in the code bytes are little-endian; texts and lists are preceded by their length, of 32 bits.
+
+use std::num::TryFromIntError;
+use thiserror::Error;
+
+const MAGIC: &[u8] = b"lostwax shaders 1\n";
+
+/// The name of the entry point of every shader.
+pub const ENTRY_POINT: &str = "main";
+
+/// The invocations of one workgroup.
+pub const WORKGROUP: u32 = 64;
+
+/// The integers that a dispatch of a kernel takes, for so many symbols and arguments.
+pub fn parameter_words(symbols: usize, arguments: usize) -> usize {
+    base_word(symbols, arguments)
+}
+
+/// Which of the integers is the value of a symbol; number 0 is the number of work items.
+pub fn symbol_word(symbol: usize) -> usize {
+    symbol.saturating_add(1)
+}
+
+/// Which of the integers is the first element of an argument.
+pub fn base_word(symbols: usize, argument: usize) -> usize {
+    symbol_word(symbols).saturating_add(argument)
+}
+
+/// What not every processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Integers of 64 bits.
+    Int64,
+    /// Floats of 64 bits.
+    Float64,
+}
+
+impl Feature {
+    /// All features, in the order of their bits in code bytes.
+    pub const ALL: [Feature; 2] = [Feature::Int64, Feature::Float64];
+
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int64 => "integers of 64 bits",
+            Self::Float64 => "floats of 64 bits",
+        }
+    }
+}
+
+/// An argument of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// Whether the kernel writes to it.
+    pub writable: bool,
+    /// Bytes of one element: 1, 2, 4 or 8.
+    pub element: u8,
+}
+
+/// One kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shader {
+    /// A name for reports.
+    pub name: String,
+    /// The number of symbols.
+    pub symbols: u32,
+    /// The arguments in order.
+    pub arguments: Vec<Argument>,
+    /// What the processor must have.
+    pub features: Vec<Feature>,
+    /// The shader as WGSL.
+    pub wgsl: String,
+    /// The shader as SPIR-V.
+    pub spirv: Vec<u32>,
+}
+
+/// What is wrong with code bytes.
+#[derive(Debug, Error)]
+pub enum FormatError {
+    /// They are no shaders, or of another version.
+    #[error("it does not begin with `lostwax shaders 1`")]
+    Magic,
+    /// They end too early.
+    #[error("it ends after {0} bytes, in the middle of a shader")]
+    End(usize),
+    /// They go on after the last shader.
+    #[error("{0} bytes follow the last shader")]
+    Trailing(usize),
+    /// A text is no UTF-8.
+    #[error("a text is damaged: {0}")]
+    Text(#[from] std::string::FromUtf8Error),
+    /// A field has a value that is not allowed.
+    #[error("{0}")]
+    Value(String),
+    /// A length does not fit the memory of this machine.
+    #[error("a length is too large: {0}")]
+    Length(#[from] TryFromIntError),
+}
+
+/// The code bytes of these shaders.
+pub fn write(shaders: &[Shader]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    put_length(&mut bytes, shaders.len());
+    for shader in shaders {
+        put_bytes(&mut bytes, shader.name.as_bytes());
+        bytes.extend(shader.symbols.to_le_bytes());
+        put_length(&mut bytes, shader.arguments.len());
+        bytes.extend(shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element]));
+        bytes.push(feature_bits(&shader.features));
+        put_bytes(&mut bytes, shader.wgsl.as_bytes());
+        put_length(&mut bytes, shader.spirv.len());
+        bytes.extend(shader.spirv.iter().flat_map(|word| word.to_le_bytes()));
+    }
+    bytes
+}
+
+fn put_length(bytes: &mut Vec<u8>, length: usize) {
+    bytes.extend((length as u32).to_le_bytes());
+}
+
+fn put_bytes(bytes: &mut Vec<u8>, content: &[u8]) {
+    put_length(bytes, content.len());
+    bytes.extend(content);
+}
+
+fn feature_bits(features: &[Feature]) -> u8 {
+    let bit = |(at, feature): (usize, &Feature)| u8::from(features.contains(feature)) << at;
+    Feature::ALL.iter().enumerate().map(bit).sum()
+}
+
+/// The shaders in code bytes.
+///
+/// # Errors
+/// What is wrong with the bytes. That a shader is valid is not checked.
+pub fn read(code: &[u8]) -> Result<Vec<Shader>, FormatError> {
+    let rest = code.strip_prefix(MAGIC).ok_or(FormatError::Magic)?;
+    let mut reader = Reader { total: code.len(), rest };
+    let count = reader.length()?;
+    let mut shaders = Vec::new();
+    for _ in 0..count {
+        shaders.push(reader.shader()?);
+    }
+    if reader.rest.is_empty() { Ok(shaders) } else { Err(FormatError::Trailing(reader.rest.len())) }
+}
+
+struct Reader<'a> {
+    total: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(FormatError::End(self.total))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, FormatError> {
+        self.take(1)?.first().copied().ok_or(FormatError::End(self.total))
+    }
+
+    fn word(&mut self) -> Result<u32, FormatError> {
+        let bytes = self.take(4)?.first_chunk().ok_or(FormatError::End(self.total))?;
+        Ok(u32::from_le_bytes(*bytes))
+    }
+
+    fn length(&mut self) -> Result<usize, FormatError> {
+        Ok(self.word()?.try_into()?)
+    }
+
+    fn text(&mut self) -> Result<String, FormatError> {
+        let length = self.length()?;
+        Ok(String::from_utf8(self.take(length)?.to_vec())?)
+    }
+
+    fn shader(&mut self) -> Result<Shader, FormatError> {
+        Ok(Shader {
+            name: self.text()?,
+            symbols: self.word()?,
+            arguments: self.arguments()?,
+            features: self.features()?,
+            wgsl: self.text()?,
+            spirv: self.words()?,
+        })
+    }
+
+    fn arguments(&mut self) -> Result<Vec<Argument>, FormatError> {
+        let count = self.length()?;
+        let bytes = self.take(count.saturating_mul(2))?;
+        let argument = |pair: &[u8]| match pair {
+            [writable @ (0 | 1), element @ (1 | 2 | 4 | 8)] => Ok(Argument { writable: *writable == 1, element: *element }),
+            other => Err(FormatError::Value(format!("there is no argument {other:?}"))),
+        };
+        bytes.chunks(2).map(argument).collect()
+    }
+
+    fn features(&mut self) -> Result<Vec<Feature>, FormatError> {
+        let bits = self.byte()?;
+        if u32::from(bits) >> Feature::ALL.len() != 0 {
+            return Err(FormatError::Value(format!("the features {bits:#b} are not known")));
+        }
+        Ok(Feature::ALL.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, feature)| *feature).collect())
+    }
+
+    fn words(&mut self) -> Result<Vec<u32>, FormatError> {
+        let count = self.length()?;
+        let bytes = self.take(count.saturating_mul(4))?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect())
+    }
+}

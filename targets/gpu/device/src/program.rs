@@ -1,0 +1,124 @@
+//! Shaders made into pipelines, and the weights in the processor's memory.
+
+use crate::executor::GpuExecutor;
+use crate::format::{Argument, ENTRY_POINT, Shader};
+use crate::gpu::Gpu;
+use crate::memory::Memory;
+use crate::{NAME, invalid_code};
+use lostwax_target_api::{DeviceError, Executor, Program};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use wgpu::{
+    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline,
+    ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderModuleDescriptor, ShaderSource,
+    ShaderStages,
+};
+
+/// A kernel that is ready to run.
+pub(crate) struct Kernel {
+    pub(crate) name: String,
+    pub(crate) symbols: u32,
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) layout: BindGroupLayout,
+    pub(crate) pipeline: ComputePipeline,
+}
+
+/// Loaded code.
+pub(crate) struct GpuProgram {
+    pub(crate) gpu: Arc<Gpu>,
+    pub(crate) kernels: Vec<Kernel>,
+    pub(crate) weights: Memory,
+}
+
+impl GpuProgram {
+    pub(crate) fn new(gpu: Arc<Gpu>, shaders: Vec<Shader>, weights: &[u8]) -> Result<Self, DeviceError> {
+        shaders.iter().try_for_each(|shader| check(&gpu, shader))?;
+        let kernels = on_all_cores(&shaders, |shader| kernel(&gpu, shader))?;
+        let memory = Memory::storage(&gpu, weights.len() as u64)?;
+        memory.write(&gpu, weights)?;
+        Ok(Self { gpu, kernels, weights: memory })
+    }
+}
+
+impl Program for GpuProgram {
+    fn kernel_count(&self) -> usize {
+        self.kernels.len()
+    }
+
+    fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
+        Ok(Box::new(GpuExecutor::new(self)?))
+    }
+}
+
+/// Whether the processor has what the shader needs.
+fn check(gpu: &Gpu, shader: &Shader) -> Result<(), DeviceError> {
+    let missing: Vec<&str> = shader.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect();
+    let (needed, most) = (shader.arguments.len(), gpu.limits.max_storage_buffers_per_shader_stage as usize);
+    let what = match missing.is_empty() {
+        false => missing.join(" and "),
+        true if needed > most => format!("{needed} buffers of one kernel, only {most}"),
+        true => return Ok(()),
+    };
+    let what = format!("{what}; kernel `{}` needs them, {} has them not", shader.name, gpu.description());
+    Err(DeviceError::Unsupported { device: NAME.into(), what })
+}
+
+/// Makes something of each item, on all cores; the results come in order.
+fn on_all_cores<T: Sync, R: Send>(
+    items: &[T],
+    make: impl Fn(&T) -> Result<R, DeviceError> + Sync,
+) -> Result<Vec<R>, DeviceError> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some((position, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?))) {
+            let result = make(item);
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((position, result));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(position, _)| *position);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn kernel(gpu: &Gpu, shader: &Shader) -> Result<Kernel, DeviceError> {
+    let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
+    let (layout, pipeline) = gpu.guarded(refused, || {
+        let layout = layout(gpu, shader);
+        let pipeline = pipeline(gpu, shader, &layout);
+        (layout, pipeline)
+    })?;
+    let Shader { name, symbols, arguments, .. } = shader.clone();
+    Ok(Kernel { name, symbols, arguments, layout, pipeline })
+}
+
+/// All arguments may be written, since arguments in one allocation must all be bound in one way.
+fn layout(gpu: &Gpu, shader: &Shader) -> BindGroupLayout {
+    let entry = |(binding, ty)| BindGroupLayoutEntry {
+        binding,
+        visibility: ShaderStages::COMPUTE,
+        ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let arguments = shader.arguments.iter().map(|_| BufferBindingType::Storage { read_only: false });
+    let entries: Vec<BindGroupLayoutEntry> = (0..).zip(arguments.chain([BufferBindingType::Uniform])).map(entry).collect();
+    gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
+}
+
+fn pipeline(gpu: &Gpu, shader: &Shader, layout: &BindGroupLayout) -> ComputePipeline {
+    let source = ShaderSource::Wgsl(shader.wgsl.as_str().into());
+    let module = gpu.device.create_shader_module(ShaderModuleDescriptor { label: Some(&shader.name), source });
+    let layouts = PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(layout)], immediate_size: 0 };
+    gpu.device.create_compute_pipeline(&ComputePipelineDescriptor {
+        label: Some(&shader.name),
+        layout: Some(&gpu.device.create_pipeline_layout(&layouts)),
+        module: &module,
+        entry_point: Some(ENTRY_POINT),
+        compilation_options: PipelineCompilationOptions::default(),
+        cache: None,
+    })
+}

@@ -1,0 +1,264 @@
+//! One kernel as one entry point: its arguments, and what is in scope while its body is written.
+
+use crate::builder::{Builder, Value};
+use crate::fault::{Emit, Fault};
+use lostwax_device_gpu::format::{WORKGROUP, base_word, parameter_words, symbol_word};
+use lostwax_ir::dim::{Dim, Symbol};
+use lostwax_ir::kernel::{BufferDecl, Kernel, LocalDecl, RowId, ValueId};
+use lostwax_ir::types::DType;
+use naga::{
+    AddressSpace, ArraySize, BinaryOperator, Binding as Attribute, BuiltIn, Expression, FunctionArgument, GlobalVariable, Handle,
+    MemoryDecorations, Module, ResourceBinding, Scalar, ScalarKind, Span, Statement, StorageAccess, Type, TypeInner, VectorSize,
+};
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+
+/// A value of kernel IR: one for all lanes, or one for each.
+#[derive(Clone, Debug)]
+pub(crate) struct Typed {
+    pub(crate) dtype: DType,
+    pub(crate) lanes: Vec<Value>,
+}
+
+/// What a symbol stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Binding {
+    /// The variable of an expanded loop.
+    Constant(i64),
+    /// An integer that is known from the block of that level on.
+    Value(usize, Value),
+    /// The variable of the vector loop around.
+    Lane,
+    /// An integer that differs between lanes, by the symbols of each lane.
+    PerLane(Vec<Symbol>),
+}
+
+/// The vector loop around, and which of its lanes run.
+#[derive(Clone, Debug)]
+pub(crate) struct Lanes {
+    pub(crate) count: usize,
+    /// A bool for each lane; all lanes run when `None`.
+    pub(crate) mask: Option<Vec<Value>>,
+}
+
+/// An argument.
+pub(crate) struct Buffer {
+    pub(crate) pointer: Value,
+    /// Stands for the element of the binding at which the argument begins.
+    pub(crate) base: Symbol,
+    pub(crate) dtype: DType,
+    pub(crate) writable: bool,
+}
+
+/// An array of a work item.
+pub(crate) enum Storage {
+    /// A variable for each element.
+    Elements(Vec<Value>),
+    /// One variable, which any index addresses.
+    Array(Value),
+}
+
+pub(crate) struct Local {
+    pub(crate) dtype: DType,
+    pub(crate) len: u32,
+    pub(crate) storage: Storage,
+}
+
+/// Variables that hold the address of a row: its element 0, and whether it exists.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) offset: Value,
+    pub(crate) exists: Value,
+}
+
+/// Writes one kernel.
+pub(crate) struct Emitter<'k> {
+    pub(crate) builder: Builder,
+    pub(crate) kernel: &'k Kernel,
+    pub(crate) buffers: Vec<Buffer>,
+    pub(crate) locals: Vec<Local>,
+    pub(crate) rows: Vec<Vec<Row>>,
+    /// Integers that are known in each open block.
+    pub(crate) sums: Vec<HashMap<Dim, Value>>,
+    pub(crate) symbols: HashMap<Symbol, Binding>,
+    pub(crate) values: HashMap<ValueId, Typed>,
+    pub(crate) defined: Vec<ValueId>,
+    pub(crate) lanes: Option<Lanes>,
+}
+
+/// The kernel as the entry point's function, in a module that also has the functions of `prelude`.
+pub(crate) fn emit_kernel(prelude: Module, kernel: &Kernel) -> Emit<(Module, naga::Function)> {
+    let mut emitter = Emitter {
+        builder: Builder::new(prelude),
+        kernel,
+        buffers: Vec::new(),
+        locals: Vec::new(),
+        rows: Vec::new(),
+        sums: vec![HashMap::new()],
+        symbols: HashMap::new(),
+        values: HashMap::new(),
+        defined: Vec::new(),
+        lanes: None,
+    };
+    emitter.frame()?;
+    emitter.block(&kernel.body)?;
+    Ok(emitter.builder.finish())
+}
+
+/// The type that a value has in a register. Narrow integers are kept as wide ones, half precision as single.
+pub(crate) fn register_type(dtype: DType) -> Emit<Scalar> {
+    match dtype {
+        DType::F32 | DType::F16 | DType::BF16 => Ok(Scalar::F32),
+        DType::F64 => Ok(Scalar::F64),
+        DType::I8 | DType::I16 | DType::I32 => Ok(Scalar::I32),
+        DType::U8 | DType::U16 | DType::U32 => Ok(Scalar::U32),
+        DType::I64 => Ok(Scalar::I64),
+        DType::U64 => Ok(Scalar::U64),
+        DType::Bool => Ok(Scalar::BOOL),
+        DType::Block(format) => Fault::invalid(format!("elements of type {} cannot be addressed", format.name)),
+    }
+}
+
+/// The name of a type's arithmetic in the prelude.
+pub(crate) fn prefix(scalar: Scalar) -> &'static str {
+    match (scalar.kind, scalar.width) {
+        (ScalarKind::Float, 8) => "double",
+        (ScalarKind::Float, _) => "float",
+        (ScalarKind::Sint, 8) => "long",
+        (ScalarKind::Sint, _) => "int",
+        (_, 8) => "ulong",
+        _ => "uint",
+    }
+}
+
+impl Emitter<'_> {
+    /// Declares the arguments, makes room for the locals, and leaves those invocations that have no work item.
+    fn frame(&mut self) -> Emit<()> {
+        let kernel = self.kernel;
+        kernel.buffers.iter().enumerate().try_for_each(|(position, decl)| self.declare_buffer(position as u32, decl))?;
+        let parameters = self.declare_parameters()?;
+        let grid = self.parameter(parameters, 0);
+        self.leave_unless_below(grid)?;
+        for (position, symbol) in kernel.symbols.iter().enumerate() {
+            let value = self.parameter(parameters, symbol_word(position));
+            self.symbols.insert(symbol.clone(), Binding::Value(0, value));
+        }
+        for position in 0..self.buffers.len() {
+            let value = self.parameter(parameters, base_word(kernel.symbols.len(), position));
+            let base = self.buffers.get(position).map(|buffer| buffer.base.clone());
+            base.and_then(|base| self.symbols.insert(base, Binding::Value(0, value)));
+        }
+        kernel.locals.iter().try_for_each(|decl| self.declare_local(decl))?;
+        kernel.rows.iter().for_each(|decl| self.declare_rows(decl.len));
+        Ok(())
+    }
+
+    fn global(&mut self, binding: u32, space: AddressSpace, ty: Handle<Type>) -> Value {
+        let variable = GlobalVariable {
+            name: None,
+            space,
+            binding: Some(ResourceBinding { group: 0, binding }),
+            ty,
+            init: None,
+            memory_decorations: MemoryDecorations::empty(),
+        };
+        let variable = self.builder.module.global_variables.append(variable, Span::UNDEFINED);
+        self.builder.constant(Expression::GlobalVariable(variable))
+    }
+
+    fn declare_buffer(&mut self, position: u32, decl: &BufferDecl) -> Emit<()> {
+        let element = match decl.dtype.size() {
+            4 | 8 => register_type(decl.dtype)?,
+            _ => Scalar::U32,
+        };
+        let shared = decl.writable && decl.dtype.size() < 4;
+        let inner = if shared { TypeInner::Atomic(element) } else { TypeInner::Scalar(element) };
+        let base = self.builder.add_type(inner);
+        let stride = u32::from(element.width);
+        let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Dynamic, stride });
+        // Arguments of one dispatch may lie in one allocation, which is bound for writing everywhere or nowhere.
+        let access = StorageAccess::LOAD | StorageAccess::STORE;
+        let pointer = self.global(position, AddressSpace::Storage { access }, ty);
+        let base = Symbol::new(format!("%base.{position}"), 0, i64::from(i32::MAX));
+        self.buffers.push(Buffer { pointer, base, dtype: decl.dtype, writable: decl.writable });
+        Ok(())
+    }
+
+    fn declare_parameters(&mut self) -> Emit<Value> {
+        let words = parameter_words(self.kernel.symbols.len(), self.kernel.buffers.len());
+        let vectors = u32::try_from(words.div_ceil(4)).ok().and_then(NonZeroU32::new);
+        let Some(vectors) = vectors else { return Fault::invalid("it has too many symbols and buffers") };
+        let base = self.builder.add_type(TypeInner::Vector { size: VectorSize::Quad, scalar: Scalar::I32 });
+        let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Constant(vectors), stride: 16 });
+        Ok(self.global(self.kernel.buffers.len() as u32, AddressSpace::Uniform, ty))
+    }
+
+    fn parameter(&mut self, parameters: Value, word: usize) -> Value {
+        let vector = self.builder.value(Expression::AccessIndex { base: parameters, index: (word / 4) as u32 });
+        let component = self.builder.value(Expression::AccessIndex { base: vector, index: (word % 4) as u32 });
+        self.builder.load(component)
+    }
+
+    fn argument(&mut self, built_in: BuiltIn, component: u32) -> Value {
+        let ty = self.builder.add_type(TypeInner::Vector { size: VectorSize::Tri, scalar: Scalar::U32 });
+        let binding = Some(Attribute::BuiltIn(built_in));
+        let known = self.builder.function.arguments.iter().position(|argument| argument.binding == binding);
+        let position = known.unwrap_or_else(|| {
+            self.builder.function.arguments.push(FunctionArgument { name: None, ty, binding });
+            self.builder.function.arguments.len() - 1
+        });
+        let base = self.builder.constant(Expression::FunctionArgument(position as u32));
+        self.builder.value(Expression::AccessIndex { base, index: component })
+    }
+
+    /// Finds the work item of this invocation; those past the last of `grid` have none and end.
+    fn leave_unless_below(&mut self, grid: Value) -> Emit<()> {
+        let (x, y) = (self.argument(BuiltIn::GlobalInvocationId, 0), self.argument(BuiltIn::GlobalInvocationId, 1));
+        let groups = self.argument(BuiltIn::NumWorkGroups, 0);
+        let size = self.builder.uint(WORKGROUP);
+        let row = self.builder.binary(BinaryOperator::Multiply, groups, size);
+        let above = self.builder.binary(BinaryOperator::Multiply, y, row);
+        let item = self.builder.binary(BinaryOperator::Add, x, above);
+        let limit = self.builder.convert(grid, ScalarKind::Uint, Some(4));
+        let none = self.builder.binary(BinaryOperator::GreaterEqual, item, limit);
+        self.builder.when(none, |builder| {
+            builder.push(Statement::Return { value: None });
+            Ok(())
+        })?;
+        let item = self.builder.convert(item, ScalarKind::Sint, Some(4));
+        self.symbols.insert(self.kernel.item.clone(), Binding::Value(0, item));
+        Ok(())
+    }
+
+    fn declare_local(&mut self, decl: &LocalDecl) -> Emit<()> {
+        let element = self.builder.scalar_type(register_type(decl.dtype)?);
+        let storage = match (decl.addressable, NonZeroU32::new(decl.len)) {
+            (true, Some(len)) => {
+                let stride = u32::from(register_type(decl.dtype)?.width).max(4);
+                let ty = self.builder.add_type(TypeInner::Array { base: element, size: ArraySize::Constant(len), stride });
+                Storage::Array(self.builder.variable(ty))
+            }
+            _ => Storage::Elements((0..decl.len).map(|_| self.builder.variable(element)).collect()),
+        };
+        self.locals.push(Local { dtype: decl.dtype, len: decl.len, storage });
+        Ok(())
+    }
+
+    fn declare_rows(&mut self, len: u32) {
+        let (int, bool) = (self.builder.scalar_type(Scalar::I32), self.builder.scalar_type(Scalar::BOOL));
+        let row = |builder: &mut Builder| Row { offset: builder.variable(int), exists: builder.variable(bool) };
+        let rows = (0..len).map(|_| row(&mut self.builder)).collect();
+        self.rows.push(rows);
+    }
+
+    /// The variables of one row address, which an expanded loop names by a constant.
+    pub(crate) fn row(&self, id: RowId, at: &Dim) -> Emit<(Row, usize)> {
+        let at = self.resolve(at);
+        let rows = self.rows.get(id.0 as usize);
+        let row = rows.zip(at.as_constant()).and_then(|(rows, at)| rows.get(usize::try_from(at).ok()?));
+        match (row, self.kernel.rows.get(id.0 as usize)) {
+            (Some(row), Some(decl)) => Ok((*row, decl.buffer.0 as usize)),
+            _ => Fault::invalid(format!("there is no row {at} of array {}", id.0)),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+//! The GPU target of lostwax: kernels in, shaders out.
+//!
+//! - `module`: one kernel as one shader module, checked by naga and written as WGSL and SPIR-V.
+//! - `kernel`: its entry point: arguments, locals, scopes. Statements are written by `stmt`, index arithmetic by `index`, memory
+//!   access by `place`, operations by `ops`, conversions by `convert`, all through `builder`, a thin layer over naga's arenas.
+//! - `prelude.wgsl`, `double.wgsl`: functions that kernels call, in the shading language itself.
+//!
+//! A work item is an invocation. The lanes of a vector loop take each step together, as values of one invocation.
+
+mod builder;
+mod convert;
+mod fault;
+mod index;
+mod kernel;
+mod module;
+mod ops;
+mod place;
+mod stmt;
+
+use fault::unsupported;
+use lostwax_device_gpu::format::{Shader, write};
+use lostwax_device_gpu::{ARCHITECTURE, NAME};
+use lostwax_ir::kernel::Kernel;
+use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
+
+pub use lostwax_device_gpu::device;
+
+/// What schedules are made for: many small work items, registers of single elements.
+const CAPS: Caps = Caps {
+    vector_bytes: 4,
+    vector_registers: 64,
+    fused_multiply_add: true,
+    broadcast_operand: false,
+    l1_bytes: 32 << 10,
+    l2_bytes: 64 << 10,
+    l3_bytes: 1 << 20,
+    parallelism: 16 << 10,
+    item_elements: 4,
+    flops_per_ns: 10.0,
+    bytes_per_ns: 1.0,
+    dispatch_ns: 20_000.0,
+};
+
+/// The GPU target.
+pub fn target() -> Box<dyn Target> {
+    Box::new(Gpu)
+}
+
+struct Gpu;
+
+impl Target for Gpu {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn doc(&self) -> &'static str {
+        "shaders for graphics processors, as WGSL and SPIR-V"
+    }
+
+    fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError> {
+        if !specification.is_empty() {
+            return Err(unsupported(format!("`{specification}`; it takes no specification")));
+        }
+        let info = VariantInfo { device: NAME.into(), arch: ARCHITECTURE.into(), name: "baseline".into(), features: Vec::new() };
+        Ok(vec![Variant { info, caps: CAPS, for_dot_products: false }])
+    }
+
+    fn emit(&self, _variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
+        let prelude = module::prelude().map_err(|fault| fault.of_kernel("prelude"))?;
+        let shader = |kernel: &Kernel| module::shader(&prelude, kernel).map_err(|fault| fault.of_kernel(&kernel.name));
+        let shaders: Vec<Shader> = kernels.iter().map(shader).collect::<Result<_, _>>()?;
+        let form = |form: &Form| match form {
+            Form::Listing => Ok((Form::Listing, listing(&shaders).into_bytes())),
+            other => Err(unsupported(format!("the form {other:?}; its only form is the listing"))),
+        };
+        let forms = options.forms.iter().map(form).collect::<Result<_, _>>()?;
+        Ok(Emitted { code: write(&shaders), forms })
+    }
+}
+
+/// All shaders as text.
+fn listing(shaders: &[Shader]) -> String {
+    shaders.iter().enumerate().map(|(position, shader)| format!("// {position}: {}\n{}\n", shader.name, shader.wgsl)).collect()
+}

@@ -1,0 +1,256 @@
+//! Loads and stores: no access to memory whose guard fails, and elements of less than a word as parts of words.
+
+use crate::builder::Value;
+use crate::fault::{Emit, Fault};
+use crate::kernel::{Emitter, Storage, Typed, register_type};
+use lostwax_ir::dim::Dim;
+use lostwax_ir::kernel::{BufferId, LocalId, Operand, Place};
+use lostwax_ir::types::DType;
+use naga::{AtomicFunction, BinaryOperator, Expression, Scalar, Statement, UnaryOperator};
+
+/// Where in a word an element lies: the number of the word, and the first bit.
+#[derive(Clone, Copy)]
+struct Part {
+    word: Value,
+    shift: Value,
+}
+
+impl Emitter<'_> {
+    /// Reads a place in one lane where `valid` holds; elsewhere the value is arbitrary.
+    pub(crate) fn load_in(&mut self, place: &Place, lane: usize, valid: Option<Value>) -> Emit<(DType, Value)> {
+        match place {
+            Place::Buffer(buffer, index) => {
+                let guard = self.both(self.running(lane), valid);
+                let index = self.element(buffer.0 as usize, index, lane)?;
+                self.load_element(buffer.0 as usize, index, guard)
+            }
+            Place::Local(local, index) => self.load_local(*local, index, lane),
+            Place::Row(row, at, index) => {
+                let (row, buffer) = self.row(*row, at)?;
+                let (offset, exists) = (self.builder.load(row.offset), self.builder.load(row.exists));
+                let index = self.element(buffer, index, lane)?;
+                let index = self.builder.binary(BinaryOperator::Add, offset, index);
+                let running = self.both(self.running(lane), valid);
+                let guard = self.both(Some(exists), running);
+                let (dtype, value) = self.load_element(buffer, index, guard)?;
+                let zero = self.zero(dtype)?;
+                Ok((dtype, self.builder.select(exists, value, zero)))
+            }
+        }
+    }
+
+    pub(crate) fn zero(&mut self, dtype: DType) -> Emit<Value> {
+        let ty = self.builder.scalar_type(register_type(dtype)?);
+        Ok(self.builder.constant(Expression::ZeroValue(ty)))
+    }
+
+    /// The element of the binding that an index of an argument stands for.
+    fn element(&mut self, buffer: usize, index: &Dim, lane: usize) -> Emit<Value> {
+        match self.buffers.get(buffer) {
+            Some(found) => {
+                let index = index.clone() + Dim::symbol(&found.base.clone());
+                self.integer(&index, lane)
+            }
+            None => Fault::invalid(format!("there is no buffer {buffer}")),
+        }
+    }
+
+    /// Reads an element; where the guard fails, one that exists.
+    fn load_element(&mut self, buffer: usize, index: Value, guard: Option<Value>) -> Emit<(DType, Value)> {
+        let Some((pointer, dtype)) = self.buffers.get(buffer).map(|buffer| (buffer.pointer, buffer.dtype)) else {
+            return Fault::invalid(format!("there is no buffer {buffer}"));
+        };
+        let zero = self.builder.int(0);
+        let index = guard.map_or(index, |guard| self.builder.select(guard, index, zero));
+        if dtype.size() >= 4 {
+            let pointer = self.builder.value(Expression::Access { base: pointer, index });
+            return Ok((dtype, self.builder.load(pointer)));
+        }
+        let part = self.part(dtype, index);
+        let pointer = self.builder.value(Expression::Access { base: pointer, index: part.word });
+        let word = self.builder.load(pointer);
+        Ok((dtype, self.part_of_word(dtype, word, part.shift)?))
+    }
+
+    fn part(&mut self, dtype: DType, index: Value) -> Part {
+        let (per_word, bits) = (4 / dtype.size() as i32, 8 * dtype.size() as u32);
+        let (distance, last) = (self.builder.uint(per_word.trailing_zeros()), self.builder.int(per_word - 1));
+        let word = self.builder.binary(BinaryOperator::ShiftRight, index, distance);
+        let within = self.builder.binary(BinaryOperator::And, index, last);
+        let within = self.builder.convert(within, naga::ScalarKind::Uint, Some(4));
+        let bits = self.builder.uint(bits);
+        Part { word, shift: self.builder.binary(BinaryOperator::Multiply, within, bits) }
+    }
+
+    /// The element that begins at a bit of a word.
+    fn part_of_word(&mut self, dtype: DType, word: Value, shift: Value) -> Emit<Value> {
+        let shifted = self.builder.binary(BinaryOperator::ShiftRight, word, shift);
+        let mask = self.builder.uint(mask(dtype));
+        let bits = self.builder.binary(BinaryOperator::And, shifted, mask);
+        self.unpacked(dtype, bits)
+    }
+
+    /// A value of less than a word from its bits, the others being 0.
+    pub(crate) fn unpacked(&mut self, dtype: DType, bits: Value) -> Emit<Value> {
+        match dtype {
+            DType::F16 => self.builder.call("float_of_half", &[bits]),
+            DType::BF16 => self.builder.call("float_of_bfloat", &[bits]),
+            DType::Bool => {
+                let zero = self.builder.uint(0);
+                Ok(self.builder.binary(BinaryOperator::NotEqual, bits, zero))
+            }
+            DType::I8 | DType::I16 => {
+                let signed = self.builder.convert(bits, naga::ScalarKind::Sint, Some(4));
+                Ok(self.wrapped(dtype, signed))
+            }
+            _ => Ok(bits),
+        }
+    }
+
+    /// The bits of a value of less than a word, the others being 0.
+    pub(crate) fn packed(&mut self, dtype: DType, value: Value) -> Emit<Value> {
+        match dtype {
+            DType::F16 => self.builder.call("half_of_float", &[value]),
+            DType::BF16 => self.builder.call("bfloat_of_float", &[value]),
+            DType::U8 | DType::U16 => Ok(value),
+            _ => {
+                let unsigned = self.builder.convert(value, naga::ScalarKind::Uint, Some(4));
+                let mask = self.builder.uint(mask(dtype));
+                Ok(self.builder.binary(BinaryOperator::And, unsigned, mask))
+            }
+        }
+    }
+
+    pub(crate) fn store(&mut self, place: &Place, operand: &Operand) -> Emit<()> {
+        let value = self.operand(operand)?;
+        match place {
+            Place::Buffer(buffer, index) => self.store_buffer(*buffer, index, &value),
+            Place::Local(local, index) => self.store_local(*local, index, &value),
+            Place::Row(..) => Fault::invalid("a store to a row"),
+        }
+    }
+
+    /// The lanes whose stores differ; one stands for all that store the same to the same place.
+    fn storing_lanes(&self, index: &Dim, value: &Typed) -> Emit<usize> {
+        match self.varies(index) {
+            true => Ok(self.lane_count()),
+            false if value.lanes.len() == 1 => Ok(1),
+            false => Fault::invalid("lanes with different values are stored to one element"),
+        }
+    }
+
+    /// Whether a lane stores; where one stands for all, whether any does.
+    fn stores(&mut self, lane: usize, lanes: usize) -> Option<Value> {
+        let mask = self.lanes.as_ref()?.mask.clone()?;
+        if lanes > 1 || mask.len() == 1 {
+            return mask.get(lane).copied();
+        }
+        mask.into_iter().reduce(|any, lane| self.builder.binary(BinaryOperator::InclusiveOr, any, lane))
+    }
+
+    fn store_buffer(&mut self, id: BufferId, index: &Dim, value: &Typed) -> Emit<()> {
+        let buffer = id.0 as usize;
+        match self.buffers.get(buffer) {
+            Some(found) if found.dtype == value.dtype && found.writable => {}
+            _ => return Fault::invalid(format!("a {} cannot be stored to buffer {buffer}", value.dtype)),
+        }
+        let lanes = self.storing_lanes(index, value)?;
+        for lane in 0..lanes {
+            let element = self.element(buffer, index, lane)?;
+            let stored = lane_of(value, lane)?;
+            match self.stores(lane, lanes) {
+                None => self.store_element(buffer, element, stored)?,
+                Some(condition) => {
+                    let accept = self.nested(|this| this.store_element(buffer, element, stored))?;
+                    self.builder.push(Statement::If { condition, accept, reject: naga::Block::new() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn store_element(&mut self, buffer: usize, index: Value, value: Value) -> Emit<()> {
+        let Some((pointer, dtype)) = self.buffers.get(buffer).map(|buffer| (buffer.pointer, buffer.dtype)) else { return Ok(()) };
+        if dtype.size() >= 4 {
+            let pointer = self.builder.value(Expression::Access { base: pointer, index });
+            self.builder.store(pointer, value);
+            return Ok(());
+        }
+        let bits = self.packed(dtype, value)?;
+        let part = self.part(dtype, index);
+        let pointer = self.builder.value(Expression::Access { base: pointer, index: part.word });
+        let mask = self.builder.uint(mask(dtype));
+        let place = self.builder.binary(BinaryOperator::ShiftLeft, mask, part.shift);
+        let others = self.builder.unary(UnaryOperator::BitwiseNot, place);
+        let bits = self.builder.binary(BinaryOperator::ShiftLeft, bits, part.shift);
+        // Other invocations change other bits of the word meanwhile; these two change only ours.
+        self.atomic(AtomicFunction::And, pointer, others);
+        self.atomic(AtomicFunction::InclusiveOr, pointer, bits);
+        Ok(())
+    }
+
+    fn atomic(&mut self, fun: AtomicFunction, pointer: Value, value: Value) {
+        let ty = self.builder.scalar_type(Scalar::U32);
+        let result = Some(self.builder.constant(Expression::AtomicResult { ty, comparison: false }));
+        self.builder.push(Statement::Atomic { pointer, fun, value, result });
+    }
+
+    /// The variable of a local's element.
+    fn local_pointer(&mut self, id: LocalId, index: &Dim, lane: usize) -> Emit<(DType, Value)> {
+        let index = self.in_lane(index, lane);
+        let Some(local) = self.locals.get(id.0 as usize) else { return Fault::invalid(format!("there is no local {}", id.0)) };
+        let (dtype, len) = (local.dtype, local.len);
+        let position = index.as_constant().map(|at| u32::try_from(at).ok().filter(|at| *at < len));
+        let outside = || Fault::Invalid(format!("a local of {len} elements is addressed at {index}"));
+        match (&local.storage, position) {
+            (_, Some(None)) => Err(outside()),
+            (Storage::Elements(variables), Some(Some(at))) => {
+                variables.get(at as usize).map(|variable| (dtype, *variable)).ok_or_else(outside)
+            }
+            (Storage::Elements(_), None) => Err(outside()),
+            (Storage::Array(base), Some(Some(index))) => {
+                let base = *base;
+                Ok((dtype, self.builder.value(Expression::AccessIndex { base, index })))
+            }
+            (Storage::Array(base), None) => {
+                let base = *base;
+                let index = self.integer(&index, lane)?;
+                Ok((dtype, self.builder.value(Expression::Access { base, index })))
+            }
+        }
+    }
+
+    fn load_local(&mut self, id: LocalId, index: &Dim, lane: usize) -> Emit<(DType, Value)> {
+        let (dtype, pointer) = self.local_pointer(id, index, lane)?;
+        Ok((dtype, self.builder.load(pointer)))
+    }
+
+    /// Lanes that do not run keep what the local held.
+    fn store_local(&mut self, id: LocalId, index: &Dim, value: &Typed) -> Emit<()> {
+        let lanes = self.storing_lanes(index, value)?;
+        for lane in 0..lanes {
+            let (dtype, pointer) = self.local_pointer(id, index, lane)?;
+            if dtype != value.dtype {
+                return Fault::invalid(format!("a {} is stored to a local of type {dtype}", value.dtype));
+            }
+            let mut stored = lane_of(value, lane)?;
+            if let Some(condition) = self.stores(lane, lanes) {
+                let before = self.builder.load(pointer);
+                stored = self.builder.select(condition, stored, before);
+            }
+            self.builder.store(pointer, stored);
+        }
+        Ok(())
+    }
+}
+
+/// The bits of an element at the low end of a word.
+fn mask(dtype: DType) -> u32 {
+    if dtype.size() == 1 { 0xff } else { 0xffff }
+}
+
+/// The value of one lane.
+pub(crate) fn lane_of(value: &Typed, lane: usize) -> Emit<Value> {
+    let found = value.lanes.get(lane).or(value.lanes.first().filter(|_| value.lanes.len() == 1));
+    found.copied().ok_or_else(|| Fault::Invalid(format!("a value has no lane {lane}")))
+}

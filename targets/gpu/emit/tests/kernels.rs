@@ -1,0 +1,92 @@
+//! Loops, lanes, locals, rows and neighbours in one word, beside the reference interpreter.
+
+mod common;
+
+use common::{code, reference, run};
+use lostwax_ir::kernel::Kernel;
+use lostwax_ir::text::parse_kernel;
+
+fn parse(text: &str) -> Kernel {
+    parse_kernel(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn floats(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|i| (i as f32 * 0.5 - 7.0).to_le_bytes()).collect()
+}
+
+fn check(text: &str, buffers: &[Vec<u8>], symbols: &[i64], grid: u64) {
+    let kernel = parse(text);
+    let (expected, found) = (reference(&kernel, buffers, symbols), run(&kernel, buffers, symbols, grid));
+    assert_eq!(found, expected, "{text}");
+    assert_ne!(expected, buffers, "the kernel does nothing");
+}
+
+/// Rows of any length, of which the last lanes of the last vector do not run.
+#[test]
+fn loops_end_where_they_should() {
+    let text = r#"kernel "rows" {
+  symbols n: 1..
+  item %i: 0..
+  grid (3)
+  buffer "x": f32
+  buffer "y": f32 writable
+  for %v: 0.. to (floordiv(n + 3, 4)) serial {
+    for %k: 0..=3 to (4) vector active (n - 4*%v) {
+      v0 = load b0[n*%i + 4*%v + %k]
+      v1 = mul v0, f32(0.5)
+      store b1[n*%i + 4*%v + %k], v1
+    }
+  }
+}
+"#;
+    for n in [1usize, 3, 4, 5, 70] {
+        check(text, &[floats(3 * n), vec![0; 12 * n]], &[n as i64], 3);
+    }
+}
+
+/// Each work item writes one byte of a word that four work items share.
+#[test]
+fn neighbours_in_a_word_do_not_disturb_each_other() {
+    for (name, value) in [("u8", "u8(7)"), ("i8", "i8(-3)"), ("i16", "i16(-300)"), ("f16", "f16(1.5)"), ("bool", "bool(1)")] {
+        let text = format!(
+            r#"kernel "bytes" {{
+  symbols n: 1..
+  item %i: 0..
+  grid (n)
+  buffer "y": {name} writable
+  if [%i - 1] {{
+    store b0[%i], {value}
+  }}
+}}
+"#
+        );
+        let size = lostwax_ir::types::DType::from_name(name).unwrap().size();
+        for n in [2usize, 5, 1001] {
+            check(&text, &[vec![0; n * size]], &[n as i64], n as u64);
+        }
+    }
+}
+
+/// More workgroups than one dimension of a dispatch takes.
+#[test]
+fn many_work_items_fold_into_two_dimensions() {
+    let text = r#"kernel "many" {
+  symbols n: 1..
+  item %i: 0..
+  grid (n)
+  buffer "y": f32 writable
+  if [%i - n + 3] {
+    store b0[n - 1 - %i], f32(2.0)
+  }
+}
+"#;
+    let grid = 64 * 65_535 * 2 + 77;
+    let found = run(&parse(text), &[vec![0; 16]], &[grid as i64], grid);
+    assert_eq!(found[0].chunks(4).filter(|bytes| *bytes == 2f32.to_le_bytes()).count(), 3);
+}
+
+#[test]
+fn the_same_kernels_give_the_same_bytes() {
+    let text = "kernel \"k\" {\n  item %i: 0..\n  grid (1)\n  buffer \"y\": f32 writable\n  store b0[%i], f32(1.0)\n}\n";
+    assert_eq!(code(&[parse(text)]), code(&[parse(text)]));
+}

@@ -1,0 +1,165 @@
+//! Kernels that were written and loaded compute what they did before; damage is refused.
+
+use lostwax_device_gpu::format::{Shader, read, write};
+use lostwax_ir::eval::eval_kernel;
+use lostwax_ir::kernel::Kernel;
+use lostwax_ir::text::parse_kernel;
+use lostwax_target_api::{BufferRef, DeviceError, Dispatch, EmitOptions, Executor, Io, Prepared, Region};
+use lostwax_target_gpu::{device, target};
+use std::sync::Arc;
+
+const SCALE: &str = r#"kernel "scale" {
+  symbols n: 1..
+  item %i: 0..
+  grid (floordiv(n + 7, 8))
+  buffer "x": f32
+  buffer "y": f32 writable
+  for %k: 0..=7 to (8) vector active (n - 8*%i) {
+    v0 = load b0[8*%i + %k]
+    v1 = mul v0, f32(0.5)
+    store b1[8*%i + %k], v1
+  }
+}
+"#;
+
+fn kernels() -> Vec<Kernel> {
+    let second = SCALE.replace("\"scale\"", "\"negate\"").replace("mul v0, f32(0.5)", "mul v0, f32(-1.0)");
+    [SCALE.to_string(), second].iter().map(|text| parse_kernel(text).unwrap()).collect()
+}
+
+fn code() -> Vec<u8> {
+    let target = target();
+    let variants = target.variants("").unwrap();
+    assert_eq!(device().select(&[variants[0].info.clone()]), Some(0));
+    target.emit(&variants[0], &kernels(), &EmitOptions::default()).unwrap().code
+}
+
+fn executor(code: &[u8]) -> Box<dyn Executor> {
+    device().load(code, Arc::new(Vec::new())).unwrap().executor(1).unwrap()
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn whole(region: Region, bytes: u64) -> BufferRef {
+    BufferRef { region, offset: 0, bytes }
+}
+
+/// Both kernels, the first into the arena and the second from there.
+fn prepared(count: u64) -> Prepared {
+    let size = count * 4;
+    let dispatch = |kernel: u32, from: Region, to: Region| Dispatch {
+        kernel,
+        buffers: vec![whole(from, size), whole(to, size)],
+        symbols: vec![count as i64],
+        grid: count.div_ceil(8),
+    };
+    Prepared {
+        arena_bytes: size,
+        input_bytes: vec![size],
+        output_bytes: vec![size],
+        dispatches: vec![dispatch(0, Region::Input(0), Region::Arena), dispatch(1, Region::Arena, Region::Output(0))],
+        ..Prepared::default()
+    }
+}
+
+#[test]
+fn a_chain_of_kernels_computes_what_the_reference_does() {
+    let mut executor = executor(&code());
+    for count in [1u64, 8, 13] {
+        let input = bytes(&(0..count).map(|i| i as f32 + 1.0).collect::<Vec<_>>());
+        let (mut between, mut expected) = (vec![0; input.len()], vec![0; input.len()]);
+        let kernels = kernels();
+        eval_kernel(&kernels[0], &mut [&mut input.clone(), &mut between], &[count as i64]).unwrap();
+        eval_kernel(&kernels[1], &mut [&mut between, &mut expected], &[count as i64]).unwrap();
+        let mut output = vec![0; input.len()];
+        executor.prepare(&prepared(count)).unwrap();
+        executor.run(&mut Io { inputs: &[&input], outputs: &mut [&mut output] }).unwrap();
+        assert_eq!(output, expected);
+        assert_ne!(output, vec![0; input.len()]);
+    }
+}
+
+#[test]
+fn damaged_code_is_refused() {
+    let code = code();
+    assert_eq!(device().load(&code, Arc::new(Vec::new())).unwrap().kernel_count(), 2);
+    for end in (0..code.len() - 2).step_by(7) {
+        match device().load(&code[..end], Arc::new(Vec::new())) {
+            Err(DeviceError::InvalidCode { .. }) => {}
+            Err(error) => panic!("{error}"),
+            Ok(program) => assert!(program.kernel_count() < 2, "{end}"),
+        }
+    }
+}
+
+#[test]
+fn plans_that_do_not_fit_are_refused() {
+    let mut executor = executor(&code());
+    let broken: [fn(&mut Prepared); 5] = [
+        |p| p.dispatches[0].kernel = 2,
+        |p| p.dispatches[0].symbols.clear(),
+        |p| p.arena_bytes -= 1,
+        |p| p.dispatches[0].buffers[0].offset = u64::MAX,
+        |p| p.dispatches[0].buffers[1].region = Region::Input(0),
+    ];
+    for (position, damage) in broken.iter().enumerate() {
+        let mut plan = prepared(8);
+        damage(&mut plan);
+        assert!(matches!(executor.prepare(&plan), Err(DeviceError::InvalidPlan { .. })), "{position}");
+    }
+}
+
+#[test]
+fn shaders_that_break_the_rules_are_refused() {
+    let intact = read(&code()).unwrap();
+    let damages: [fn(&mut Shader); 4] = [
+        |shader| shader.wgsl = "no shader".into(),
+        |shader| shader.wgsl = shader.wgsl.replace("main", "other"),
+        |shader| shader.wgsl = shader.wgsl.replace("@binding(1)", "@binding(7)"),
+        |shader| shader.arguments.truncate(1),
+    ];
+    for (position, damage) in damages.iter().enumerate() {
+        let mut shaders = intact.clone();
+        damage(&mut shaders[1]);
+        let result = device().load(&write(&shaders), Arc::new(Vec::new()));
+        assert!(matches!(result, Err(DeviceError::InvalidCode { .. })), "{position}");
+    }
+    assert_eq!(device().load(&code(), Arc::new(Vec::new())).unwrap().kernel_count(), 2);
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let mut executor = executor(&code());
+    let large: [fn(&mut Prepared); 3] =
+        [|p| p.dispatches[0].grid = 1 << 40, |p| p.dispatches[0].symbols[0] = 1 << 40, |p| p.arena_bytes = 1 << 60];
+    for (position, change) in large.iter().enumerate() {
+        let mut plan = prepared(8);
+        change(&mut plan);
+        assert!(matches!(executor.prepare(&plan), Err(DeviceError::LimitExceeded { .. })), "{position}");
+    }
+    let input = bytes(&[3.0; 8]);
+    let mut output = vec![0; input.len()];
+    executor.prepare(&prepared(8)).unwrap();
+    executor.run(&mut Io { inputs: &[&input], outputs: &mut [&mut output] }).unwrap();
+    assert_eq!(output, bytes(&[-1.5; 8]));
+}
+
+/// A state is halved by each run, and what the host writes to it counts.
+#[test]
+fn states_stay_from_run_to_run() {
+    let mut executor = executor(&code());
+    let whole = whole(Region::State(0), 8);
+    let dispatch = Dispatch { kernel: 0, buffers: vec![whole, whole], symbols: vec![2], grid: 1 };
+    let plan = Prepared { state_bytes: vec![8], dispatches: vec![dispatch], ..Prepared::default() };
+    executor.prepare(&plan).unwrap();
+    assert_eq!(executor.state(0).unwrap(), bytes(&[0.0; 2]));
+    executor.state(0).unwrap().copy_from_slice(&bytes(&[8.0, -4.0]));
+    for _ in 0..2 {
+        executor.run(&mut Io { inputs: &[], outputs: &mut [] }).unwrap();
+        executor.prepare(&plan).unwrap();
+    }
+    assert_eq!(executor.state(0).unwrap(), bytes(&[2.0, -1.0]));
+    assert!(executor.state(1).is_none());
+}
