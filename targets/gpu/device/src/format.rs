@@ -1,7 +1,8 @@
 //! The code bytes, shared with the target: shaders, one after another, and how they are called.
 //!
 //! A shader has the entry point [`ENTRY_POINT`] with [`WORKGROUP`] invocations in a workgroup; the invocation at `(x, y)` of all is
-//! work item `y * width + x`, and those past the last do nothing. Its bind group 0 has one storage buffer for each argument in
+//! work item `y * width + x`, and those past the last do nothing. Where work items have threads, a workgroup is one work item, counted
+//! in the same way, and its invocations are the threads. Its bind group 0 has one storage buffer for each argument in
 //! order, and then a uniform buffer of 32-bit integers: the number of work items, the values of the symbols, and for each argument
 //! the element of its binding at which the argument begins.
 //!
@@ -71,6 +72,8 @@ pub struct Shader {
     pub name: String,
     /// The number of symbols.
     pub symbols: u32,
+    /// The threads of a work item; 0 if it has none, and workgroups have [`WORKGROUP`] work items.
+    pub threads: u32,
     /// The arguments in order.
     pub arguments: Vec<Argument>,
     /// What the processor must have.
@@ -111,6 +114,7 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
     for shader in shaders {
         put_bytes(&mut bytes, shader.name.as_bytes());
         bytes.extend(shader.symbols.to_le_bytes());
+        bytes.extend(shader.threads.to_le_bytes());
         put_length(&mut bytes, shader.arguments.len());
         bytes.extend(shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element]));
         bytes.push(feature_bits(&shader.features));
@@ -184,6 +188,7 @@ impl<'a> Reader<'a> {
         Ok(Shader {
             name: self.text()?,
             symbols: self.word()?,
+            threads: self.word()?,
             arguments: self.arguments()?,
             features: self.features()?,
             wgsl: self.text()?,

@@ -18,6 +18,7 @@ use wgpu::{
 pub(crate) struct Kernel {
     pub(crate) name: String,
     pub(crate) symbols: u32,
+    pub(crate) threads: u32,
     pub(crate) arguments: Vec<Argument>,
     pub(crate) layout: BindGroupLayout,
     pub(crate) pipeline: ComputePipeline,
@@ -92,8 +93,8 @@ fn kernel(gpu: &Gpu, shader: &Shader) -> Result<Kernel, DeviceError> {
         let pipeline = pipeline(gpu, shader, &layout);
         (layout, pipeline)
     })?;
-    let Shader { name, symbols, arguments, .. } = shader.clone();
-    Ok(Kernel { name, symbols, arguments, layout, pipeline })
+    let Shader { name, symbols, threads, arguments, .. } = shader.clone();
+    Ok(Kernel { name, symbols, threads, arguments, layout, pipeline })
 }
 
 /// All arguments may be written, since arguments in one allocation must all be bound in one way.
@@ -118,7 +119,7 @@ fn pipeline(gpu: &Gpu, shader: &Shader, layout: &BindGroupLayout) -> ComputePipe
         layout: Some(&gpu.device.create_pipeline_layout(&layouts)),
         module: &module,
         entry_point: Some(ENTRY_POINT),
-        compilation_options: PipelineCompilationOptions::default(),
+        compilation_options: PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
         cache: None,
     })
 }

@@ -29,6 +29,7 @@ pub(crate) fn shader(prelude: &Module, kernel: &Kernel) -> Emit<Shader> {
     Ok(Shader {
         name: kernel.name.clone(),
         symbols: kernel.symbols.len() as u32,
+        threads: kernel.threads().unwrap_or(0),
         arguments: kernel.buffers.iter().map(argument).collect(),
         features,
         wgsl,
@@ -47,7 +48,7 @@ fn assemble(prelude: &Module, kernel: &Kernel) -> Emit<Module> {
         name: ENTRY_POINT.into(),
         stage: ShaderStage::Compute,
         early_depth_test: None,
-        workgroup_size: [WORKGROUP, 1, 1],
+        workgroup_size: [kernel.threads().unwrap_or(WORKGROUP), 1, 1],
         workgroup_size_overrides: None,
         function,
         mesh_info: None,
