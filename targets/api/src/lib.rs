@@ -12,4 +12,4 @@ mod target;
 
 pub use device::{BufferRef, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Region, VariantInfo, WeightBytes};
 #[cfg(feature = "compile")]
-pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant};
+pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant};

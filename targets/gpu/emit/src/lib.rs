@@ -23,7 +23,7 @@ use fault::unsupported;
 use lostwax_device_gpu::format::{Shader, write};
 use lostwax_device_gpu::{ARCHITECTURE, NAME};
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
+use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant, VariantInfo};
 
 pub use lostwax_device_gpu::device;
 
@@ -38,6 +38,7 @@ const CAPS: Caps = Caps {
     l3_bytes: 1 << 20,
     parallelism: 16 << 10,
     item_elements: 4,
+    threads: Some(ThreadCaps { most: 256, shared_bytes: 16 << 10, work_items: 64, coalesced: 16 }),
     flops_per_ns: 10.0,
     bytes_per_ns: 1.0,
     dispatch_ns: 20_000.0,
