@@ -1,22 +1,12 @@
 //! One block of keys: scores, and values that are added.
 
-use super::roles::bind;
+use super::roles::{Keys, bind};
 use super::{Emitter, Position, float};
 use crate::schedule::build::{ALL_LANES, Block, KernelBuilder, for_loop};
 use lostwax_ir::compute::{Body, Step};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{Cond, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::BinaryOp;
-
-/// The keys that a tile goes through.
-struct Keys {
-    /// The first block.
-    first_block: Dim,
-    /// The number of blocks.
-    blocks: Dim,
-    /// The key after the last one that any row sees.
-    end: Dim,
-}
 
 impl Emitter<'_> {
     /// Runs over the blocks of keys that some row sees.
@@ -31,16 +21,9 @@ impl Emitter<'_> {
     }
 
     fn seen_keys(&self, position: &Position<'_>) -> Keys {
-        let (size, count) = (self.tile.keys(), self.roles.key_count());
-        let (top, bottom) =
-            (self.row_context(position, &0.into()), self.row_context(position, &Dim::constant(self.tile.rows - 1)));
-        let limits = self.roles.limits.iter();
-        let first = limits.clone().flat_map(|limits| &limits.first).map(|bound| top.dim(bound));
-        let last = limits.flat_map(|limits| &limits.last).map(|bound| bottom.dim(bound));
-        let begin = first.fold(Dim::default(), |begin, bound| begin.maximum(bound));
-        let end = last.fold(count, |end, bound| end.minimum(bound + 1.into())).maximum(0);
-        let first_block = begin.floor_div(size);
-        Keys { blocks: end.ceil_div(size) - first_block.clone(), first_block, end }
+        let bottom = Dim::constant(self.tile.rows - 1);
+        let (top, bottom) = (self.row_context(position, &0.into()), self.row_context(position, &bottom));
+        self.roles.seen_keys(&top, &bottom, self.tile.keys())
     }
 
     /// Where all rows see all keys of the block from `start` on; `None` where that is not known.

@@ -8,6 +8,7 @@
 
 mod block;
 mod roles;
+mod shared;
 mod softmax;
 mod tile;
 
@@ -37,6 +38,9 @@ pub(super) fn schedule(
     caps: &Caps,
 ) -> Kernel {
     let roles = Roles::new(nest, keys, value, weight);
+    if let Some(kernel) = caps.threads.and_then(|threads| shared::schedule(name, &roles, &buffers, &threads)) {
+        return kernel;
+    }
     let tile = Tile::new(&roles, caps);
     let mut builder = KernelBuilder::new(buffers);
     let emitter = Emitter { locals: Locals::new(&mut builder, &tile), roles, tile };

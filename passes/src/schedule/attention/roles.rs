@@ -82,6 +82,27 @@ impl<'a> Roles<'a> {
     pub(super) fn column_count(&self) -> Dim {
         count(&self.columns)
     }
+
+    /// The keys that the rows from `top` to `bottom` see, in blocks of a size.
+    pub(super) fn seen_keys(&self, top: &Context<'_>, bottom: &Context<'_>, size: i64) -> Keys {
+        let limits = self.limits.iter();
+        let first = limits.clone().flat_map(|limits| &limits.first).map(|bound| top.dim(bound));
+        let last = limits.flat_map(|limits| &limits.last).map(|bound| bottom.dim(bound));
+        let begin = first.fold(Dim::default(), |begin, bound| begin.maximum(bound));
+        let end = last.fold(self.key_count(), |end, bound| end.minimum(bound + 1.into())).maximum(0);
+        let first_block = begin.floor_div(size);
+        Keys { blocks: end.ceil_div(size) - first_block.clone(), first_block, end }
+    }
+}
+
+/// The keys that some rows see, in blocks.
+pub(super) struct Keys {
+    /// The first block.
+    pub(super) first_block: Dim,
+    /// The number of blocks.
+    pub(super) blocks: Dim,
+    /// The key after the last one that any of the rows sees.
+    pub(super) end: Dim,
 }
 
 impl Limits {

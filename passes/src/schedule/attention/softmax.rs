@@ -17,7 +17,7 @@ impl Tile {
 
 /// The larger of two, the first where they cannot be compared: one instruction, where a maximum that keeps NaN is several. What is
 /// not a number in a score is not in its power either.
-fn larger(builder: &mut KernelBuilder, block: &mut Block, a: Operand, b: Operand) -> Operand {
+pub(super) fn larger(builder: &mut KernelBuilder, block: &mut Block, a: Operand, b: Operand) -> Operand {
     let less = builder.define(block, Scalar::Binary(BinaryOp::Lt, a.clone(), b.clone()));
     builder.define(block, Scalar::Select(less, b, a))
 }

@@ -238,7 +238,9 @@ fn check_attention(sizes: &Sizes, past: Option<i64>, window: i64, cap: f64) {
     let argument = |value: &Value| Argument { view: View::dense(graph.ty(*value)), constant: false };
     let arguments: Vec<Argument> = group.inputs.iter().map(argument).collect();
     let view = View::dense(graph.ty(group.output));
-    for scheduled in [&CAPS, &FINE].map(|caps| schedule("test", &group.compute, &arguments, &view, caps)) {
+    for caps in [&CAPS, &FINE, &SHARING] {
+        let scheduled = schedule("test", &group.compute, &arguments, &view, caps);
+        assert_eq!(scheduled.kernel.threads().is_some(), caps.threads.is_some());
         assert_eq!(verify_kernel(&scheduled.kernel), []);
         let mut output = Tensor::zeros(DType::F32, expected[0].shape()).unwrap();
         let tensor = |value: &Value| inputs[graph.inputs().iter().position(|input| input == value).unwrap()].clone();

@@ -32,7 +32,7 @@ pub(super) fn contract(
 pub(super) use split::reduce;
 
 /// A loop of threads.
-fn each_thread(builder: &mut KernelBuilder, count: i64, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {
+pub(super) fn each_thread(builder: &mut KernelBuilder, count: i64, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {
     let thread = builder.symbol("thread", &count.into());
     let body = body(builder, &Dim::symbol(&thread));
     for_loop(&thread, count, LoopKind::Threads, body)
@@ -43,12 +43,12 @@ fn bind_all<'a>(context: Context<'a>, axes: &'a [Axis], coords: Vec<Dim>) -> Con
     axes.iter().zip(coords).fold(context, |context, (axis, coord)| context.bind(&axis.symbol, coord))
 }
 
-fn extents(axes: &[Axis]) -> Vec<Dim> {
+pub(super) fn extents(axes: &[Axis]) -> Vec<Dim> {
     axes.iter().map(|axis| axis.extent.clone()).collect()
 }
 
 /// Calculates the result from what was reduced, and stores it.
-fn store_result(builder: &mut KernelBuilder, nest: &Nest, mut context: Context<'_>, reduced: Operand) -> Block {
+pub(super) fn store_result(builder: &mut KernelBuilder, nest: &Nest, mut context: Context<'_>, reduced: Operand) -> Block {
     let mut block = Vec::new();
     context.reduced = Some(reduced);
     let value = builder.expand(&mut block, &nest.result, &context);
@@ -58,7 +58,7 @@ fn store_result(builder: &mut KernelBuilder, nest: &Nest, mut context: Context<'
 }
 
 /// A loop that is expanded.
-fn unrolled(builder: &mut KernelBuilder, count: i64, body: impl FnOnce(&mut KernelBuilder, &Symbol) -> Block) -> Stmt {
+pub(super) fn unrolled(builder: &mut KernelBuilder, count: i64, body: impl FnOnce(&mut KernelBuilder, &Symbol) -> Block) -> Stmt {
     let symbol = builder.symbol("u", &count.into());
     let body = body(builder, &symbol);
     for_loop(&symbol, count, LoopKind::Unrolled, body)

@@ -1,0 +1,311 @@
+//! Weighted sums whose work items threads share.
+//!
+//! Of a block of keys, each thread takes one key and finds its score with all rows; then all know the largest, and each makes its
+//! own powers; then each takes some columns and adds the weighted values of all keys of the block. Scores, powers and the first
+//! factors lie in shared memory; sums, totals and the largest scores so far in registers, the latter two in those of all threads.
+
+use super::roles::{Keys, Roles, bind};
+use super::softmax::larger;
+use super::{LOWEST, float};
+use crate::schedule::build::{Block, Context, KernelBuilder, for_loop, unflatten, when};
+use crate::schedule::representative;
+use crate::schedule::threads::{each_thread, extents, store_result, unrolled};
+use lostwax_ir::dim::{Dim, product};
+use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_ir::scalar::{BinaryOp, UnaryOp};
+use lostwax_ir::types::DType;
+use lostwax_target_api::ThreadCaps;
+
+/// Threads of a work item, and keys of a block.
+const THREADS: i64 = 64;
+
+/// Rows of a work item, at most.
+const MOST_ROWS: i64 = 8;
+
+/// Sums that one thread keeps, at most.
+const MOST_SUMS: i64 = 32;
+
+/// The sizes of a work item.
+#[derive(Clone, Copy)]
+struct Shape {
+    rows: i64,
+    /// Columns of one thread, a block of columns apart.
+    columns: i64,
+    /// The length of the products that scores are made from.
+    depth: i64,
+}
+
+impl Shape {
+    /// The shape with the most rows that fits; none if sizes are not known or too large.
+    fn new(roles: &Roles<'_>, caps: &ThreadCaps) -> Option<Self> {
+        let (columns, depth) = (roles.column_count().as_constant()?, roles.depth().as_constant()?);
+        let shape = |rows: i64| Self { rows, columns: (columns + THREADS - 1) / THREADS, depth };
+        let fits = |shape: &Self| shape.shared_bytes() <= i64::from(caps.shared_bytes) && shape.rows * shape.columns <= MOST_SUMS;
+        let most = representative(&roles.row_count()).clamp(1, MOST_ROWS);
+        let enough = THREADS <= i64::from(caps.most);
+        (1..=most).rev().map(shape).find(fits).filter(|_| enough)
+    }
+
+    fn shared_bytes(&self) -> i64 {
+        4 * self.rows * (2 * THREADS + self.depth)
+    }
+}
+
+/// Builds the kernel, if its sizes allow it.
+pub(super) fn schedule(name: &str, roles: &Roles<'_>, buffers: &[BufferDecl], caps: &ThreadCaps) -> Option<Kernel> {
+    let shape = Shape::new(roles, caps)?;
+    let mut builder = KernelBuilder::new(buffers.to_vec());
+    let row_blocks = roles.row_count().ceil_div(shape.rows);
+    let grid: Vec<Dim> = extents(&roles.batch).into_iter().chain([row_blocks]).collect();
+    let item = builder.symbol("item", &product(&grid));
+    let mut coords = unflatten(&Dim::symbol(&item), &grid);
+    let row = coords.pop().unwrap_or_default() * shape.rows.into();
+    let batch = roles.batch.iter().zip(coords).fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at));
+    let emitter = Emitter { locals: Locals::new(&mut builder, &shape), roles, shape, batch, row };
+    let body = emitter.item(&mut builder);
+    Some(builder.finish(name, item, product(&grid), body))
+}
+
+struct Locals {
+    /// `[rows, depth]`, shared.
+    queries: LocalId,
+    /// `[rows, keys]`, shared.
+    scores: LocalId,
+    /// `[rows, keys]`, shared.
+    powers: LocalId,
+    /// The scores of this thread's key.
+    own: LocalId,
+    /// The largest score of each row so far.
+    maxima: LocalId,
+    /// The same with the current block.
+    largest: LocalId,
+    totals: LocalId,
+    /// `[rows, columns]`
+    sums: LocalId,
+}
+
+impl Locals {
+    fn new(builder: &mut KernelBuilder, shape: &Shape) -> Self {
+        let mut shared = |name: &str, width: i64| builder.shared(name, DType::F32, (shape.rows * width) as u32);
+        let (queries, scores, powers) = (shared("queries", shape.depth), shared("scores", THREADS), shared("powers", THREADS));
+        let mut registers = |name: &str, width: i64| builder.local(name, DType::F32, (shape.rows * width) as u32);
+        Self {
+            queries,
+            scores,
+            powers,
+            own: registers("own", 1),
+            maxima: registers("maxima", 1),
+            largest: registers("largest", 1),
+            totals: registers("totals", 1),
+            sums: registers("sums", shape.columns),
+        }
+    }
+}
+
+struct Emitter<'a> {
+    locals: Locals,
+    roles: &'a Roles<'a>,
+    shape: Shape,
+    /// Where the work item lies along the batch loops.
+    batch: Context<'a>,
+    /// Its first row.
+    row: Dim,
+}
+
+impl Emitter<'_> {
+    fn item(&self, builder: &mut KernelBuilder) -> Block {
+        let last = Dim::constant(self.shape.rows - 1);
+        let keys = self.roles.seen_keys(&self.row_context(&0.into()), &self.row_context(&last), THREADS);
+        let block = builder.symbol("block", &keys.blocks);
+        let start = (keys.first_block.clone() + Dim::symbol(&block)) * THREADS.into();
+        let body = vec![
+            each_thread(builder, THREADS, |builder, thread| self.score(builder, &start, thread)),
+            each_thread(builder, THREADS, |builder, thread| self.weigh(builder, thread)),
+            each_thread(builder, THREADS, |builder, thread| self.add_values(builder, &start, &keys, thread)),
+        ];
+        vec![
+            each_thread(builder, THREADS, |builder, thread| self.start(builder, thread)),
+            for_loop(&block, keys.blocks.clone(), LoopKind::Serial, body),
+            each_thread(builder, THREADS, |builder, thread| self.store(builder, thread)),
+        ]
+    }
+
+    /// The loops at a row of the work item, or at the last one for those that do not exist.
+    fn row_context<'c>(&'c self, row: &Dim) -> Context<'c> {
+        let flat = (self.row.clone() + row.clone()).minimum(self.roles.row_count() - 1.into());
+        bind(self.batch.clone(), &self.roles.rows, &flat)
+    }
+
+    fn each_row(&self, builder: &mut KernelBuilder, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {
+        unrolled(builder, self.shape.rows, |builder, row| body(builder, &Dim::symbol(row)))
+    }
+
+    fn sum_at(&self, row: &Dim, column: i64) -> Place {
+        Place::Local(self.locals.sums, row.clone() * self.shape.columns.into() + column.into())
+    }
+
+    fn query_at(&self, row: &Dim, depth: &Dim) -> Place {
+        Place::Local(self.locals.queries, row.clone() * self.shape.depth.into() + depth.clone())
+    }
+
+    /// Brings this thread's share of the first factors into shared memory, and clears what it keeps.
+    fn start(&self, builder: &mut KernelBuilder, thread: &Dim) -> Block {
+        let count = self.shape.rows * self.shape.depth;
+        let share = builder.symbol("share", &((count + THREADS - 1) / THREADS).into());
+        let flat = Dim::symbol(&share) * THREADS.into() + thread.clone();
+        let (row, depth) = (flat.floor_div(self.shape.depth), flat.modulo(self.shape.depth));
+        let mut copy = Vec::new();
+        let context = bind(self.row_context(&row), &self.roles.weight.axes, &depth);
+        let value = builder.expand(&mut copy, &self.roles.weight.left, &context);
+        copy.push(Stmt::Store { place: self.query_at(&row, &depth), value });
+        let exists = Cond(vec![Dim::constant(count - 1) - flat]).simplify();
+        let clear = self.each_row(builder, |_, row| {
+            let registers = [(self.locals.maxima, LOWEST), (self.locals.totals, 0.0)];
+            let places = registers.map(|(local, value)| (Place::Local(local, row.clone()), value));
+            let sums = (0..self.shape.columns).map(|column| (self.sum_at(row, column), 0.0));
+            places.into_iter().chain(sums).map(|(place, value)| Stmt::Store { place, value: float(value) }).collect()
+        });
+        vec![for_loop(&share, (count + THREADS - 1) / THREADS, LoopKind::Serial, when(exists, copy)), clear]
+    }
+
+    /// The scores of this thread's key with all rows; the lowest where the row does not see it.
+    fn score(&self, builder: &mut KernelBuilder, start: &Dim, thread: &Dim) -> Block {
+        let at = start.clone() + thread.clone();
+        let existing = at.minimum(self.roles.key_count() - 1.into());
+        let own = |row: &Dim| Place::Local(self.locals.own, row.clone());
+        let clear = self.each_row(builder, |_, row| vec![Stmt::Store { place: own(row), value: float(0.0) }]);
+        let depth = builder.symbol("d", &self.shape.depth.into());
+        let mut step = Vec::new();
+        let context = bind(self.batch.clone(), &self.roles.weight.axes, &Dim::symbol(&depth));
+        let key = builder.expand(&mut step, &self.roles.weight.right, &bind(context, self.roles.keys, &existing));
+        step.push(
+            self.each_row(builder, |builder, row| add_product(builder, self.query_at(row, &Dim::symbol(&depth)), &key, own(row))),
+        );
+        let finish = self.each_row(builder, |builder, row| {
+            let mut body = Vec::new();
+            let mut context = bind(self.row_context(row), self.roles.keys, &existing);
+            context.reduced = Some(builder.define(&mut body, Scalar::Load(own(row))));
+            let score = builder.expand(&mut body, &self.roles.weight.score, &context);
+            let exists = Cond(vec![self.roles.key_count() - 1.into() - at.clone()]);
+            let seen = context.cond(&self.roles.weight.valid).and(exists).simplify();
+            let value = match seen.always() {
+                true => score,
+                false => builder.define(&mut body, Scalar::SelectIf(seen, score, float(f64::NEG_INFINITY))),
+            };
+            body.push(Stmt::Store { place: shared_at(self.locals.scores, row, thread), value });
+            body
+        });
+        vec![clear, for_loop(&depth, self.shape.depth, LoopKind::Serial, step), finish]
+    }
+
+    /// Finds the largest scores, makes the powers of this thread's key, and scales down what was summed so far.
+    fn weigh(&self, builder: &mut KernelBuilder, thread: &Dim) -> Block {
+        let largest = |row: &Dim| Place::Local(self.locals.largest, row.clone());
+        let maximum = |row: &Dim| Place::Local(self.locals.maxima, row.clone());
+        let copy = self.each_row(builder, |builder, row| {
+            let mut body = Vec::new();
+            let value = builder.define(&mut body, Scalar::Load(maximum(row)));
+            body.push(Stmt::Store { place: largest(row), value });
+            body
+        });
+        let key = builder.symbol("j", &THREADS.into());
+        let compare = self.each_row(builder, |builder, row| {
+            let mut body = Vec::new();
+            let old = builder.define(&mut body, Scalar::Load(largest(row)));
+            let new = builder.define(&mut body, Scalar::Load(shared_at(self.locals.scores, row, &Dim::symbol(&key))));
+            let value = larger(builder, &mut body, old, new);
+            body.push(Stmt::Store { place: largest(row), value });
+            body
+        });
+        let scale = self.each_row(builder, |builder, row| {
+            let mut body = Vec::new();
+            let new = builder.define(&mut body, Scalar::Load(largest(row)));
+            let old = builder.define(&mut body, Scalar::Load(maximum(row)));
+            let factor = power(builder, &mut body, old, new.clone());
+            let score = builder.define(&mut body, Scalar::Load(shared_at(self.locals.scores, row, thread)));
+            let own = power(builder, &mut body, score, new.clone());
+            body.push(Stmt::Store { place: shared_at(self.locals.powers, row, thread), value: own });
+            body.push(Stmt::Store { place: maximum(row), value: new });
+            let sums = (0..self.shape.columns).map(|column| self.sum_at(row, column));
+            for place in sums.chain([Place::Local(self.locals.totals, row.clone())]) {
+                let sum = builder.define(&mut body, Scalar::Load(place.clone()));
+                let value = builder.define(&mut body, Scalar::Binary(BinaryOp::Mul, sum, factor.clone()));
+                body.push(Stmt::Store { place, value });
+            }
+            body
+        });
+        vec![copy, for_loop(&key, THREADS, LoopKind::Serial, vec![compare]), scale]
+    }
+
+    /// A column of this thread.
+    fn column(&self, thread: &Dim, column: i64) -> Dim {
+        thread.clone() + Dim::constant(column * THREADS)
+    }
+
+    /// Adds the values of the block's keys, weighted, to the sums of this thread's columns.
+    fn add_values(&self, builder: &mut KernelBuilder, start: &Dim, keys: &Keys, thread: &Dim) -> Block {
+        let count = (keys.end.clone() - start.clone()).minimum(THREADS);
+        let key = builder.symbol("j", &count);
+        let context = bind(self.batch.clone(), self.roles.keys, &(start.clone() + Dim::symbol(&key)));
+        let mut body = Vec::new();
+        let values: Vec<Operand> = (0..self.shape.columns)
+            .map(|column| {
+                let existing = self.column(thread, column).minimum(self.roles.column_count() - 1.into());
+                builder.expand(&mut body, self.roles.value, &bind(context.clone(), &self.roles.columns, &existing))
+            })
+            .collect();
+        body.push(self.each_row(builder, |builder, row| {
+            let power = shared_at(self.locals.powers, row, &Dim::symbol(&key));
+            let total = Place::Local(self.locals.totals, row.clone());
+            let mut body = add_product(builder, power.clone(), &float(1.0), total);
+            for (column, value) in (0..).zip(&values) {
+                body.extend(add_product(builder, power.clone(), value, self.sum_at(row, column)));
+            }
+            body
+        }));
+        vec![for_loop(&key, count, LoopKind::Serial, body)]
+    }
+
+    /// Divides the sums by the totals and stores the results.
+    fn store(&self, builder: &mut KernelBuilder, thread: &Dim) -> Block {
+        vec![self.each_row(builder, |builder, row| {
+            let at = self.row.clone() + row.clone();
+            let mut body = Vec::new();
+            let total = builder.define(&mut body, Scalar::Load(Place::Local(self.locals.totals, row.clone())));
+            let inverse = builder.define(&mut body, Scalar::Unary(UnaryOp::Recip, total));
+            for number in 0..self.shape.columns {
+                let column = self.column(thread, number);
+                let sum = builder.define(&mut body, Scalar::Load(self.sum_at(row, number)));
+                let value = builder.define(&mut body, Scalar::Binary(BinaryOp::Mul, sum, inverse.clone()));
+                let exists = Cond(vec![
+                    self.roles.row_count() - 1.into() - at.clone(),
+                    self.roles.column_count() - 1.into() - column.clone(),
+                ]);
+                let context = bind(bind(self.batch.clone(), &self.roles.rows, &at), &self.roles.columns, &column);
+                body.extend(when(exists.simplify(), store_result(builder, self.roles.nest, context, value)));
+            }
+            body
+        })]
+    }
+}
+
+/// A row's element for a key of the block.
+fn shared_at(local: LocalId, row: &Dim, key: &Dim) -> Place {
+    Place::Local(local, row.clone() * THREADS.into() + key.clone())
+}
+
+/// The power of a score relative to another.
+fn power(builder: &mut KernelBuilder, block: &mut Block, score: Operand, largest: Operand) -> Operand {
+    let difference = builder.define(block, Scalar::Binary(BinaryOp::Sub, score, largest));
+    builder.define(block, Scalar::Unary(UnaryOp::Exp, difference))
+}
+
+/// `sum += factor * other`.
+fn add_product(builder: &mut KernelBuilder, factor: Place, other: &Operand, sum: Place) -> Block {
+    let mut body = Vec::new();
+    let factor = builder.define(&mut body, Scalar::Load(factor));
+    let old = builder.define(&mut body, Scalar::Load(sum.clone()));
+    let value = builder.define(&mut body, Scalar::MulAdd(factor, other.clone(), old));
+    body.push(Stmt::Store { place: sum, value });
+    body
+}
