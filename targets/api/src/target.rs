@@ -114,6 +114,16 @@ pub enum EmitError {
         /// What is missing and what there is instead.
         what: String,
     },
+    /// The kernel takes more than the machines have that the code is for.
+    #[error("kernel `{kernel}` is too large for the {target} target: {problem}")]
+    LimitExceeded {
+        /// The target.
+        target: String,
+        /// The kernel.
+        kernel: String,
+        /// What it takes, what there is, and what helps.
+        problem: String,
+    },
     /// A code generator or linker below us failed.
     #[error("the {target} code generator failed: {problem}")]
     Generator {

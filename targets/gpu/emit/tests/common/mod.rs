@@ -1,7 +1,7 @@
 //! Runs kernels on the graphics processor of this machine, or its software stand-in, beside the reference interpreter.
 #![allow(dead_code)]
 
-use lostwax_device_gpu::format::read;
+use lostwax_device_gpu::format::{Language, read};
 use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::number::Number;
@@ -23,16 +23,15 @@ pub fn code(kernels: &[Kernel]) -> Vec<u8> {
     let variants = target.variants("").unwrap();
     assert_eq!(device().select(&[variants[0].info.clone()]), Some(0));
     let emitted = target.emit(&variants[0], kernels, &EmitOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-    read(&emitted.code).unwrap().iter().for_each(|shader| check_spirv(&shader.spirv));
+    read(&emitted.code).unwrap().iter().for_each(|shader| check_spirv(&shader.sources[&Language::Spirv]));
     emitted.code
 }
 
 /// Asks the validator of the Khronos group, where it is installed.
-fn check_spirv(words: &[u32]) {
+fn check_spirv(bytes: &[u8]) {
     let command = Command::new("spirv-val").args(["--target-env", "vulkan1.1", "-"]).stdin(Stdio::piped()).spawn();
     let Ok(mut validator) = command else { return };
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    validator.stdin.take().unwrap().write_all(&bytes).unwrap();
+    validator.stdin.take().unwrap().write_all(bytes).unwrap();
     assert!(validator.wait().unwrap().success(), "spirv-val refuses a shader");
 }
 

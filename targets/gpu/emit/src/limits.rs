@@ -1,0 +1,121 @@
+//! What kernels may take: profiles of limits, for the processors that code is made for.
+
+use crate::fault::unsupported;
+use lostwax_device_gpu::NAME;
+use lostwax_device_gpu::format::{Language, Limits, Shader, Shortage, WORKGROUP};
+use lostwax_ir::kernel::Kernel;
+use lostwax_target_api::{EmitError, VariantInfo};
+
+/// Processors that have the same in common.
+pub(crate) struct Profile {
+    /// What specifications and variants call it.
+    pub(crate) name: &'static str,
+    /// Which processors it is.
+    pub(crate) doc: &'static str,
+    /// What all of them have.
+    limits: Limits,
+    /// The language that they take, which every kernel must be written in.
+    language: Language,
+}
+
+/// All profiles; the first is that of code for which none is named.
+///
+/// Metal has 31 slots for buffers, of which the parameters and the sizes take two.
+pub(crate) const PROFILES: [Profile; 3] = [
+    Profile {
+        name: "webgpu-default",
+        doc: "what every implementation of WebGPU has",
+        limits: Limits {
+            storage_buffers: 8,
+            binding_bytes: 128 << 20,
+            buffer_bytes: 256 << 20,
+            workgroup_bytes: 16 << 10,
+            invocations: 256,
+            workgroups: 65_535,
+        },
+        language: Language::Wgsl,
+    },
+    Profile {
+        name: "vulkan",
+        doc: "what the Vulkan Roadmap 2022 requires",
+        limits: Limits {
+            storage_buffers: 30,
+            binding_bytes: 128 << 20,
+            buffer_bytes: 1 << 30,
+            workgroup_bytes: 16 << 10,
+            invocations: 256,
+            workgroups: 65_535,
+        },
+        language: Language::Spirv,
+    },
+    Profile {
+        name: "metal",
+        doc: "what Metal has on Apple's own processors",
+        limits: Limits {
+            storage_buffers: 29,
+            binding_bytes: 256 << 20,
+            buffer_bytes: 256 << 20,
+            workgroup_bytes: 32 << 10,
+            invocations: 1024,
+            workgroups: 65_535,
+        },
+        language: Language::Msl,
+    },
+];
+
+/// The profile that a specification names.
+///
+/// # Errors
+/// [`EmitError::Unsupported`] with all that there are.
+pub(crate) fn named(specification: &str) -> Result<&'static Profile, EmitError> {
+    let found = PROFILES.iter().find(|profile| specification.is_empty() || profile.name == specification);
+    found.ok_or_else(|| {
+        let known: Vec<String> = PROFILES.iter().map(|profile| format!("`{}`, {}", profile.name, profile.doc)).collect();
+        unsupported(format!("`{specification}`; its profiles of limits are {}", known.join("; ")))
+    })
+}
+
+impl Profile {
+    /// The profile of a variant.
+    pub(crate) fn of(variant: &VariantInfo) -> Result<&'static Profile, EmitError> {
+        named(&variant.name)
+    }
+
+    /// Whether all processors of the profile can run the kernel.
+    ///
+    /// # Errors
+    /// What it takes, what the profile allows, and the profiles that allow it.
+    pub(crate) fn check(&self, kernel: &Kernel, shader: &Shader) -> Result<(), EmitError> {
+        let needs = Limits { workgroups: least_workgroups(kernel), ..shader.needs() };
+        let problem = match needs.shortage(&self.limits) {
+            Some(Shortage { what, needed, most }) => format!("it takes {needed} {what}, the profile `{}` has {most}", self.name),
+            None if !shader.sources.contains_key(&self.language) => {
+                let features: Vec<&str> = shader.features.iter().map(|feature| feature.name()).collect();
+                let language = self.language.name();
+                format!("it takes {}, not all of which {language} has, the language of the profile `{}`", features.join(" and "), self.name)
+            }
+            None => return Ok(()),
+        };
+        let fits = |profile: &&Profile| {
+            needs.shortage(&profile.limits).is_none() && shader.sources.contains_key(&profile.language)
+        };
+        let others: Vec<String> = PROFILES.iter().filter(fits).map(|profile| format!("{NAME}:{}", profile.name)).collect();
+        let advice = match others.is_empty() {
+            true => "no profile has them; another target may".to_string(),
+            false => format!("the target `{}` has them", others.join("` or `")),
+        };
+        Err(EmitError::LimitExceeded {
+            target: NAME.into(),
+            kernel: kernel.name.clone(),
+            problem: format!("{problem}; {advice}"),
+        })
+    }
+}
+
+/// The workgroups in each of two dimensions that even the smallest sizes take.
+fn least_workgroups(kernel: &Kernel) -> u64 {
+    let items = u64::try_from(kernel.grid.bounds().0).unwrap_or(0);
+    let groups = items.div_ceil(WORKGROUP.into());
+    let root = groups.isqrt();
+    if root * root < groups { root + 1 } else { root }
+}
