@@ -249,8 +249,8 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
     let sections = artifact.sections().map(|(name, range)| json!({ "name": name, "offset": range.start, "bytes": range.len() }));
     let variants = artifact.plan().variants.iter().enumerate().map(|(position, variant)| {
         let code_bytes = artifact.code(position).map(|range| range.len());
-        let contents = contents(model, position).unwrap_or_default();
-        let contents = contents.iter().map(|Content { name, bytes }| json!({ "name": name, "bytes": bytes }));
+        let content = |Content { name, bytes }: &Content| json!({ "name": name, "bytes": bytes });
+        let contents = contents(model, position).ok().map(|contents| contents.iter().map(content).collect::<Vec<_>>());
         json!({
             "device": variant.device,
             "arch": variant.arch,
@@ -258,7 +258,7 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
             "features": variant.features,
             "kernels": variant.kernels,
             "code_bytes": code_bytes,
-            "contents": contents.collect::<Vec<_>>(),
+            "contents": contents,
         })
     });
     let steps = artifact.plan().steps.iter().map(|step| json!({ "label": step.label, "nodes": step.nodes }));

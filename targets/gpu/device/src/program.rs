@@ -57,7 +57,9 @@ impl Program for GpuProgram {
 fn check(gpu: &Gpu, shader: &Shader) -> Result<(), DeviceError> {
     let missing: Vec<&str> = shader.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect();
     let what = match (missing.is_empty(), shader.needs().shortage(&gpu.offered())) {
-        (false, _) => format!("{}; kernel `{}` needs them, {} has them not", missing.join(" and "), shader.name, gpu.description()),
+        (false, _) => {
+            format!("{}; kernel `{}` needs them, {} has them not", missing.join(" and "), shader.name, gpu.description())
+        }
         (true, Some(Shortage { what, needed, most })) => {
             format!("{needed} {what}, which kernel `{}` needs; {} has {most}", shader.name, gpu.description())
         }

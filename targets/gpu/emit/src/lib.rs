@@ -27,8 +27,8 @@ use limits::{Profile, named};
 use lostwax_device_gpu::format::{Shader, write};
 use lostwax_device_gpu::{ARCHITECTURE, NAME};
 use lostwax_ir::kernel::Kernel;
-use module::Written;
 use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
+use module::Written;
 
 pub use lostwax_device_gpu::device;
 

@@ -92,13 +92,16 @@ impl Profile {
             None if !shader.sources.contains_key(&self.language) => {
                 let features: Vec<&str> = shader.features.iter().map(|feature| feature.name()).collect();
                 let language = self.language.name();
-                format!("it takes {}, not all of which {language} has, the language of the profile `{}`", features.join(" and "), self.name)
+                format!(
+                    "it takes {}, not all of which {language} has, the language of the profile `{}`",
+                    features.join(" and "),
+                    self.name
+                )
             }
             None => return Ok(()),
         };
-        let fits = |profile: &&Profile| {
-            needs.shortage(&profile.limits).is_none() && shader.sources.contains_key(&profile.language)
-        };
+        let fits =
+            |profile: &&Profile| needs.shortage(&profile.limits).is_none() && shader.sources.contains_key(&profile.language);
         let others: Vec<String> = PROFILES.iter().filter(fits).map(|profile| format!("{NAME}:{}", profile.name)).collect();
         let advice = match others.is_empty() {
             true => "no profile has them; another target may".to_string(),
