@@ -48,6 +48,13 @@ pub(crate) const WRITERS: [Writer; 4] = [
     Writer { name: "HLSL", stored: None, is_listed: true, lacks: &[], write: write_hlsl },
 ];
 
+/// Those of the features that a language of code bytes cannot express.
+pub(crate) fn missing(language: Language, features: &[Feature]) -> Vec<Feature> {
+    let writer = WRITERS.iter().find(|writer| writer.stored == Some(language));
+    let lacks = writer.map_or(&[][..], |writer| writer.lacks);
+    features.iter().copied().filter(|feature| lacks.contains(feature)).collect()
+}
+
 impl Writer {
     /// The shader in this language, or the feature that it would take and the language has not.
     pub(crate) fn write(&self, shader: &Checked) -> Emit<Result<Vec<u8>, Feature>> {

@@ -1,6 +1,7 @@
 //! What kernels may take: profiles of limits, for the processors that code is made for.
 
 use crate::fault::unsupported;
+use crate::language::missing;
 use lostwax_device_gpu::NAME;
 use lostwax_device_gpu::format::{Language, Limits, Shader, Shortage, WORKGROUP};
 use lostwax_ir::kernel::Kernel;
@@ -87,31 +88,27 @@ impl Profile {
     /// What it takes, what the profile allows, and the profiles that allow it.
     pub(crate) fn check(&self, kernel: &Kernel, shader: &Shader) -> Result<(), EmitError> {
         let needs = Limits { workgroups: least_workgroups(kernel), ..shader.needs() };
-        let problem = match needs.shortage(&self.limits) {
-            Some(Shortage { what, needed, most }) => format!("it takes {needed} {what}, the profile `{}` has {most}", self.name),
-            None if !shader.sources.contains_key(&self.language) => {
-                let features: Vec<&str> = shader.features.iter().map(|feature| feature.name()).collect();
-                let language = self.language.name();
-                format!(
-                    "it takes {}, not all of which {language} has, the language of the profile `{}`",
-                    features.join(" and "),
-                    self.name
-                )
-            }
-            None => return Ok(()),
-        };
-        let fits =
-            |profile: &&Profile| needs.shortage(&profile.limits).is_none() && shader.sources.contains_key(&profile.language);
-        let others: Vec<String> = PROFILES.iter().filter(fits).map(|profile| format!("{NAME}:{}", profile.name)).collect();
-        let advice = match others.is_empty() {
+        let Some(problem) = self.objection(shader, &needs) else { return Ok(()) };
+        let fitting = PROFILES.iter().filter(|profile| profile.objection(shader, &needs).is_none());
+        let targets: Vec<String> = fitting.map(|profile| format!("{NAME}:{}", profile.name)).collect();
+        let advice = match targets.is_empty() {
             true => "no profile has them; another target may".to_string(),
-            false => format!("the target `{}` has them", others.join("` or `")),
+            false => format!("the target `{}` has them", targets.join("` or `")),
         };
-        Err(EmitError::LimitExceeded {
-            target: NAME.into(),
-            kernel: kernel.name.clone(),
-            problem: format!("{problem}; {advice}"),
-        })
+        let problem = format!("it takes {problem}; {advice}");
+        Err(EmitError::LimitExceeded { target: NAME.into(), kernel: kernel.name.clone(), problem })
+    }
+
+    /// What a shader takes and not all processors of the profile have.
+    fn objection(&self, shader: &Shader, needs: &Limits) -> Option<String> {
+        let (name, language) = (self.name, self.language.name());
+        if let Some(Shortage { what, needed, most }) = needs.shortage(&self.limits) {
+            return Some(format!("{needed} {what}, the profile `{name}` has {most}"));
+        }
+        let missing = missing(self.language, &shader.features);
+        let features: Vec<&str> = missing.iter().map(|feature| feature.name()).collect();
+        let problem = || format!("{}, which the language of the profile `{name}`, {language}, has not", features.join(" and "));
+        (!features.is_empty()).then(problem)
     }
 }
 

@@ -165,8 +165,8 @@ fn kernels_that_take_too_much_are_refused() {
         (
             "metal",
             DOUBLES.into(),
-            "kernel `doubles` is too large for the gpu target: it takes floats of 64 bits, not all of which MSL has, the language of \
-             the profile `metal`; the target `gpu:webgpu-default` or `gpu:vulkan` has them",
+            "kernel `doubles` is too large for the gpu target: it takes floats of 64 bits, which the language of the profile `metal`, \
+             MSL, has not; the target `gpu:webgpu-default` or `gpu:vulkan` has them",
         ),
     ];
     for (profile, text, message) in refusals {
