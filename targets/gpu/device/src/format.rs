@@ -19,7 +19,8 @@
 //!
 //! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of `(WORKGROUP, 1, 1)` threads. Indices are clamped to the sizes, so a
 //! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, and no less than an
-//! element and 4. A shader that needs floats of 64 bits, which Metal has not, is not there in MSL.
+//! element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
+//! needs floats of 64 bits, which Metal has not, is not there in MSL.
 //!
 //! Integers in the code bytes are little-endian; texts and lists are preceded by their length, of 32 bits. A shader that is not
 //! written in a language has length 0 there.
