@@ -9,7 +9,13 @@
 //! block and in blocks nested in it. Inside a [`LoopKind::Vector`] loop a value has one lane per iteration; a value that does
 //! not depend on the lane may be kept as a scalar. Vector loops do not nest and contain no other loops.
 //! Mutable state lives in buffers and in **locals**: small per-work-item arrays. A target keeps them in registers, so their
-//! indices are constants once unrolled loops are expanded (except for the lane); those of addressable locals may be anything.
+//! indices are constants once unrolled loops are expanded (except for the lane); those of locals in [`Storage::Memory`] may be
+//! anything.
+//!
+//! A work item may be shared by **threads**: the iterations of a [`LoopKind::Threads`] loop run at once, each with its own locals
+//! except for those in [`Storage::Shared`], and the next statement begins when all have ended. All such loops of a kernel have the
+//! same number of iterations, and iteration `t` of each is the same thread. Outside of them such a kernel has only loops and
+//! conditions, so that all threads take the same way. Within one such loop no thread touches what another writes.
 
 use crate::dim::{Dim, Symbol};
 use crate::scalar::{BinaryOp, UnaryOp};
@@ -52,6 +58,22 @@ pub struct Kernel {
     pub body: Vec<Stmt>,
 }
 
+impl Kernel {
+    /// The threads that share a work item, if it has [`LoopKind::Threads`] loops.
+    pub fn threads(&self) -> Option<u32> {
+        threads(&self.body)
+    }
+}
+
+fn threads(body: &[Stmt]) -> Option<u32> {
+    body.iter().find_map(|stmt| match stmt {
+        Stmt::For { extent, kind: LoopKind::Threads, .. } => extent.as_constant().and_then(|count| u32::try_from(count).ok()),
+        Stmt::For { body, .. } => threads(body),
+        Stmt::If { then, otherwise, .. } => threads(then).or_else(|| threads(otherwise)),
+        _ => None,
+    })
+}
+
 /// One argument of a kernel: memory that holds elements of one type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BufferDecl {
@@ -72,8 +94,20 @@ pub struct LocalDecl {
     pub dtype: DType,
     /// The number of elements.
     pub len: u32,
-    /// Whether it is fast memory, which indices of any form address, rather than registers.
-    pub addressable: bool,
+    /// Where it lies.
+    pub storage: Storage,
+}
+
+/// Where a local lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// Registers: indices are constants once unrolled loops are expanded, except for the lane.
+    Registers,
+    /// Fast memory, which indices of any form address.
+    Memory,
+    /// Fast memory that all threads of a work item share, which indices of any form address. Only inside of
+    /// [`LoopKind::Threads`] loops.
+    Shared,
 }
 
 /// An array of row addresses, each set by [`Stmt::SetRow`].
@@ -101,6 +135,10 @@ pub enum LoopKind {
         /// When given, only the first `active` lanes run: loads of the others give 0, their stores do nothing.
         active: Option<Dim>,
     },
+    /// All iterations at once, one thread of the work item each; the extent is a constant, at most 1024, and the same for all such
+    /// loops of a kernel. Ends when all threads have, which then see what the others wrote. Neither in a vector loop nor in another
+    /// loop of this kind.
+    Threads,
 }
 
 /// A condition: all of the dims are at least 0. Empty means always true.

@@ -180,7 +180,7 @@ kernel \"k\" {
 /// The problems of a kernel with the given statements.
 fn problems(body: &str) -> Vec<String> {
     let head = "kernel \"k\" { symbols n: 1..  item %i: 0..=9  grid (10)  buffer \"x\": f32  buffer \"y\": f32 writable \
-                local \"sum\": f32[4] rows \"line\": b0[2] x 8";
+                local \"sum\": f32[4] local \"all\": f32[4] shared rows \"line\": b0[2] x 8";
     verify_kernel(&kernel(&format!("{head}\n{body}\n}}"))).iter().map(ToString::to_string).collect()
 }
 
@@ -216,8 +216,76 @@ fn broken_rules_are_named() {
 }
 
 #[test]
+fn broken_rules_of_threads_are_named() {
+    let threads = |body: &str| format!("for %t: 0..=3 to (4) threads {{\n{body}\n}}");
+    assert_eq!(problems(&threads("v0 = load b0[%i]\nstore b1[%t], v0")), Vec::<String>::new());
+    assert_problem(&format!("{}\nstore b1[0], f32(1)", threads("")), "only loops and conditions");
+    assert_problem(&threads("for %u: 0..=3 to (4) threads {\n}"), "inside of another");
+    assert_problem(&format!("{}\nfor %u: 0..=7 to (8) threads {{\n}}", threads("")), "one constant extent");
+    assert_problem("for %t: 0.. to (n) threads {\n}", "one constant extent");
+    assert_problem("for %t: 0..=2047 to (2048) threads {\n}", "one constant extent");
+    assert_problem("store l1[0], f32(1)", "outside of the loops of threads");
+}
+
+#[test]
 fn all_problems_are_listed() {
     let problems = problems("store b0[%i], v0\nif [] {\nstore b1[%i], f64(1)\n}");
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(problems[2].starts_with("kernel `k`, statement 1.0:"), "{problems:?}");
+}
+
+/// Sums of 8 elements each by 4 threads, which add up in shared memory what each found.
+const THREADS: &str = "\
+kernel \"sums\" {
+  item %i: 0..=1
+  grid (2)
+  buffer \"x\": f32
+  buffer \"y\": f32 writable
+  local \"own\": f32[1]
+  local \"all\": f32[4] shared
+  for %t: 0..=3 to (4) threads {
+    store l0[0], f32(0.0)
+  }
+  for %k: 0..=1 to (2) serial {
+    for %t: 0..=3 to (4) threads {
+      v0 = load b0[8*%i + 4*%k + %t]
+      v1 = load l0[0]
+      v2 = add v0, v1
+      store l0[0], v2
+      store l1[%t], v2
+    }
+  }
+  for %t: 0..=3 to (4) threads {
+    if [-%t] {
+      v3 = load l1[0]
+      v4 = load l1[1]
+      v5 = load l1[2]
+      v6 = load l1[3]
+      v7 = add v3, v4
+      v8 = add v5, v6
+      v9 = add v7, v8
+      store b1[%i], v9
+    }
+  }
+}";
+
+#[test]
+fn threads_keep_their_locals_and_share_memory() {
+    let mut buffers = [(0..16).map(|i| i as f32).collect::<Vec<f32>>(), vec![0.0; 2]];
+    assert_eq!(run(THREADS, &mut buffers, &[]), Ok(()));
+    assert_eq!(buffers[1], [28.0, 92.0]);
+    assert_eq!(kernel(THREADS).threads(), Some(4));
+    assert_eq!(kernel(SCALE).threads(), None);
+}
+
+#[test]
+fn threads_that_touch_what_another_writes_are_faults() {
+    let race = |text: &str, expected: &str| {
+        let result = run(text, &mut [vec![0.0; 16], vec![0.0; 2]], &[]);
+        assert_eq!(result, Err(EvalError::Fault(expected.to_string())), "{text}");
+    };
+    race(&THREADS.replace("store l1[%t]", "store l1[0]"), "threads 0 and 1 touch element 0 of `all`, and one writes");
+    race(&THREADS.replace("if [-%t]", "if [1 - %t]"), "threads 0 and 1 touch element 0 of `y`, and one writes");
+    let early = "store l1[%t], v2\n      v10 = load l1[0]";
+    race(&THREADS.replace("store l1[%t], v2", early), "threads 0 and 1 touch element 0 of `all`, and one writes");
 }

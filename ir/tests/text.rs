@@ -180,8 +180,9 @@ fn pick_stmt(random: &mut Random, symbols: &mut Vec<Symbol>, depth: i64) -> Stmt
     match random.int(if depth > 3 { 2 } else { 0 }, 5) {
         0 => {
             let extent = pick_dim(random, symbols);
-            let kind = match random.int(0, 3) {
+            let kind = match random.int(0, 4) {
                 0 => LoopKind::Serial,
+                3 => LoopKind::Threads,
                 1 => LoopKind::Unrolled,
                 2 => LoopKind::Vector { active: None },
                 _ => LoopKind::Vector { active: Some(pick_dim(random, symbols)) },
@@ -214,6 +215,14 @@ fn pick_stmt(random: &mut Random, symbols: &mut Vec<Symbol>, depth: i64) -> Stmt
     }
 }
 
+fn pick_storage(random: &mut Random) -> Storage {
+    match random.int(0, 2) {
+        0 => Storage::Registers,
+        1 => Storage::Memory,
+        _ => Storage::Shared,
+    }
+}
+
 /// A kernel of the right form that need not keep the rules.
 fn random_kernel(random: &mut Random) -> Kernel {
     let parameters = vec![Symbol::dim("n"), Symbol::new("rows.x", 1, 77)];
@@ -228,7 +237,7 @@ fn random_kernel(random: &mut Random) -> Kernel {
             BufferDecl { name: "x".to_string(), dtype: DType::F16, writable: false },
             BufferDecl { name: "y \"out\"".to_string(), dtype: DType::U64, writable: true },
         ],
-        locals: vec![LocalDecl { name: "sum".to_string(), dtype: DType::F32, len: 16, addressable: false }],
+        locals: vec![LocalDecl { name: "sum".to_string(), dtype: DType::F32, len: 16, storage: pick_storage(random) }],
         rows: vec![RowDecl { name: "line".to_string(), buffer: BufferId(0), len: 6, extent: 64 }],
         body: pick_body(random, &mut symbols, 0),
     }

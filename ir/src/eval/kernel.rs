@@ -1,6 +1,7 @@
 //! The interpreter of scheduled kernels.
 
 mod code;
+mod threads;
 
 use super::index::{Index, holds};
 use super::{EvalError, fault};
@@ -8,13 +9,14 @@ use crate::kernel::{BufferDecl, Kernel, Operand, Scalar};
 use crate::number::Number;
 use crate::types::DType;
 use code::{Code, Program, Target, Value};
+use threads::Threads;
 
 /// Runs all work items of a kernel, one after another, on the bytes of its buffers; `symbols` are the values of
-/// [`Kernel::symbols`]. All lanes of a vector loop take each step together.
+/// [`Kernel::symbols`]. All lanes of a vector loop take each step together; threads of a work item run one after another.
 ///
 /// # Errors
 /// [`EvalError::Fault`] when the kernel breaks the rules of its representation: it reads or writes outside of a buffer, reads
-/// what was never written, or mixes types.
+/// what was never written, mixes types, or has threads that touch what another one writes.
 pub fn eval_kernel(kernel: &Kernel, buffers: &mut [&mut [u8]], symbols: &[i64]) -> Result<(), EvalError> {
     if buffers.len() != kernel.buffers.len() || symbols.len() != kernel.symbols.len() {
         return fault(format!("kernel `{}` takes other buffers or symbols", kernel.name));
@@ -27,6 +29,7 @@ pub fn eval_kernel(kernel: &Kernel, buffers: &mut [&mut [u8]], symbols: &[i64]) 
         values: vec![None; program.value_count],
         locals: Vec::new(),
         rows: Vec::new(),
+        threads: Threads::new(kernel.threads()),
         lanes: 1,
         mask: 1,
     };
@@ -35,8 +38,7 @@ pub fn eval_kernel(kernel: &Kernel, buffers: &mut [&mut [u8]], symbols: &[i64]) 
     }
     for item in 0..machine.uniform(&program.grid) {
         machine.slots[program.item] = Lanes::Same(item);
-        machine.locals = kernel.locals.iter().map(|local| vec![None; local.len as usize]).collect();
-        machine.rows = kernel.rows.iter().map(|row| vec![None; row.len as usize]).collect();
+        machine.begin_item();
         machine.run(&program.body)?;
     }
     Ok(())
@@ -58,15 +60,21 @@ impl<T: Copy> Lanes<T> {
     }
 }
 
+/// The elements of the locals.
+type Locals = Vec<Vec<Option<Number>>>;
+
+/// Row addresses: unset, absent, or the offset of element 0.
+type Rows = Vec<Vec<Option<Option<i64>>>>;
+
 /// The state of one work item.
 struct Machine<'a, 'b> {
     kernel: &'a Kernel,
     buffers: &'a mut [&'b mut [u8]],
     slots: Vec<Lanes<i64>>,
     values: Vec<Option<Lanes<Number>>>,
-    locals: Vec<Vec<Option<Number>>>,
-    /// Row addresses: unset, absent, or the offset of element 0.
-    rows: Vec<Vec<Option<Option<i64>>>>,
+    locals: Locals,
+    rows: Rows,
+    threads: Threads,
     lanes: usize,
     /// The lanes that run, one bit each.
     mask: u64,
@@ -94,6 +102,7 @@ impl Machine<'_, '_> {
                 }
                 Ok(())
             }
+            Code::Threads { slot, body } => self.each_thread(*slot, body),
             Code::Vector { slot, extent, active, body } => self.vector(*slot, extent, active.as_ref(), body),
             Code::Let { id, value } => {
                 let result = self.each(|machine, lane| machine.value(value, lane))?;
@@ -177,7 +186,9 @@ impl Machine<'_, '_> {
         let mask = self.mask;
         for lane in (0..self.lanes).filter(|lane| mask >> lane & 1 == 1) {
             let value = self.operand(value, lane)?;
-            match self.cell(place, lane)? {
+            let cell = self.cell(place, lane)?;
+            self.threads.touch(self.kernel, &cell, true)?;
+            match cell {
                 Cell::Buffer(buffer, at) => self.store_element(buffer, at, value)?,
                 Cell::Local(local, at) => {
                     let decl = &self.kernel.locals[local];
@@ -238,7 +249,9 @@ impl Machine<'_, '_> {
     }
 
     fn load(&self, place: &Target, lane: usize) -> Result<Number, EvalError> {
-        match self.cell(place, lane)? {
+        let cell = self.cell(place, lane)?;
+        self.threads.touch(self.kernel, &cell, false)?;
+        match cell {
             Cell::Buffer(buffer, at) => {
                 let decl = &self.kernel.buffers[buffer];
                 let bytes = self.buffers[buffer].get(at * decl.dtype.size()..);

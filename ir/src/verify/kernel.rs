@@ -2,7 +2,7 @@
 
 use super::VerifyError;
 use crate::dim::{Dim, Symbol};
-use crate::kernel::{BufferId, Cond, Kernel, LoopKind, Operand, Place, Scalar, Stmt, ValueId};
+use crate::kernel::{BufferId, Cond, Kernel, LoopKind, Operand, Place, Scalar, Stmt, Storage, ValueId};
 use crate::number::Number;
 use crate::types::DType;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Checks a kernel and gives all broken rules: values and symbols are defined before use and in scope, types agree, buffers,
 /// locals and rows exist, stores go to what is writable, and loops and indices have the form that their kind requires.
 pub fn verify_kernel(kernel: &Kernel) -> Vec<VerifyError> {
-    let mut verifier =
-        Verifier { kernel, scope: Scope::default(), defined: BTreeSet::new(), path: Vec::new(), errors: Vec::new() };
+    let mut verifier = Verifier {
+        kernel,
+        threads: kernel.threads(),
+        scope: Scope::default(),
+        defined: BTreeSet::new(),
+        path: Vec::new(),
+        errors: Vec::new(),
+    };
     verifier.declarations();
     verifier.block(&kernel.body);
     verifier.errors
@@ -36,10 +42,15 @@ struct Scope {
     symbols: BTreeMap<Symbol, Origin>,
     values: BTreeMap<ValueId, DType>,
     in_vector: bool,
+    in_threads: bool,
 }
+
+/// The most threads of a work item.
+const MAX_THREADS: u32 = 1024;
 
 struct Verifier<'a> {
     kernel: &'a Kernel,
+    threads: Option<u32>,
     scope: Scope,
     defined: BTreeSet<ValueId>,
     path: Vec<usize>,
@@ -88,6 +99,10 @@ impl Verifier<'_> {
     }
 
     fn stmt(&mut self, stmt: &Stmt) {
+        let steers = matches!(stmt, Stmt::For { .. } | Stmt::If { .. });
+        if self.threads.is_some() && !self.scope.in_threads && !steers {
+            self.error("outside of the loops of its threads a kernel may have only loops and conditions");
+        }
         match stmt {
             Stmt::For { var, extent, kind, body } => self.repeat(var, extent, kind, body),
             Stmt::Let { id, value } => {
@@ -146,6 +161,19 @@ impl Verifier<'_> {
                 active.iter().for_each(|active| self.dim(active));
                 self.scope.in_vector = true;
                 Origin::Lane
+            }
+            LoopKind::Threads => {
+                let count = extent.as_constant().and_then(|count| u32::try_from(count).ok());
+                if !count.is_some_and(|count| (1..=MAX_THREADS).contains(&count)) || count != self.threads {
+                    self.error(format!(
+                        "a loop of threads must have one constant extent in all of the kernel, 1 to {MAX_THREADS}, not {extent}"
+                    ));
+                }
+                if self.scope.in_threads {
+                    self.error("a loop of threads inside of another");
+                }
+                self.scope.in_threads = true;
+                Origin::Runtime
             }
         };
         self.declare(var, origin);
@@ -227,9 +255,15 @@ impl Verifier<'_> {
             }
             Place::Local(id, index) => {
                 let local = self.kernel.locals.get(id.0 as usize);
-                match local.is_some_and(|local| local.addressable) {
-                    true => self.dim(index),
-                    false => self.fixed(index, "a local", &[Origin::Unrolled, Origin::Lane]),
+                match local.map_or(Storage::Registers, |local| local.storage) {
+                    Storage::Memory => self.dim(index),
+                    Storage::Shared => {
+                        self.dim(index);
+                        if !self.scope.in_threads {
+                            self.error("shared memory is used outside of the loops of threads");
+                        }
+                    }
+                    Storage::Registers => self.fixed(index, "a local", &[Origin::Unrolled, Origin::Lane]),
                 }
                 match local {
                     Some(local) => {

@@ -3,7 +3,8 @@
 use lostwax_ir::compute::{Body, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{
-    BufferDecl, BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, RowDecl, RowId, Scalar, Stmt, ValueId,
+    BufferDecl, BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, RowDecl, RowId, Scalar, Stmt, Storage,
+    ValueId,
 };
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
@@ -34,16 +35,21 @@ impl KernelBuilder {
     }
 
     pub(super) fn local(&mut self, name: &str, dtype: DType, len: u32) -> LocalId {
-        self.declare(name, dtype, len, false)
+        self.declare(name, dtype, len, Storage::Registers)
     }
 
     /// A local whose indices may be anything.
     pub(super) fn memory(&mut self, name: &str, dtype: DType, len: u32) -> LocalId {
-        self.declare(name, dtype, len, true)
+        self.declare(name, dtype, len, Storage::Memory)
     }
 
-    fn declare(&mut self, name: &str, dtype: DType, len: u32, addressable: bool) -> LocalId {
-        self.locals.push(LocalDecl { name: name.to_string(), dtype, len, addressable });
+    /// A local that all threads of a work item share.
+    pub(super) fn shared(&mut self, name: &str, dtype: DType, len: u32) -> LocalId {
+        self.declare(name, dtype, len, Storage::Shared)
+    }
+
+    fn declare(&mut self, name: &str, dtype: DType, len: u32, storage: Storage) -> LocalId {
+        self.locals.push(LocalDecl { name: name.to_string(), dtype, len, storage });
         LocalId(self.locals.len() as u32 - 1)
     }
 

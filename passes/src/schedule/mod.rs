@@ -4,6 +4,7 @@
 //! sums of products with a column dimension of their own become register-blocked `contraction`s, reductions whose output is
 //! contiguous run as `window`s with one lane per output element, reductions over contiguous memory run as `rows` with one
 //! lane per reduced element, sums weighted by a softmax run as `attention`, and everything without a reduction is a `map`.
+//! On machines where threads can share a work item, contractions and long reductions are first offered to `threads`.
 
 mod attention;
 mod build;
@@ -17,6 +18,7 @@ mod slow;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod window;
 
 pub use attention::is_weighted;
@@ -74,9 +76,17 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     let nest = Nest::new(compute, &views, output);
     let buffers = buffers(compute);
     if let Some(joint) = contraction::joint::analyze(&nest) {
+        let shared = joint.has_one_row().then(|| shared_reduction(name, &nest, &buffers, caps, true)).flatten();
+        if let Some(kernel) = shared {
+            return Scheduled { kernel, packing: Vec::new(), slow: None };
+        }
         return contraction::joint::schedule(name, &nest, &joint, buffers, caps);
     }
     if let Some(plan) = contraction::analyze(&nest, inputs) {
+        let shared = caps.threads.and_then(|threads| threads::contract(name, &nest, &plan, inputs, &buffers, &threads));
+        if let Some(scheduled) = shared {
+            return scheduled;
+        }
         return contraction::schedule(name, &nest, &plan, inputs, buffers, caps);
     }
     let (kernel, slow) = match &nest.reduction {
@@ -86,11 +96,20 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
         }
         Some(reduction) => match window::schedule(name, &nest, reduction, buffers.clone(), caps) {
             Some(kernel) => (kernel, None),
-            None => (rows::schedule(name, &nest, reduction, buffers, caps), slow::scattered(&nest, reduction)),
+            None => {
+                let kernel = shared_reduction(name, &nest, &buffers, caps, false);
+                let kernel = kernel.unwrap_or_else(|| rows::schedule(name, &nest, reduction, buffers, caps));
+                (kernel, slow::scattered(&nest, reduction))
+            }
         },
     };
     let slow = slow.or_else(|| slow::one_item(&nest, &kernel, caps));
     Scheduled { kernel, packing: Vec::new(), slow }
+}
+
+/// A reduction that threads share, on machines where they can.
+fn shared_reduction(name: &str, nest: &Nest, buffers: &[BufferDecl], caps: &Caps, along_columns: bool) -> Option<Kernel> {
+    threads::reduce(name, nest, nest.reduction.as_ref()?, buffers, caps.threads.as_ref()?, along_columns)
 }
 
 fn buffers(compute: &Compute) -> Vec<BufferDecl> {

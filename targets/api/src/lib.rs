@@ -14,4 +14,4 @@ pub use device::{
     BufferRef, Content, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Region, VariantInfo, WeightBytes,
 };
 #[cfg(feature = "compile")]
-pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant};
+pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant};

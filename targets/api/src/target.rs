@@ -26,12 +26,29 @@ pub struct Caps {
     pub parallelism: u32,
     /// Elements that one work item should compute, if there are enough: so many that handing it out costs little.
     pub item_elements: u32,
+    /// The most arguments of a kernel, `u32::MAX` for any number. Fusion keeps to the least of all variants of an artifact.
+    pub arguments: u32,
+    /// What threads that share a work item have, on machines where they do.
+    pub threads: Option<ThreadCaps>,
     /// Peak f32 multiply-add throughput of one core, in operations (2 per multiply-add) per nanosecond.
     pub flops_per_ns: f64,
     /// Memory bandwidth of one core, in bytes per nanosecond.
     pub bytes_per_ns: f64,
     /// Cost of one dispatch, in nanoseconds.
     pub dispatch_ns: f64,
+}
+
+/// What schedules may assume about threads that share a work item, which then has many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadCaps {
+    /// The most threads of one work item; a power of two.
+    pub most: u32,
+    /// Bytes of memory that the threads of a work item share.
+    pub shared_bytes: u32,
+    /// Shared work items that should at least exist for the machine to be busy.
+    pub work_items: u32,
+    /// Threads that read as one: neighbours in memory are best read by so many neighbouring threads.
+    pub coalesced: u32,
 }
 
 /// One form in which a target can write code, such as one instruction-set level.

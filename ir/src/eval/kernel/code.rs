@@ -19,6 +19,7 @@ pub(super) struct Program {
 /// A compiled statement.
 pub(super) enum Code {
     Loop { slot: usize, extent: Index, body: Vec<Code> },
+    Threads { slot: usize, body: Vec<Code> },
     Vector { slot: usize, extent: Index, active: Option<Index>, body: Vec<Code> },
     Let { id: usize, value: Value },
     LetIndex { slot: usize, value: Operand },
@@ -123,6 +124,7 @@ impl Compiler<'_> {
         Ok(match kind {
             LoopKind::Serial | LoopKind::Unrolled => Code::Loop { slot, extent, body },
             LoopKind::Vector { .. } => Code::Vector { slot, extent, active, body },
+            LoopKind::Threads => Code::Threads { slot, body },
         })
     }
 

@@ -2,7 +2,8 @@
 
 use crate::dim::{Dim, Symbol};
 use crate::kernel::{
-    BufferDecl, BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, RowDecl, RowId, Scalar, Stmt, ValueId,
+    BufferDecl, BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, RowDecl, RowId, Scalar, Stmt, Storage,
+    ValueId,
 };
 use crate::scalar::{BinaryOp, UnaryOp};
 use crate::text::ParseError;
@@ -106,7 +107,15 @@ impl Parser<'_> {
         self.cursor.expect(":")?;
         let dtype = self.cursor.dtype()?;
         let len = self.length()?;
-        Ok(LocalDecl { name, dtype, len, addressable: self.cursor.accept_word("addressable") })
+        Ok(LocalDecl { name, dtype, len, storage: self.storage() })
+    }
+
+    fn storage(&mut self) -> Storage {
+        match () {
+            () if self.cursor.accept_word("memory") => Storage::Memory,
+            () if self.cursor.accept_word("shared") => Storage::Shared,
+            () => Storage::Registers,
+        }
     }
 
     fn length(&mut self) -> Result<u32, ParseError> {
@@ -173,11 +182,12 @@ impl Parser<'_> {
         let kind = match self.cursor.word() {
             "serial" => LoopKind::Serial,
             "unrolled" => LoopKind::Unrolled,
+            "threads" => LoopKind::Threads,
             "vector" => {
                 let active = if self.cursor.accept_word("active") { Some(self.braced()?) } else { None };
                 LoopKind::Vector { active }
             }
-            _ => return self.cursor.error_at(start, "`serial`, `unrolled` or `vector` expected"),
+            _ => return self.cursor.error_at(start, "`serial`, `unrolled`, `threads` or `vector` expected"),
         };
         self.cursor.expect("{")?;
         let hidden = self.symbols.insert(var.name().to_string(), var.clone());

@@ -1,7 +1,7 @@
 //! Printing kernels.
 
 use super::{float, quoted, symbol};
-use crate::kernel::{Cond, Kernel, LoopKind, Operand, Place, Scalar, Stmt};
+use crate::kernel::{Cond, Kernel, LoopKind, Operand, Place, Scalar, Stmt, Storage};
 use std::fmt::{self, Write};
 
 /// Writes a kernel as text.
@@ -44,8 +44,8 @@ impl Printer {
             self.line(format_args!("buffer {}: {}{writable}", quoted(&buffer.name), buffer.dtype));
         }
         for local in &kernel.locals {
-            let addressable = if local.addressable { " addressable" } else { "" };
-            self.line(format_args!("local {}: {}[{}]{addressable}", quoted(&local.name), local.dtype, local.len));
+            let storage = storage(local.storage);
+            self.line(format_args!("local {}: {}[{}]{storage}", quoted(&local.name), local.dtype, local.len));
         }
         for row in &kernel.rows {
             let (name, buffer) = (quoted(&row.name), row.buffer.0);
@@ -90,10 +90,19 @@ impl Printer {
     }
 }
 
+fn storage(storage: Storage) -> &'static str {
+    match storage {
+        Storage::Registers => "",
+        Storage::Memory => " memory",
+        Storage::Shared => " shared",
+    }
+}
+
 fn loop_kind(kind: &LoopKind) -> String {
     match kind {
         LoopKind::Serial => "serial".to_string(),
         LoopKind::Unrolled => "unrolled".to_string(),
+        LoopKind::Threads => "threads".to_string(),
         LoopKind::Vector { active: None } => "vector".to_string(),
         LoopKind::Vector { active: Some(active) } => format!("vector active ({active})"),
     }

@@ -7,9 +7,9 @@ use super::depth::Depth;
 use super::roles::{Loops, fills_panels, lies_in_panels, needed};
 use super::tile::{Tile, choose_joint_tile};
 use super::tiles::{Grid, Position, Tiles};
-use crate::schedule::Scheduled;
 use crate::schedule::build::{Block, Context, KernelBuilder, for_loop};
 use crate::schedule::nest::Nest;
+use crate::schedule::{Scheduled, representative};
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferDecl, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
@@ -98,6 +98,11 @@ fn own_side(step: &Step, loops: &Loops) -> Option<Side> {
 }
 
 impl Joint {
+    /// Whether the first factor is typically a vector.
+    pub(in crate::schedule) fn has_one_row(&self) -> bool {
+        representative(&self.loops.row_count()) == 1
+    }
+
     fn side(&self, id: StepId) -> Side {
         self.sides.get(id.0 as usize).copied().unwrap_or_default()
     }

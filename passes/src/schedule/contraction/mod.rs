@@ -8,12 +8,14 @@
 mod affine;
 mod decoded;
 mod depth;
+mod factors;
 pub(super) mod joint;
 mod roles;
 mod tile;
 mod tiles;
 
-pub(super) use roles::analyze;
+pub(super) use factors::SecondFactor;
+pub(super) use roles::{Roles, analyze};
 pub use roles::{is_contraction, reads_contiguously, wants_unpadded};
 
 use super::build::{Block, Context, KernelBuilder, for_loop};
@@ -24,7 +26,7 @@ use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferDecl, BufferId, LocalId, LoopKind, Operand, Place, RowId, Scalar, Stmt};
 use lostwax_ir::types::DType;
 use lostwax_target_api::Caps;
-use roles::{Right, Roles};
+use roles::Right;
 use tile::{Tile, choose_tile};
 use tiles::{Grid, Position, Tiles};
 

@@ -13,11 +13,11 @@ use lostwax_ir::types::DType;
 #[derive(Clone, Debug)]
 pub(in crate::schedule) struct Loops {
     /// Loops that both factors depend on, or that only address the output further.
-    pub(super) batch: Vec<Axis>,
+    pub(in crate::schedule) batch: Vec<Axis>,
     /// Loops that the first factor depends on.
-    pub(super) rows: Vec<Axis>,
+    pub(in crate::schedule) rows: Vec<Axis>,
     /// The loop that the second factor depends on.
-    pub(super) column: Axis,
+    pub(in crate::schedule) column: Axis,
     /// The reduced loops but the innermost.
     pub(super) taps: Vec<Axis>,
     /// The innermost reduced loop.
@@ -30,8 +30,13 @@ impl Loops {
         self.batch.iter().chain(&self.taps).chain([&self.depth, &self.column])
     }
 
+    /// The reduced loops, outermost first.
+    pub(in crate::schedule) fn reduced(&self) -> impl Iterator<Item = &Axis> {
+        self.taps.iter().chain([&self.depth])
+    }
+
     /// The rows of the output.
-    pub(super) fn row_count(&self) -> Dim {
+    pub(in crate::schedule) fn row_count(&self) -> Dim {
         product(self.rows.iter().map(|axis| &axis.extent))
     }
 }
@@ -40,7 +45,7 @@ impl Loops {
 #[derive(Clone, Debug)]
 pub(in crate::schedule) struct Roles {
     /// The loops.
-    pub(super) loops: Loops,
+    pub(in crate::schedule) loops: Loops,
     /// The first factor: buffer, index, condition.
     pub(super) left: (u32, Dim, Cond),
     /// The second factor.

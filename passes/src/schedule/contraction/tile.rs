@@ -35,7 +35,8 @@ fn choose_panel(columns: i64) -> i64 {
 /// Panels of one tile whose elements are decoded: each is a stream of memory of its own.
 const DECODED_PANELS: i64 = 3;
 
-fn panel(roles: &Roles) -> i64 {
+/// The width of the panels of the second factor.
+pub(super) fn panel(roles: &Roles) -> i64 {
     match roles.right {
         Right::Plain(..) => choose_panel(representative(&roles.loops.column.extent)),
         Right::Decoded { .. } => PANEL_ROWS as i64,

@@ -15,6 +15,9 @@ pub(crate) enum Fault {
     /// The kernel breaks a rule of kernel IR.
     #[error("{0}")]
     Invalid(String),
+    /// The target has no code for it.
+    #[error("{0}")]
+    Unsupported(String),
     /// LLVM refused.
     #[error("{0}")]
     Generator(String),
@@ -25,10 +28,17 @@ impl Fault {
         Err(Self::Invalid(problem.into()))
     }
 
+    pub(crate) fn unsupported<T>(what: impl Into<String>) -> Emit<T> {
+        Err(Self::Unsupported(what.into()))
+    }
+
     /// The public error, for the kernel of that name.
     pub(crate) fn of_kernel(self, kernel: &str) -> EmitError {
         match self {
             Self::Invalid(problem) => EmitError::Invalid { kernel: kernel.into(), problem },
+            Self::Unsupported(what) => {
+                EmitError::Unsupported { target: TARGET.into(), what: format!("{what}, which kernel `{kernel}` has") }
+            }
             Self::Generator(problem) => generator(format!("kernel `{kernel}`: {problem}")),
         }
     }

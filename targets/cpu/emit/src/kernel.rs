@@ -9,7 +9,7 @@ use inkwell::basic_block::BasicBlock;
 use inkwell::types::BasicTypeEnum;
 use inkwell::values::{FunctionValue, IntValue, PointerValue};
 use lostwax_ir::dim::{Dim, Symbol};
-use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LocalId, RowId, ValueId};
+use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LocalId, RowId, Storage, ValueId};
 use lostwax_ir::types::DType;
 use std::collections::HashMap;
 
@@ -116,7 +116,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         for local in &self.kernel.locals {
             let array = array_of(self.memory_type(local.dtype)?, local.len);
             let address = self.ir.builder.build_alloca(array, "")?;
-            if let Some(instruction) = address.as_instruction().filter(|_| local.addressable) {
+            if let Some(instruction) = address.as_instruction().filter(|_| local.storage == Storage::Memory) {
                 instruction.set_alignment(CACHE_LINE).map_err(|error| Fault::Generator(error.to_string()))?;
             }
             self.locals.push(address);

@@ -55,6 +55,7 @@ impl<'c> Emitter<'_, 'c, '_> {
             Stmt::For { var, extent, kind: LoopKind::Serial, body } => self.serial(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Unrolled, body } => self.unrolled(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => self.vector(var, extent, active.as_ref(), body),
+            Stmt::For { kind: LoopKind::Threads, .. } => Fault::unsupported("threads that share a work item"),
             Stmt::Let { id, value } => {
                 let value = self.scalar(value)?;
                 if self.values.insert(*id, value).is_some() {
@@ -366,7 +367,7 @@ fn weight(body: &[Stmt]) -> Option<usize> {
 
 fn stmt_weight(stmt: &Stmt) -> Option<usize> {
     match stmt {
-        Stmt::For { kind: LoopKind::Serial, .. } | Stmt::If { .. } => None,
+        Stmt::For { kind: LoopKind::Serial | LoopKind::Threads, .. } | Stmt::If { .. } => None,
         Stmt::For { kind: LoopKind::Vector { .. }, body, .. } => weight(body),
         Stmt::For { kind: LoopKind::Unrolled, extent, body, .. } => {
             Some(weight(body)?.saturating_mul(usize::try_from(extent.as_constant()?).ok()?))

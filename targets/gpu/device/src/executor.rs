@@ -129,7 +129,7 @@ impl GpuExecutor {
             put(parameters, index(i128::from(*symbol), "as the value of a symbol")?);
         }
         parts.iter().for_each(|part| put(parameters, part.base));
-        let groups = self.groups(dispatch.grid)?;
+        let groups = self.groups(kernel, dispatch.grid)?;
         let binding = if dispatch.grid == 0 { None } else { Some(self.bind(kernel, dispatch, &parts, offset)?) };
         Ok(Step { kernel: dispatch.kernel as usize, binding, groups })
     }
@@ -168,9 +168,10 @@ impl GpuExecutor {
         Ok(Part { start, size, base: index(i128::from((offset - start) / element), "elements")? })
     }
 
-    fn groups(&self, grid: u64) -> Result<(u32, u32), DeviceError> {
+    /// The workgroups of a dispatch, in two dimensions.
+    fn groups(&self, kernel: &Kernel, grid: u64) -> Result<(u32, u32), DeviceError> {
         let most = u64::from(self.program.gpu.limits.max_compute_workgroups_per_dimension).max(1);
-        let count = grid.div_ceil(WORKGROUP.into());
+        let count = if kernel.threads == 0 { grid.div_ceil(WORKGROUP.into()) } else { grid };
         let (x, y) = (count.clamp(1, most), count.div_ceil(most));
         if y > most {
             return Err(too_many(grid.into(), "work items"));

@@ -2,7 +2,8 @@
 //!
 //! A shader is written in each [`Language`] that can express it. It has the entry point [`Language::entry_point`] with
 //! [`WORKGROUP`] invocations in a workgroup; the invocation at `(x, y)` of all is work item `y * width + x`, and those past the
-//! last do nothing. Where there are more workgroups than one dimension takes, they go on in the second.
+//! last do nothing. Where work items have threads, a workgroup is one work item, counted in the same way, and its invocations are
+//! the threads. Where there are more workgroups than one dimension takes, they go on in the second.
 //!
 //! A dispatch takes a storage buffer for each argument, in order, and then a buffer of *parameters*, integers of 32 bits: the
 //! number of work items, the values of the symbols, and for each argument the element of its binding at which the argument begins;
@@ -17,7 +18,7 @@
 //! | *arguments* | the parameters | `constant` |
 //! | *arguments* + 1 | the *sizes*: the bytes that each argument's binding has, in order, integers of 32 bits | `constant` |
 //!
-//! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of `(WORKGROUP, 1, 1)` threads. Indices are clamped to the sizes, so a
+//! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of `(invocations, 1, 1)` threads. Indices are clamped to the sizes, so a
 //! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, and no less than an
 //! element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
 //! needs floats of 64 bits, which Metal has not, is not there in MSL.
@@ -96,6 +97,8 @@ pub struct Shader {
     pub name: String,
     /// The number of symbols.
     pub symbols: u32,
+    /// The threads of a work item; 0 if it has none, and workgroups have [`WORKGROUP`] work items.
+    pub threads: u32,
     /// The arguments in order.
     pub arguments: Vec<Argument>,
     /// What the processor must have.
@@ -117,9 +120,14 @@ impl Shader {
         Limits {
             storage_buffers: self.arguments.len() as u64,
             workgroup_bytes: self.workgroup_bytes.into(),
-            invocations: WORKGROUP.into(),
+            invocations: self.invocations().into(),
             ..Limits::default()
         }
+    }
+
+    /// The invocations of a workgroup.
+    pub fn invocations(&self) -> u32 {
+        if self.threads == 0 { WORKGROUP } else { self.threads }
     }
 }
 
@@ -153,6 +161,7 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
     for shader in shaders {
         put_bytes(&mut bytes, shader.name.as_bytes());
         bytes.extend(shader.symbols.to_le_bytes());
+        bytes.extend(shader.threads.to_le_bytes());
         put_length(&mut bytes, shader.arguments.len());
         bytes.extend(shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element]));
         bytes.push(feature_bits(&shader.features));
@@ -231,6 +240,7 @@ impl<'a> Reader<'a> {
         Ok(Shader {
             name: self.text()?,
             symbols: self.word()?,
+            threads: self.word()?,
             arguments: self.arguments()?,
             features: self.features()?,
             workgroup_bytes: self.word()?,

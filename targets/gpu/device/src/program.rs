@@ -21,6 +21,7 @@ const LANGUAGE: Language = Language::Wgsl;
 pub(crate) struct Kernel {
     pub(crate) name: String,
     pub(crate) symbols: u32,
+    pub(crate) threads: u32,
     pub(crate) arguments: Vec<Argument>,
     pub(crate) layout: BindGroupLayout,
     pub(crate) pipeline: ComputePipeline,
@@ -98,8 +99,8 @@ fn kernel(gpu: &Gpu, shader: &Shader) -> Result<Kernel, DeviceError> {
         let pipeline = pipeline(gpu, &shader.name, source, &layout);
         (layout, pipeline)
     })?;
-    let Shader { name, symbols, arguments, .. } = shader.clone();
-    Ok(Kernel { name, symbols, arguments, layout, pipeline })
+    let Shader { name, symbols, threads, arguments, .. } = shader.clone();
+    Ok(Kernel { name, symbols, threads, arguments, layout, pipeline })
 }
 
 /// All arguments may be written, since arguments in one allocation must all be bound in one way.
@@ -124,7 +125,7 @@ fn pipeline(gpu: &Gpu, name: &str, source: &str, layout: &BindGroupLayout) -> Co
         layout: Some(&gpu.device.create_pipeline_layout(&layouts)),
         module: &module,
         entry_point: Some(LANGUAGE.entry_point()),
-        compilation_options: PipelineCompilationOptions::default(),
+        compilation_options: PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
         cache: None,
     })
 }

@@ -5,8 +5,9 @@
 
 use crate::fault::{Emit, Fault};
 use naga::{
-    Arena, Block, Expression, Function, Handle, Literal, LocalVariable, MathFunction, Module, Range, Scalar, ScalarKind, Span,
-    Statement, Type, TypeInner,
+    AddressSpace, Arena, Binding, Block, BuiltIn, Expression, Function, FunctionArgument, GlobalVariable, Handle, Literal,
+    LocalVariable, MathFunction, MemoryDecorations, Module, Range, ResourceBinding, Scalar, ScalarKind, Span, Statement, Type,
+    TypeInner,
 };
 use std::collections::HashMap;
 
@@ -190,6 +191,32 @@ impl Builder {
 
     pub(crate) fn add_type(&mut self, inner: TypeInner) -> Handle<Type> {
         self.module.types.insert(Type { name: None, inner }, Span::UNDEFINED)
+    }
+
+    /// What each invocation is given.
+    pub(crate) fn argument(&mut self, built_in: BuiltIn, ty: TypeInner) -> Value {
+        let ty = self.add_type(ty);
+        let binding = Some(Binding::BuiltIn(built_in));
+        let known = self.function.arguments.iter().position(|argument| argument.binding == binding);
+        let position = known.unwrap_or_else(|| {
+            self.function.arguments.push(FunctionArgument { name: None, ty, binding });
+            self.function.arguments.len() - 1
+        });
+        self.constant(Expression::FunctionArgument(position as u32))
+    }
+
+    /// A variable of all invocations, or of those of a workgroup; a binding of group 0 if it is given one.
+    pub(crate) fn global(&mut self, space: AddressSpace, binding: Option<u32>, ty: Handle<Type>) -> Value {
+        let variable = GlobalVariable {
+            name: None,
+            space,
+            binding: binding.map(|binding| ResourceBinding { group: 0, binding }),
+            ty,
+            init: None,
+            memory_decorations: MemoryDecorations::empty(),
+        };
+        let variable = self.module.global_variables.append(variable, Span::UNDEFINED);
+        self.constant(Expression::GlobalVariable(variable))
     }
 
     /// A variable of an invocation.

@@ -4,7 +4,7 @@ use crate::builder::{Builder, Value};
 use crate::fault::{Emit, Fault};
 use lostwax_device_gpu::format::{WORKGROUP, base_word, parameter_words, symbol_word};
 use lostwax_ir::dim::{Dim, Symbol};
-use lostwax_ir::kernel::{BufferDecl, Kernel, LocalDecl, RowId, ValueId};
+use lostwax_ir::kernel::{BufferDecl, Kernel, LocalDecl, RowId, Storage, ValueId};
 use lostwax_ir::types::DType;
 use naga::{
     AddressSpace, ArraySize, BinaryOperator, Binding as Attribute, BuiltIn, Expression, FunctionArgument, GlobalVariable, Handle,
@@ -50,18 +50,18 @@ pub(crate) struct Buffer {
     pub(crate) writable: bool,
 }
 
-/// An array of a work item.
-pub(crate) enum Storage {
-    /// A variable for each element.
+/// The variables of a local.
+pub(crate) enum Variables {
+    /// One for each element.
     Elements(Vec<Value>),
-    /// One variable, which any index addresses.
+    /// One for all, which any index addresses.
     Array(Value),
 }
 
 pub(crate) struct Local {
     pub(crate) dtype: DType,
     pub(crate) len: u32,
-    pub(crate) storage: Storage,
+    pub(crate) variables: Variables,
 }
 
 /// Variables that hold the address of a row: its element 0, and whether it exists.
@@ -84,6 +84,8 @@ pub(crate) struct Emitter<'k> {
     pub(crate) values: HashMap<ValueId, Typed>,
     pub(crate) defined: Vec<ValueId>,
     pub(crate) lanes: Option<Lanes>,
+    /// The thread that this invocation is, if work items have threads.
+    pub(crate) thread: Option<Value>,
 }
 
 /// The kernel as the entry point's function, in a module that also has the functions of `prelude`.
@@ -99,6 +101,7 @@ pub(crate) fn emit_kernel(prelude: Module, kernel: &Kernel) -> Emit<(Module, nag
         values: HashMap::new(),
         defined: Vec::new(),
         lanes: None,
+        thread: None,
     };
     emitter.frame()?;
     emitter.block(&kernel.body)?;
@@ -139,6 +142,9 @@ impl Emitter<'_> {
         let parameters = self.declare_parameters()?;
         let grid = self.parameter(parameters, 0);
         self.leave_unless_below(grid)?;
+        if kernel.threads().is_some() {
+            self.declare_thread();
+        }
         for (position, symbol) in kernel.symbols.iter().enumerate() {
             let value = self.parameter(parameters, symbol_word(position));
             self.symbols.insert(symbol.clone(), Binding::Value(0, value));
@@ -153,19 +159,6 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn global(&mut self, binding: u32, space: AddressSpace, ty: Handle<Type>) -> Value {
-        let variable = GlobalVariable {
-            name: None,
-            space,
-            binding: Some(ResourceBinding { group: 0, binding }),
-            ty,
-            init: None,
-            memory_decorations: MemoryDecorations::empty(),
-        };
-        let variable = self.builder.module.global_variables.append(variable, Span::UNDEFINED);
-        self.builder.constant(Expression::GlobalVariable(variable))
-    }
-
     fn declare_buffer(&mut self, position: u32, decl: &BufferDecl) -> Emit<()> {
         let element = match decl.dtype.size() {
             4 | 8 => register_type(decl.dtype)?,
@@ -178,7 +171,7 @@ impl Emitter<'_> {
         let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Dynamic, stride });
         // Arguments of one dispatch may lie in one allocation, which is bound for writing everywhere or nowhere.
         let access = StorageAccess::LOAD | StorageAccess::STORE;
-        let pointer = self.global(position, AddressSpace::Storage { access }, ty);
+        let pointer = self.builder.global(AddressSpace::Storage { access }, Some(position), ty);
         let base = Symbol::new(format!("%base.{position}"), 0, i64::from(i32::MAX));
         self.buffers.push(Buffer { pointer, base, dtype: decl.dtype, writable: decl.writable });
         Ok(())
@@ -190,7 +183,7 @@ impl Emitter<'_> {
         let Some(vectors) = vectors else { return Fault::invalid("it has too many symbols and buffers") };
         let base = self.builder.add_type(TypeInner::Vector { size: VectorSize::Quad, scalar: Scalar::I32 });
         let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Constant(vectors), stride: 16 });
-        Ok(self.global(self.kernel.buffers.len() as u32, AddressSpace::Uniform, ty))
+        Ok(self.builder.global(AddressSpace::Uniform, Some(self.kernel.buffers.len() as u32), ty))
     }
 
     fn parameter(&mut self, parameters: Value, word: usize) -> Value {
@@ -199,26 +192,15 @@ impl Emitter<'_> {
         self.builder.load(component)
     }
 
+    /// A component of a vector that each invocation is given.
     fn argument(&mut self, built_in: BuiltIn, component: u32) -> Value {
-        let ty = self.builder.add_type(TypeInner::Vector { size: VectorSize::Tri, scalar: Scalar::U32 });
-        let binding = Some(Attribute::BuiltIn(built_in));
-        let known = self.builder.function.arguments.iter().position(|argument| argument.binding == binding);
-        let position = known.unwrap_or_else(|| {
-            self.builder.function.arguments.push(FunctionArgument { name: None, ty, binding });
-            self.builder.function.arguments.len() - 1
-        });
-        let base = self.builder.constant(Expression::FunctionArgument(position as u32));
+        let base = self.builder.argument(built_in, TypeInner::Vector { size: VectorSize::Tri, scalar: Scalar::U32 });
         self.builder.value(Expression::AccessIndex { base, index: component })
     }
 
     /// Finds the work item of this invocation; those past the last of `grid` have none and end.
     fn leave_unless_below(&mut self, grid: Value) -> Emit<()> {
-        let (x, y) = (self.argument(BuiltIn::GlobalInvocationId, 0), self.argument(BuiltIn::GlobalInvocationId, 1));
-        let groups = self.argument(BuiltIn::NumWorkGroups, 0);
-        let size = self.builder.uint(WORKGROUP);
-        let row = self.builder.binary(BinaryOperator::Multiply, groups, size);
-        let above = self.builder.binary(BinaryOperator::Multiply, y, row);
-        let item = self.builder.binary(BinaryOperator::Add, x, above);
+        let item = self.work_item();
         let limit = self.builder.convert(grid, ScalarKind::Uint, Some(4));
         let none = self.builder.binary(BinaryOperator::GreaterEqual, item, limit);
         self.builder.when(none, |builder| {
@@ -230,18 +212,50 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn declare_local(&mut self, decl: &LocalDecl) -> Emit<()> {
-        let element = self.builder.scalar_type(register_type(decl.dtype)?);
-        let storage = match (decl.addressable, NonZeroU32::new(decl.len)) {
-            (true, Some(len)) => {
-                let stride = u32::from(register_type(decl.dtype)?.width).max(4);
-                let ty = self.builder.add_type(TypeInner::Array { base: element, size: ArraySize::Constant(len), stride });
-                Storage::Array(self.builder.variable(ty))
-            }
-            _ => Storage::Elements((0..decl.len).map(|_| self.builder.variable(element)).collect()),
+    /// The number of the workgroup, for kernels whose work items have threads, or that of the invocation.
+    fn work_item(&mut self) -> Value {
+        let (id, width) = match self.kernel.threads() {
+            Some(_) => (BuiltIn::WorkGroupId, 1),
+            None => (BuiltIn::GlobalInvocationId, WORKGROUP),
         };
-        self.locals.push(Local { dtype: decl.dtype, len: decl.len, storage });
+        let (x, y) = (self.argument(id, 0), self.argument(id, 1));
+        let (groups, width) = (self.argument(BuiltIn::NumWorkGroups, 0), self.builder.uint(width));
+        let row = self.builder.binary(BinaryOperator::Multiply, groups, width);
+        let above = self.builder.binary(BinaryOperator::Multiply, y, row);
+        self.builder.binary(BinaryOperator::Add, x, above)
+    }
+
+    /// The thread of a work item that this invocation is.
+    fn declare_thread(&mut self) {
+        let index = self.builder.argument(BuiltIn::LocalInvocationIndex, TypeInner::Scalar(Scalar::U32));
+        self.thread = Some(self.builder.convert(index, ScalarKind::Sint, Some(4)));
+    }
+
+    fn declare_local(&mut self, decl: &LocalDecl) -> Emit<()> {
+        let variables = match (decl.storage, NonZeroU32::new(decl.len)) {
+            (Storage::Memory, Some(len)) => {
+                let ty = self.array_of(decl.dtype, len)?;
+                Variables::Array(self.builder.variable(ty))
+            }
+            (Storage::Shared, Some(len)) => {
+                let ty = self.array_of(decl.dtype, len)?;
+                Variables::Array(self.builder.global(AddressSpace::WorkGroup, None, ty))
+            }
+            _ => {
+                let element = self.builder.scalar_type(register_type(decl.dtype)?);
+                Variables::Elements((0..decl.len).map(|_| self.builder.variable(element)).collect())
+            }
+        };
+        self.locals.push(Local { dtype: decl.dtype, len: decl.len, variables });
         Ok(())
+    }
+
+    /// The type of an array of values as registers hold them.
+    fn array_of(&mut self, dtype: DType, len: NonZeroU32) -> Emit<Handle<Type>> {
+        let element = register_type(dtype)?;
+        let base = self.builder.scalar_type(element);
+        let stride = u32::from(element.width).max(4);
+        Ok(self.builder.add_type(TypeInner::Array { base, size: ArraySize::Constant(len), stride }))
     }
 
     fn declare_rows(&mut self, len: u32) {

@@ -79,6 +79,7 @@ fn write_spirv(shader: &Checked) -> Emit<Vec<u8>> {
         lang_version: SPIRV_VERSION,
         flags: spv::WriterFlags::empty(),
         force_loop_bounding: false,
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         ..spv::Options::default()
     };
     let words = spv::write_vec(&shader.module, &shader.info, &options, None).map_err(generator)?;

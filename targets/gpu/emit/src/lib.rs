@@ -27,12 +27,12 @@ use limits::{Profile, named};
 use lostwax_device_gpu::format::{Shader, write};
 use lostwax_device_gpu::{ARCHITECTURE, NAME};
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
+use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant, VariantInfo};
 use module::Written;
 
 pub use lostwax_device_gpu::device;
 
-/// What schedules are made for: many small work items, registers of single elements.
+/// What schedules are made for: many small work items, registers of single elements. Profiles add how many arguments kernels have.
 const CAPS: Caps = Caps {
     vector_bytes: 4,
     vector_registers: 64,
@@ -43,6 +43,8 @@ const CAPS: Caps = Caps {
     l3_bytes: 1 << 20,
     parallelism: 16 << 10,
     item_elements: 4,
+    arguments: 0,
+    threads: Some(ThreadCaps { most: 256, shared_bytes: 16 << 10, work_items: 64, coalesced: 16 }),
     flops_per_ns: 10.0,
     bytes_per_ns: 1.0,
     dispatch_ns: 20_000.0,
@@ -65,9 +67,11 @@ impl Target for Gpu {
     }
 
     fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError> {
-        let name = named(specification)?.name.into();
-        let info = VariantInfo { device: NAME.into(), arch: ARCHITECTURE.into(), name, features: Vec::new() };
-        Ok(vec![Variant { info, caps: CAPS, for_dot_products: false }])
+        let profile = named(specification)?;
+        let (device, arch, name) = (NAME.into(), ARCHITECTURE.into(), profile.name.into());
+        let info = VariantInfo { device, arch, name, features: Vec::new() };
+        let caps = Caps { arguments: profile.arguments(), ..CAPS };
+        Ok(vec![Variant { info, caps, for_dot_products: false }])
     }
 
     fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {

@@ -82,12 +82,17 @@ impl Profile {
         named(&variant.name)
     }
 
+    /// The most arguments of a kernel.
+    pub(crate) fn arguments(&self) -> u32 {
+        u32::try_from(self.limits.storage_buffers).unwrap_or(u32::MAX)
+    }
+
     /// Whether all processors of the profile can run the kernel.
     ///
     /// # Errors
     /// What it takes, what the profile allows, and the profiles that allow it.
     pub(crate) fn check(&self, kernel: &Kernel, shader: &Shader) -> Result<(), EmitError> {
-        let needs = Limits { workgroups: least_workgroups(kernel), ..shader.needs() };
+        let needs = Limits { workgroups: least_workgroups(kernel, shader), ..shader.needs() };
         let Some(problem) = self.objection(shader, &needs) else { return Ok(()) };
         let fitting = PROFILES.iter().filter(|profile| profile.objection(shader, &needs).is_none());
         let targets: Vec<String> = fitting.map(|profile| format!("{NAME}:{}", profile.name)).collect();
@@ -113,9 +118,9 @@ impl Profile {
 }
 
 /// The workgroups in each of two dimensions that even the smallest sizes take.
-fn least_workgroups(kernel: &Kernel) -> u64 {
+fn least_workgroups(kernel: &Kernel, shader: &Shader) -> u64 {
     let items = u64::try_from(kernel.grid.bounds().0).unwrap_or(0);
-    let groups = items.div_ceil(WORKGROUP.into());
+    let groups = if shader.threads == 0 { items.div_ceil(WORKGROUP.into()) } else { items };
     let root = groups.isqrt();
     if root * root < groups { root + 1 } else { root }
 }

@@ -47,6 +47,7 @@ fn shader(kernel: &Kernel, checked: &Checked, sources: BTreeMap<Language, Vec<u8
     Ok(Shader {
         name: kernel.name.clone(),
         symbols: kernel.symbols.len() as u32,
+        threads: kernel.threads().unwrap_or(0),
         arguments: kernel.buffers.iter().map(argument).collect(),
         features: checked.features.clone(),
         workgroup_bytes: workgroup_bytes(&checked.module)?,
@@ -68,12 +69,12 @@ fn workgroup_bytes(module: &Module) -> Emit<u32> {
 /// The module of a kernel, with what it uses and nothing else.
 fn assemble(prelude: &Module, kernel: &Kernel) -> Emit<Module> {
     let (mut module, mut function) = emit_kernel(prelude.clone(), kernel)?;
-    keep_arguments(&mut function);
+    keep_arguments(&module, &mut function);
     module.entry_points.push(EntryPoint {
         name: Language::Wgsl.entry_point().into(),
         stage: ShaderStage::Compute,
         early_depth_test: None,
-        workgroup_size: [WORKGROUP, 1, 1],
+        workgroup_size: [kernel.threads().unwrap_or(WORKGROUP), 1, 1],
         workgroup_size_overrides: None,
         function,
         mesh_info: None,
@@ -86,9 +87,13 @@ fn assemble(prelude: &Module, kernel: &Kernel) -> Emit<Module> {
 }
 
 /// Keeps arguments that nothing uses, since others are counted with them. What has a name is kept.
-fn keep_arguments(function: &mut Function) {
-    let globals = function.expressions.iter().filter(|(_, expression)| matches!(expression, Expression::GlobalVariable(_)));
-    let named: Vec<_> = globals.map(|(handle, _)| (handle, "argument".to_string())).collect();
+fn keep_arguments(module: &Module, function: &mut Function) {
+    let is_argument = |expression: &Expression| match expression {
+        Expression::GlobalVariable(variable) => module.global_variables.try_get(*variable).is_ok_and(|it| it.binding.is_some()),
+        _ => false,
+    };
+    let arguments = function.expressions.iter().filter(|(_, expression)| is_argument(expression));
+    let named: Vec<_> = arguments.map(|(handle, _)| (handle, "argument".to_string())).collect();
     function.named_expressions.extend(named);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
-use crate::kernel::{Emitter, Storage, Typed, register_type};
+use crate::kernel::{Emitter, Typed, Variables, register_type};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferId, LocalId, Operand, Place};
 use lostwax_ir::types::DType;
@@ -202,17 +202,17 @@ impl Emitter<'_> {
         let (dtype, len) = (local.dtype, local.len);
         let position = index.as_constant().map(|at| u32::try_from(at).ok().filter(|at| *at < len));
         let outside = || Fault::Invalid(format!("a local of {len} elements is addressed at {index}"));
-        match (&local.storage, position) {
+        match (&local.variables, position) {
             (_, Some(None)) => Err(outside()),
-            (Storage::Elements(variables), Some(Some(at))) => {
+            (Variables::Elements(variables), Some(Some(at))) => {
                 variables.get(at as usize).map(|variable| (dtype, *variable)).ok_or_else(outside)
             }
-            (Storage::Elements(_), None) => Err(outside()),
-            (Storage::Array(base), Some(Some(index))) => {
+            (Variables::Elements(_), None) => Err(outside()),
+            (Variables::Array(base), Some(Some(index))) => {
                 let base = *base;
                 Ok((dtype, self.builder.value(Expression::AccessIndex { base, index })))
             }
-            (Storage::Array(base), None) => {
+            (Variables::Array(base), None) => {
                 let base = *base;
                 let index = self.integer(&index, lane)?;
                 Ok((dtype, self.builder.value(Expression::Access { base, index })))

@@ -6,7 +6,7 @@ use crate::kernel::{Binding, Emitter, Lanes, Typed};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{Cond, LoopKind, Operand, RowId, Stmt};
 use lostwax_ir::types::DType;
-use naga::{BinaryOperator, Block, Scalar, Statement};
+use naga::{Barrier, BinaryOperator, Block, Scalar, Statement};
 use std::collections::HashMap;
 
 /// The most lanes that a vector loop may have.
@@ -38,6 +38,7 @@ impl Emitter<'_> {
     fn stmt(&mut self, stmt: &Stmt) -> Emit<()> {
         match stmt {
             Stmt::For { var, extent, kind: LoopKind::Serial, body } => self.serial(var, extent, body),
+            Stmt::For { var, kind: LoopKind::Threads, body, .. } => self.each_thread(var, body),
             Stmt::For { var, extent, kind: LoopKind::Unrolled, body } => self.unrolled(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => self.vector(var, extent, active.as_ref(), body),
             Stmt::Let { id, value } => {
@@ -91,6 +92,14 @@ impl Emitter<'_> {
             Some(1) => self.with_symbol(var, Binding::Constant(0), |this| this.block(body)),
             _ => self.counted(var, &extent, body),
         }
+    }
+
+    /// What each thread does; then they wait for each other.
+    fn each_thread(&mut self, var: &Symbol, body: &[Stmt]) -> Emit<()> {
+        let Some(thread) = self.thread else { return Fault::invalid("threads without a number of their own") };
+        self.with_symbol(var, Binding::Value(0, thread), |this| this.block(body))?;
+        self.builder.push(Statement::ControlBarrier(Barrier::WORK_GROUP | Barrier::STORAGE));
+        Ok(())
     }
 
     fn counted(&mut self, var: &Symbol, extent: &Dim, body: &[Stmt]) -> Emit<()> {

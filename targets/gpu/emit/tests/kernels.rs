@@ -90,3 +90,40 @@ fn the_same_kernels_give_the_same_bytes() {
     let text = "kernel \"k\" {\n  item %i: 0..\n  grid (1)\n  buffer \"y\": f32 writable\n  store b0[%i], f32(1.0)\n}\n";
     assert_eq!(code(&[parse(text)]), code(&[parse(text)]));
 }
+
+/// Rows of 64 elements, each sorted into reverse by threads that hand their elements over in shared memory, twice.
+#[test]
+fn threads_share_memory() {
+    let text = r#"kernel "reverse" {
+  symbols n: 1..
+  item %i: 0..
+  grid (n)
+  buffer "x": f32
+  buffer "y": f32 writable
+  local "own": f32[1]
+  local "all": f32[64] shared
+  for %t: 0..=63 to (64) threads {
+    v0 = load b0[64*%i + %t]
+    store l0[0], v0
+  }
+  for %k: 0..=2 to (3) serial {
+    for %t: 0..=63 to (64) threads {
+      v1 = load l0[0]
+      store l1[%t], v1
+    }
+    for %t: 0..=63 to (64) threads {
+      v2 = load l1[63 - %t]
+      v3 = add v2, f32(1.0)
+      store l0[0], v3
+    }
+  }
+  for %t: 0..=63 to (64) threads {
+    v4 = load l0[0]
+    store b1[64*%i + %t], v4
+  }
+}
+"#;
+    for n in [1usize, 3, 100] {
+        check(text, &[floats(64 * n), vec![0; 256 * n]], &[n as i64], n as u64);
+    }
+}

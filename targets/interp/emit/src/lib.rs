@@ -19,6 +19,8 @@ const CAPS: Caps = Caps {
     l3_bytes: 1 << 20,
     parallelism: 1,
     item_elements: 16 << 10,
+    arguments: u32::MAX,
+    threads: None,
     flops_per_ns: 0.01,
     bytes_per_ns: 0.1,
     dispatch_ns: 1000.0,

@@ -1,6 +1,8 @@
 //! Scheduled kernels in the interpreter, beside the graphs that they come from.
 
-use super::{Argument, View, schedule};
+mod threads;
+
+use super::{Argument, Scheduled, View, schedule};
 use crate::Tier;
 use crate::fuse::fuse;
 use crate::testing::{agree, evaluate};
@@ -14,7 +16,7 @@ use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
 use lostwax_ir::verify::verify_kernel;
-use lostwax_target_api::Caps;
+use lostwax_target_api::{Caps, ThreadCaps};
 
 const CAPS: Caps = Caps {
     vector_bytes: 32,
@@ -26,6 +28,8 @@ const CAPS: Caps = Caps {
     l3_bytes: 4 << 20,
     parallelism: 2,
     item_elements: 16 << 10,
+    arguments: u32::MAX,
+    threads: None,
     flops_per_ns: 90.0,
     bytes_per_ns: 15.0,
     dispatch_ns: 1000.0,
@@ -33,6 +37,10 @@ const CAPS: Caps = Caps {
 
 /// A machine with many small work items, without vectors.
 const FINE: Caps = Caps { vector_bytes: 4, vector_registers: 64, parallelism: 4096, item_elements: 4, ..CAPS };
+
+/// Such a machine whose work items threads share.
+const SHARING: Caps =
+    Caps { threads: Some(ThreadCaps { most: 256, shared_bytes: 16 << 10, work_items: 4, coalesced: 16 }), ..FINE };
 
 /// Gives the factors of a block that all its groups share an ordinary size.
 fn moderate(format: &BlockFormat, block: &mut [u8]) {
@@ -63,12 +71,20 @@ fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, r
 /// Runs the only kernel that the graph becomes on its inputs; tells also whether it keeps something of this name in registers.
 /// On machines of both kinds the results agree.
 fn run_single(graph: &Graph, inputs: &[Tensor], local: &str) -> (Tensor, bool) {
-    let [coarse, fine] = [&CAPS, &FINE].map(|caps| run_on(caps, graph, inputs, local));
+    let [coarse, fine, sharing] = [&CAPS, &FINE, &SHARING].map(|caps| run_on(caps, graph, inputs, local));
     assert!(agree(&coarse.0, &fine.0, Tier::Reassociate));
+    assert!(agree(&coarse.0, &sharing.0, Tier::Reassociate));
     coarse
 }
 
 fn run_on(caps: &Caps, graph: &Graph, inputs: &[Tensor], local: &str) -> (Tensor, bool) {
+    let scheduled = scheduled_on(caps, graph);
+    let keeps = scheduled.kernel.locals.iter().any(|known| known.name == local);
+    (run_scheduled(&scheduled, graph, inputs), keeps)
+}
+
+/// The only kernel that the graph becomes.
+fn scheduled_on(caps: &Caps, graph: &Graph) -> Scheduled {
     let fused = fuse(graph).unwrap();
     assert_eq!(fused.groups.len(), 1, "{:#?}", fused.groups);
     let group = &fused.groups[0];
@@ -78,13 +94,19 @@ fn run_on(caps: &Caps, graph: &Graph, inputs: &[Tensor], local: &str) -> (Tensor
     let scheduled = schedule("test", &group.compute, &arguments, &View::dense(graph.ty(group.output)), caps);
     assert!(scheduled.packing.is_empty());
     assert_eq!(verify_kernel(&scheduled.kernel), []);
+    scheduled
+}
+
+fn run_scheduled(scheduled: &Scheduled, graph: &Graph, inputs: &[Tensor]) -> Tensor {
+    let fused = fuse(graph).unwrap();
+    let group = &fused.groups[0];
     let mut output = Tensor::zeros(DType::F32, &graph.ty(group.output).static_shape().unwrap()).unwrap();
     let input = |value: &Value| graph.inputs().iter().zip(inputs).find(|(input, _)| *input == value).unwrap().1.clone();
     let tensor = |value: &Value| graph.as_constant(*value).map_or_else(|| input(value), |tensor| tensor.as_ref().clone());
     let mut inputs: Vec<Tensor> = group.inputs.iter().map(tensor).collect();
     let mut buffers: Vec<&mut [u8]> = inputs.iter_mut().map(Tensor::bytes_mut).chain([output.bytes_mut()]).collect();
     eval_kernel(&scheduled.kernel, &mut buffers, &[]).unwrap();
-    (output, scheduled.kernel.locals.iter().any(|known| known.name == local))
+    output
 }
 
 #[test]

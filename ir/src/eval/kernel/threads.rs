@@ -1,0 +1,84 @@
+//! The threads of a work item.
+
+use super::{Cell, Code, EvalError, Lanes, Locals, Machine, Rows, fault};
+use crate::kernel::{Kernel, Storage};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::mem::{swap, take};
+
+/// What threads have beside the state of the one that runs.
+pub(super) struct Threads {
+    /// The state of each thread that does not run.
+    waiting: Vec<(Locals, Rows)>,
+    current: usize,
+    /// Who touched an element since the threads last met: the thread and whether one wrote. Elements that only ever one thread
+    /// writes and no other reads are not at odds.
+    touched: RefCell<HashMap<(bool, usize, usize), Touch>>,
+}
+
+#[derive(Clone, Copy)]
+struct Touch {
+    thread: usize,
+    wrote: bool,
+}
+
+impl Threads {
+    pub(super) fn new(count: Option<u32>) -> Self {
+        let waiting = vec![Default::default(); count.unwrap_or(0) as usize];
+        Self { waiting, current: 0, touched: RefCell::default() }
+    }
+
+    /// Notes that the running thread reads or writes an element.
+    pub(super) fn touch(&self, kernel: &Kernel, cell: &Cell, writes: bool) -> Result<(), EvalError> {
+        let (place, name) = match *cell {
+            _ if self.waiting.is_empty() => return Ok(()),
+            Cell::Buffer(buffer, at) if kernel.buffers[buffer].writable => ((true, buffer, at), &kernel.buffers[buffer].name),
+            Cell::Local(local, at) if kernel.locals[local].storage == Storage::Shared => {
+                ((false, local, at), &kernel.locals[local].name)
+            }
+            _ => return Ok(()),
+        };
+        let thread = self.current;
+        let mut touched = self.touched.borrow_mut();
+        let touch = touched.entry(place).or_insert(Touch { thread, wrote: writes });
+        if touch.thread != thread && (touch.wrote || writes) {
+            return fault(format!("threads {} and {thread} touch element {} of `{name}`, and one writes", touch.thread, place.2));
+        }
+        *touch = Touch { thread, wrote: touch.wrote || writes };
+        Ok(())
+    }
+}
+
+impl Machine<'_, '_> {
+    /// Forgets what the last work item left.
+    pub(super) fn begin_item(&mut self) {
+        let locals: Locals = self.kernel.locals.iter().map(|local| vec![None; local.len as usize]).collect();
+        let rows: Rows = self.kernel.rows.iter().map(|row| vec![None; row.len as usize]).collect();
+        self.threads.waiting.fill((locals.clone(), rows.clone()));
+        (self.locals, self.rows) = (locals, rows);
+    }
+
+    /// Runs a loop of threads, one after another.
+    pub(super) fn each_thread(&mut self, slot: usize, body: &[Code]) -> Result<(), EvalError> {
+        self.threads.touched.get_mut().clear();
+        (0..self.threads.waiting.len()).try_for_each(|thread| {
+            self.threads.current = thread;
+            self.slots[slot] = Lanes::Same(thread as i64);
+            self.switch(thread);
+            let result = self.run(body);
+            self.switch(thread);
+            result
+        })
+    }
+
+    /// Exchanges the state at hand with that of a thread, except for what all share.
+    fn switch(&mut self, thread: usize) {
+        let (mut locals, mut rows) = take(&mut self.threads.waiting[thread]);
+        swap(&mut self.rows, &mut rows);
+        let shared = self.kernel.locals.iter().map(|local| local.storage == Storage::Shared);
+        for ((mine, other), _) in self.locals.iter_mut().zip(&mut locals).zip(shared).filter(|(_, shared)| !shared) {
+            swap(mine, other);
+        }
+        self.threads.waiting[thread] = (locals, rows);
+    }
+}

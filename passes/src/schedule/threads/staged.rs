@@ -1,0 +1,253 @@
+//! Contractions whose factors are staged in shared memory.
+//!
+//! A work item is a block of rows and columns of the output. Step by step along the depth, which is flattened with the taps, its
+//! threads bring the block's part of both factors into shared memory, each an equal share, and then each adds the products of its
+//! rows and columns to sums in registers: every element that is read is used once for each row, or column, of the block.
+
+use super::{bind_all, each_thread, extents, store_result, unrolled};
+use crate::schedule::build::{Block, Context, KernelBuilder, for_loop, unflatten, when};
+use crate::schedule::contraction::{Roles, SecondFactor};
+use crate::schedule::nest::Nest;
+use crate::schedule::{Argument, Scheduled, representative};
+use lostwax_ir::compute::Axis;
+use lostwax_ir::dim::{Dim, product};
+use lostwax_ir::kernel::{BufferDecl, Cond, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_ir::types::DType;
+use lostwax_target_api::ThreadCaps;
+
+/// The sizes of a block and of the part of it that one thread computes.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    rows: i64,
+    columns: i64,
+    /// Steps along the depth that are staged at once.
+    depth: i64,
+    thread_rows: i64,
+    thread_columns: i64,
+}
+
+/// Shapes to choose from, the one with the most reuse first.
+const SHAPES: [Shape; 4] = [
+    Shape { rows: 128, columns: 128, depth: 8, thread_rows: 8, thread_columns: 8 },
+    Shape { rows: 64, columns: 64, depth: 16, thread_rows: 4, thread_columns: 4 },
+    Shape { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_columns: 4 },
+    Shape { rows: 16, columns: 32, depth: 32, thread_rows: 2, thread_columns: 2 },
+];
+
+/// Elements between the rows of a staged factor beyond those that it has, so that threads that stage neighbours along the depth
+/// do not wait for one bank of memory.
+const PADDING: i64 = 4;
+
+/// Contractions with a shorter depth are not staged.
+const SHORTEST_DEPTH: i64 = 16;
+
+impl Shape {
+    fn threads(&self) -> i64 {
+        self.rows / self.thread_rows * (self.columns / self.thread_columns)
+    }
+
+    /// The threads side by side in a row of the block.
+    fn across(&self) -> i64 {
+        self.columns / self.thread_columns
+    }
+
+    fn shared_bytes(&self) -> i64 {
+        4 * self.depth * (self.rows + self.columns + 2 * PADDING)
+    }
+
+    fn fits(&self, caps: &ThreadCaps) -> bool {
+        self.threads() <= i64::from(caps.most) && self.shared_bytes() <= i64::from(caps.shared_bytes)
+    }
+}
+
+/// The first shape that gives the machine enough to do, or the one with the most blocks; none if blocks would mostly be empty.
+fn choose(roles: &Roles, caps: &ThreadCaps) -> Option<Shape> {
+    let rows = representative(&roles.loops.row_count());
+    let columns = representative(&roles.loops.column.extent);
+    let batch: i64 = roles.loops.batch.iter().map(|axis| representative(&axis.extent)).product();
+    let blocks = |shape: &Shape| (rows + shape.rows - 1) / shape.rows * ((columns + shape.columns - 1) / shape.columns) * batch;
+    let filled = |shape: &&Shape| shape.fits(caps) && rows * 2 > shape.rows && columns * 2 > shape.columns;
+    let mut fitting = SHAPES.iter().filter(filled);
+    let busy = fitting.clone().find(|shape| blocks(shape) >= i64::from(caps.work_items));
+    busy.or_else(|| fitting.next_back()).copied()
+}
+
+/// Builds the kernel, if the contraction has the size for it.
+pub(super) fn schedule(
+    name: &str,
+    nest: &Nest,
+    roles: &Roles,
+    inputs: &[Argument],
+    buffers: &[BufferDecl],
+    caps: &ThreadCaps,
+) -> Option<Scheduled> {
+    let steps = product(roles.loops.reduced().map(|axis| &axis.extent));
+    let shape = choose(roles, caps).filter(|_| representative(&steps) >= SHORTEST_DEPTH)?;
+    let (second, packing) = SecondFactor::new(roles, inputs);
+    let mut builder = KernelBuilder::new(buffers.to_vec());
+    let row_blocks = roles.loops.row_count().ceil_div(shape.rows);
+    let column_blocks = roles.loops.column.extent.ceil_div(shape.columns);
+    let grid: Vec<Dim> = extents(&roles.loops.batch).into_iter().chain([row_blocks, column_blocks]).collect();
+    let item = builder.symbol("item", &product(&grid));
+    let emitter = Emitter::new(&mut builder, nest, roles, second, shape);
+    let body = emitter.item(&mut builder, unflatten(&Dim::symbol(&item), &grid), &steps);
+    Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing, slow: None })
+}
+
+struct Emitter<'a> {
+    nest: &'a Nest,
+    roles: &'a Roles,
+    second: SecondFactor<'a>,
+    reduced: Vec<Axis>,
+    shape: Shape,
+    /// `[depth, rows]` and `[depth, columns]` of the factors.
+    staged: [LocalId; 2],
+    sums: LocalId,
+}
+
+/// Where a block lies.
+struct Corner {
+    batch: Vec<Dim>,
+    row: Dim,
+    column: Dim,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(builder: &mut KernelBuilder, nest: &'a Nest, roles: &'a Roles, second: SecondFactor<'a>, shape: Shape) -> Self {
+        let staged = [("rows", shape.rows), ("columns", shape.columns)]
+            .map(|(name, width)| builder.shared(name, DType::F32, (shape.depth * (width + PADDING)) as u32));
+        let sums = builder.local("sums", DType::F32, (shape.thread_rows * shape.thread_columns) as u32);
+        Self { nest, roles, second, reduced: roles.loops.reduced().cloned().collect(), shape, staged, sums }
+    }
+
+    fn item(&self, builder: &mut KernelBuilder, mut coords: Vec<Dim>, steps: &Dim) -> Block {
+        let (column, row) = (coords.pop().unwrap_or_default(), coords.pop().unwrap_or_default());
+        let corner = Corner { batch: coords, row: row * self.shape.rows.into(), column: column * self.shape.columns.into() };
+        let threads = self.shape.threads();
+        let clear = each_thread(builder, threads, |builder, _| self.clear(builder));
+        let step = builder.symbol("step", &steps.ceil_div(self.shape.depth));
+        let first = Dim::symbol(&step) * self.shape.depth.into();
+        let stage = each_thread(builder, threads, |builder, thread| self.stage(builder, &corner, (&first, steps), thread));
+        let multiply = each_thread(builder, threads, |builder, thread| self.multiply(builder, thread));
+        let store = each_thread(builder, threads, |builder, thread| self.store(builder, &corner, thread));
+        vec![clear, for_loop(&step, steps.ceil_div(self.shape.depth), LoopKind::Serial, vec![stage, multiply]), store]
+    }
+
+    fn sum_at(&self, row: &Dim, column: &Dim) -> Place {
+        Place::Local(self.sums, row.clone() * self.shape.thread_columns.into() + column.clone())
+    }
+
+    fn staged_at(&self, factor: usize, step: &Dim, across: Dim) -> Place {
+        let width = [self.shape.rows, self.shape.columns][factor] + PADDING;
+        Place::Local(self.staged[factor], step.clone() * width.into() + across)
+    }
+
+    fn clear(&self, builder: &mut KernelBuilder) -> Block {
+        let count = self.shape.thread_rows * self.shape.thread_columns;
+        vec![unrolled(builder, count, |_, at| {
+            vec![Stmt::Store { place: Place::Local(self.sums, Dim::symbol(at)), value: Operand::float(DType::F32, 0.0) }]
+        })]
+    }
+
+    /// Brings this thread's share of both factors into shared memory.
+    fn stage(&self, builder: &mut KernelBuilder, corner: &Corner, (first, steps): (&Dim, &Dim), thread: &Dim) -> Block {
+        let along_depth = [self.roles.left_along_depth(), self.second.along_depth()];
+        let mut block = Vec::new();
+        for factor in 0..2 {
+            let width = [self.shape.rows, self.shape.columns][factor];
+            block.push(unrolled(builder, width * self.shape.depth / self.shape.threads(), |builder, share| {
+                let flat = Dim::symbol(share) * self.shape.threads().into() + thread.clone();
+                let (step, across) = match along_depth[factor] {
+                    true => (flat.modulo(self.shape.depth), flat.floor_div(self.shape.depth)),
+                    false => (flat.floor_div(width), flat.modulo(width)),
+                };
+                let mut body = Vec::new();
+                let at = first.clone() + step.clone();
+                let exists = Cond(vec![steps.clone() - 1.into() - at.clone()]);
+                let value = match factor {
+                    0 => self.left(builder, &mut body, corner, (at, exists), &across),
+                    _ => self.right(builder, &mut body, corner, (at, exists), &across),
+                };
+                body.push(Stmt::Store { place: self.staged_at(factor, &step, across), value });
+                body
+            }));
+        }
+        block
+    }
+
+    fn at_step<'c>(&'c self, corner: &Corner, step: Dim) -> Context<'c> {
+        let context = bind_all(Context::default(), &self.roles.loops.batch, corner.batch.clone());
+        bind_all(context, &self.reduced, unflatten(&step, &extents(&self.reduced)))
+    }
+
+    /// An element of the first factor, 0 where there is none.
+    fn left(&self, builder: &mut KernelBuilder, block: &mut Block, corner: &Corner, at: (Dim, Cond), row: &Dim) -> Operand {
+        let flat = corner.row.clone() + row.clone();
+        let exists = at.1.and(Cond(vec![self.roles.loops.row_count() - 1.into() - flat.clone()]));
+        let coords = unflatten(&flat, &extents(&self.roles.loops.rows));
+        let context = bind_all(self.at_step(corner, at.0), &self.roles.loops.rows, coords);
+        self.roles.first_element(builder, block, &context, exists)
+    }
+
+    /// An element of the second factor, 0 where there is none.
+    fn right(&self, builder: &mut KernelBuilder, block: &mut Block, corner: &Corner, at: (Dim, Cond), column: &Dim) -> Operand {
+        let column = corner.column.clone() + column.clone();
+        let last = self.roles.loops.column.extent.clone() - 1.into();
+        let exists = at.1.and(Cond(vec![last.clone() - column.clone()])).simplify();
+        let existing = at.0.minimum(product(self.reduced.iter().map(|axis| &axis.extent)) - 1.into());
+        let context = self.at_step(corner, existing);
+        let value = self.second.element(builder, block, &context, &column.minimum(last));
+        match exists.always() {
+            true => value,
+            false => builder.define(block, Scalar::SelectIf(exists, value, Operand::float(DType::F32, 0.0))),
+        }
+    }
+
+    /// Adds the products of all staged steps to this thread's sums.
+    fn multiply(&self, builder: &mut KernelBuilder, thread: &Dim) -> Block {
+        let step = builder.symbol("k", &self.shape.depth.into());
+        let mut body = Vec::new();
+        let (row, column) = (thread.floor_div(self.shape.across()), thread.modulo(self.shape.across()));
+        let mut load = |builder: &mut KernelBuilder, place| builder.define(&mut body, Scalar::Load(place));
+        let rows: Vec<Operand> = (0..self.shape.thread_rows)
+            .map(|at| row.clone() * self.shape.thread_rows.into() + at.into())
+            .map(|at| load(builder, self.staged_at(0, &Dim::symbol(&step), at)))
+            .collect();
+        let columns: Vec<Operand> = (0..self.shape.thread_columns)
+            .map(|at| column.clone() + Dim::constant(at * self.shape.across()))
+            .map(|at| load(builder, self.staged_at(1, &Dim::symbol(&step), at)))
+            .collect();
+        for (i, x) in rows.iter().enumerate() {
+            for (j, y) in columns.iter().enumerate() {
+                let place = self.sum_at(&Dim::constant(i as i64), &Dim::constant(j as i64));
+                let sum = builder.define(&mut body, Scalar::Load(place.clone()));
+                let value = builder.define(&mut body, Scalar::MulAdd(x.clone(), y.clone(), sum));
+                body.push(Stmt::Store { place, value });
+            }
+        }
+        vec![for_loop(&step, self.shape.depth, LoopKind::Serial, body)]
+    }
+
+    fn store(&self, builder: &mut KernelBuilder, corner: &Corner, thread: &Dim) -> Block {
+        let (row, column) = (thread.floor_div(self.shape.across()), thread.modulo(self.shape.across()));
+        let rows = unrolled(builder, self.shape.thread_rows, |builder, i| {
+            vec![unrolled(builder, self.shape.thread_columns, |builder, j| {
+                let at = corner.row.clone() + row.clone() * self.shape.thread_rows.into() + Dim::symbol(i);
+                let across = corner.column.clone() + column.clone() + Dim::symbol(j) * self.shape.across().into();
+                let exists = Cond(vec![
+                    self.roles.loops.row_count() - 1.into() - at.clone(),
+                    self.roles.loops.column.extent.clone() - 1.into() - across.clone(),
+                ]);
+                let coords = unflatten(&at, &extents(&self.roles.loops.rows));
+                let context = bind_all(Context::default(), &self.roles.loops.batch, corner.batch.clone());
+                let context = bind_all(context, &self.roles.loops.rows, coords);
+                let context = context.bind(&self.roles.loops.column.symbol, across);
+                let mut body = Vec::new();
+                let sum = builder.define(&mut body, Scalar::Load(self.sum_at(&Dim::symbol(i), &Dim::symbol(j))));
+                body.extend(store_result(builder, self.nest, context, sum));
+                when(exists.simplify(), body)
+            })]
+        });
+        vec![rows]
+    }
+}
