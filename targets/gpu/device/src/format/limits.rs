@@ -17,8 +17,10 @@ pub struct Limits {
     pub workgroups: u64,
 }
 
-/// What people call each amount, and where it is.
-const AMOUNTS: [(&str, fn(&Limits) -> u64); 6] = [
+/// What people call an amount, and where it is.
+type Amount = (&'static str, fn(&Limits) -> u64);
+
+const AMOUNTS: [Amount; 6] = [
     ("storage buffers in a shader", |limits| limits.storage_buffers),
     ("bytes of a binding", |limits| limits.binding_bytes),
     ("bytes of a buffer", |limits| limits.buffer_bytes),
