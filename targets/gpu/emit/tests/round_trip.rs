@@ -139,11 +139,10 @@ fn shaders_that_break_the_rules_are_refused() {
 #[test]
 fn needs_of_shaders_are_checked() {
     let intact = read(&code()).unwrap();
-    let changes: [(fn(&mut Shader), &str); 2] = [
-        (|shader| shader.workgroup_bytes = u32::MAX, "4294967295 bytes of workgroup memory, which kernel `negate` needs"),
-        (|shader| shader.arguments = shader.arguments.repeat(1 << 20), "2097152 storage buffers in a shader"),
-    ];
-    for (change, expected) in changes {
+    let changes: [fn(&mut Shader); 2] =
+        [|shader| shader.workgroup_bytes = u32::MAX, |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
+    let expected = ["4294967295 bytes of workgroup memory, which kernel `negate` needs", "2097152 storage buffers in a shader"];
+    for (change, expected) in changes.into_iter().zip(expected) {
         let mut shaders = intact.clone();
         change(&mut shaders[1]);
         match device().load(&write(&shaders), Arc::new(Vec::new())).err().unwrap() {
