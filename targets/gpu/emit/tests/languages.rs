@@ -82,7 +82,27 @@ const DOUBLES: &str = r#"kernel "doubles" {
 }
 "#;
 
-const KERNELS: [(&str, &str); 4] = [("scale", SCALE), ("contraction", CONTRACTION), ("bytes", BYTES), ("doubles", DOUBLES)];
+/// Threads that hand elements over in the memory that they share.
+const REVERSE: &str = r#"kernel "reverse" {
+  symbols n: 1..
+  item %i: 0..
+  grid (n)
+  buffer "x": f32
+  buffer "y": f32 writable
+  local "all": f32[64] shared
+  for %t: 0..=63 to (64) threads {
+    v0 = load b0[64*%i + %t]
+    store l0[%t], v0
+  }
+  for %t: 0..=63 to (64) threads {
+    v1 = load l0[63 - %t]
+    store b1[64*%i + %t], v1
+  }
+}
+"#;
+
+const KERNELS: [(&str, &str); 5] =
+    [("scale", SCALE), ("contraction", CONTRACTION), ("bytes", BYTES), ("reverse", REVERSE), ("doubles", DOUBLES)];
 
 fn emit(profile: &str, text: &str) -> Result<Emitted, EmitError> {
     let (target, kernel): (_, Kernel) = (target(), parse_kernel(text).unwrap_or_else(|error| panic!("{error}\n{text}")));
@@ -111,7 +131,7 @@ fn kernels_are_written_as_before() {
 /// What an embedder of MSL is told: slots of arguments, parameters and sizes, an element of which belongs to each argument.
 #[test]
 fn metal_finds_arguments_in_slots() {
-    for (_, text) in &KERNELS[..3] {
+    for (_, text) in &KERNELS[..4] {
         let shaders = read(&emit("metal", text).unwrap().code).unwrap();
         let (shader, text) = (&shaders[0], shaders[0].text(Language::Msl).unwrap());
         let arguments = shader.arguments.len();
@@ -161,6 +181,18 @@ fn kernels_that_take_too_much_are_refused() {
             sum(40),
             "kernel `sum` is too large for the gpu target: it takes 41 storage buffers in a shader, the profile `vulkan` has 30; no \
              profile has them; another target may",
+        ),
+        (
+            "",
+            REVERSE.replace("f32[64] shared", "f32[8192] shared"),
+            "kernel `reverse` is too large for the gpu target: it takes 32768 bytes of workgroup memory, the profile \
+             `webgpu-default` has 16384; the target `gpu:metal` has them",
+        ),
+        (
+            "",
+            REVERSE.replace("63", "511").replace("64", "512"),
+            "kernel `reverse` is too large for the gpu target: it takes 512 invocations in a workgroup, the profile `webgpu-default` \
+             has 256; the target `gpu:metal` has them",
         ),
         (
             "metal",
