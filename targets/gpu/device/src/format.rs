@@ -18,7 +18,9 @@
 //! | *arguments* | the parameters | `constant` |
 //! | *arguments* + 1 | the *sizes*: the bytes that each argument's binding has, in order, integers of 32 bits | `constant` |
 //!
-//! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of `(invocations, 1, 1)` threads. Indices are clamped to the sizes, so a
+//! Threadgroup memory has an index for each array of [`Shader::shared`], in order, with its length.
+//!
+//! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of [`Shader::invocations`] threads. Indices are clamped to the sizes, so a
 //! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, and no less than an
 //! element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
 //! needs floats of 64 bits, which Metal has not, is not there in MSL.
@@ -103,8 +105,8 @@ pub struct Shader {
     pub arguments: Vec<Argument>,
     /// What the processor must have.
     pub features: Vec<Feature>,
-    /// Bytes that the invocations of a workgroup share.
-    pub workgroup_bytes: u32,
+    /// The bytes of each array that the invocations of a workgroup share; multiples of 16.
+    pub shared: Vec<u32>,
     /// The shader in each language that can express it.
     pub sources: BTreeMap<Language, Vec<u8>>,
 }
@@ -119,7 +121,7 @@ impl Shader {
     pub fn needs(&self) -> Limits {
         Limits {
             storage_buffers: self.arguments.len() as u64,
-            workgroup_bytes: self.workgroup_bytes.into(),
+            workgroup_bytes: self.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
             invocations: self.invocations().into(),
             ..Limits::default()
         }
@@ -165,7 +167,8 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
         put_length(&mut bytes, shader.arguments.len());
         bytes.extend(shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element]));
         bytes.push(feature_bits(&shader.features));
-        bytes.extend(shader.workgroup_bytes.to_le_bytes());
+        put_length(&mut bytes, shader.shared.len());
+        bytes.extend(shader.shared.iter().flat_map(|array| array.to_le_bytes()));
         for language in Language::ALL {
             put_bytes(&mut bytes, shader.sources.get(&language).map_or(&[], Vec::as_slice));
         }
@@ -243,7 +246,7 @@ impl<'a> Reader<'a> {
             threads: self.word()?,
             arguments: self.arguments()?,
             features: self.features()?,
-            workgroup_bytes: self.word()?,
+            shared: self.words()?,
             sources: self.sources()?,
         })
     }
@@ -264,6 +267,12 @@ impl<'a> Reader<'a> {
             return Err(FormatError::Value(format!("the features {bits:#b} are not known")));
         }
         Ok(Feature::ALL.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, feature)| *feature).collect())
+    }
+
+    fn words(&mut self) -> Result<Vec<u32>, FormatError> {
+        let count = self.length()?;
+        let bytes = self.take(count.saturating_mul(4))?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect())
     }
 
     fn sources(&mut self) -> Result<BTreeMap<Language, Vec<u8>>, FormatError> {

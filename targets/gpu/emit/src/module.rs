@@ -50,20 +50,19 @@ fn shader(kernel: &Kernel, checked: &Checked, sources: BTreeMap<Language, Vec<u8
         threads: kernel.threads().unwrap_or(0),
         arguments: kernel.buffers.iter().map(argument).collect(),
         features: checked.features.clone(),
-        workgroup_bytes: workgroup_bytes(&checked.module)?,
+        shared: shared(&checked.module)?,
         sources,
     })
 }
 
-/// The bytes that invocations share, each variable from a multiple of 16 on, as implementations count them.
-fn workgroup_bytes(module: &Module) -> Emit<u32> {
+/// The bytes of each array that invocations share, up to a multiple of 16, as implementations count them.
+fn shared(module: &Module) -> Emit<Vec<u32>> {
     let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
     let bytes = shared.map(|(_, variable)| {
         let ty = module.types.get_handle(variable.ty).ok()?;
         ty.inner.try_size(module.to_ctx())?.checked_next_multiple_of(16)
     });
-    let total = bytes.into_iter().try_fold(0u32, |sum, bytes| sum.checked_add(bytes?));
-    total.ok_or_else(|| Fault::Unsupported("as much workgroup memory".into()))
+    bytes.collect::<Option<_>>().ok_or_else(|| Fault::Unsupported("as much shared memory".into()))
 }
 
 /// The module of a kernel, with what it uses and nothing else.

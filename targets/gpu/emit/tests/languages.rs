@@ -140,7 +140,14 @@ fn metal_finds_arguments_in_slots() {
         assert!(text.contains(&format!("constant _mslBufferSizes& _buffer_sizes [[buffer({})]]", arguments + 1)), "{text}");
         assert!(!text.contains(&format!("[[buffer({})]]", arguments + 2)), "{text}");
         assert_eq!(text.matches("uint size").count(), arguments, "{text}");
+        assert_eq!(text.matches(", threadgroup ").count(), shader.shared.len(), "{text}");
     }
+}
+
+#[test]
+fn shared_memory_is_told() {
+    let shaders = read(&emit("", REVERSE).unwrap().code).unwrap();
+    assert_eq!((shaders[0].shared.as_slice(), shaders[0].invocations()), ([256].as_slice(), 64));
 }
 
 #[test]

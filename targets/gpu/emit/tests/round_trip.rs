@@ -140,8 +140,8 @@ fn shaders_that_break_the_rules_are_refused() {
 fn needs_of_shaders_are_checked() {
     let intact = read(&code()).unwrap();
     let changes: [fn(&mut Shader); 2] =
-        [|shader| shader.workgroup_bytes = u32::MAX, |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
-    let expected = ["4294967295 bytes of workgroup memory, which kernel `negate` needs", "2097152 storage buffers in a shader"];
+        [|shader| shader.shared = vec![1 << 20, 16], |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
+    let expected = ["1048592 bytes of workgroup memory, which kernel `negate` needs", "2097152 storage buffers in a shader"];
     for (change, expected) in changes.into_iter().zip(expected) {
         let mut shaders = intact.clone();
         change(&mut shaders[1]);
