@@ -10,7 +10,7 @@ use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
-use lostwax_passes::fuse::{fuse, is_given, sums_products_of_bytes};
+use lostwax_passes::fuse::{fuse_within, is_given, sums_products_of_bytes};
 use lostwax_passes::{Context, CostTable};
 use lostwax_target_api::{EmitOptions, Form, Variant};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +133,8 @@ fn plan(
 ) -> Result<Planned, CompileError> {
     let mut clock = Clock::default();
     let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
-    let variants = variants.iter().map(|(_, variant)| (*variant).clone()).collect();
+    let variants: Vec<Variant> = variants.iter().map(|(_, variant)| (*variant).clone()).collect();
+    let arguments = variants.iter().map(|variant| variant.caps.arguments).min().unwrap_or(u32::MAX);
     let mut assembler = Assembler::new(&program.name, variants);
     for EntryGraph { name, graph } in &program.entries {
         (settings.progress)(Stage::Optimize);
@@ -142,7 +143,7 @@ fn plan(
         clock.lap(Stage::Optimize);
         (settings.progress)(Stage::Schedule);
         separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
-        assembler.add(name, &graph, &fuse(&graph)?, &mut writer)?;
+        assembler.add(name, &graph, &fuse_within(&graph, arguments)?, &mut writer)?;
         clock.lap(Stage::Schedule);
     }
     if let Some(Language { description, tokenizer, .. }) = &program.language {

@@ -50,13 +50,13 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What is lost when this machine runs the variants, if it could run a better one of the target; nothing for code that is
-    /// for other machines.
+    /// What is lost when this machine runs the variants, if it could run a better one of those that the target has by default;
+    /// nothing for code that is for other machines, and for variants that only a specification names.
     pub fn missing_variant(&self) -> Option<String> {
-        let best = pick(&self.target.variants("").ok()?)?;
-        let chosen = pick(&self.variants)?;
+        let listed = self.target.variants("").ok()?;
+        let (best, chosen) = (pick(&listed)?, pick(&self.variants)?);
         let problem = || format!("this machine can run {best}, but there is only code for {chosen}; see `lostwax targets`");
-        (best != chosen).then(problem)
+        (best != chosen && listed.iter().any(|variant| variant.info.name == chosen)).then(problem)
     }
 }
 

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Workplace, model, scaled_convolution};
+use serde_json::json;
 
 const VERBS: &[&str] = &[
     "check",
@@ -280,6 +281,40 @@ fn inspection_shows_what_is_inside() {
     assert!(formula.contains("*rows") && !formula.contains("floordiv"), "{formula}");
     let (_, text, _) = place.run("inspect model.lwx --plan --kernels --sections");
     assert!(text.contains("__lostwax__/plan") && text.contains("kernel"));
+}
+
+/// Weights lie in an artifact once, code once for each target, in all languages of the target.
+#[test]
+fn inspection_tells_weights_and_code_apart() {
+    let place = Workplace::with_model();
+    place.compile();
+    assert_eq!(place.run("compile model.onnx -o both.lwx --target cpu --target gpu").0, 0);
+    let weights = |file: &str| place.json(&format!("inspect {file}"), 0)["memory"]["weight_bytes"].as_u64().unwrap();
+    assert_eq!(weights("both.lwx"), weights("model.lwx"));
+    let inspected = place.json("inspect both.lwx", 0);
+    let variants = inspected["plan"]["variants"].as_array().unwrap();
+    let (of_processor, shaders) = (variants.first().unwrap(), variants.last().unwrap());
+    assert_eq!(of_processor["contents"], json!([]));
+    let contents = shaders["contents"].as_array().unwrap();
+    let names: Vec<&str> = contents.iter().map(|content| content["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["WGSL", "SPIR-V", "MSL"]);
+    let bytes = || contents.iter().map(|content| content["bytes"].as_u64().unwrap());
+    assert!(bytes().all(|bytes| bytes > 100) && bytes().sum::<u64>() < shaders["code_bytes"].as_u64().unwrap());
+    let (_, text, _) = place.run("inspect both.lwx");
+    assert_eq!(text.matches("weights ").count(), 1, "{text}");
+    assert!(text.contains("variant    gpu shader webgpu-default: 1 kernels") && text.contains("SPIR-V "), "{text}");
+}
+
+#[test]
+fn listings_show_every_language() {
+    let place = Workplace::with_model();
+    assert_eq!(place.run("compile model.onnx -o model.lwx --target gpu:metal --emit asm --strict").0, 0);
+    let text = String::from_utf8(place.read("model.metal.s")).unwrap();
+    for part in [", WGSL\n", ", MSL\n", ", HLSL\n", "@compute", "kernel void main_(", "[numthreads("] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (code, _, stderr) = place.run("compile model.onnx -o x.lwx --target gpu:toaster");
+    assert!(code == 2 && stderr.contains("`webgpu-default`") && stderr.contains("`vulkan`"), "{stderr}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ Examples:
   lostwax compile model.onnx -o model.lwx
   lostwax compile det.onnx -o det.lwx --shape x:1x3x32*hx32*w
   lostwax compile model.onnx -o model.lwx --target cpu:x86_64 --target cpu:aarch64 --max-memory 16MiB
+  lostwax compile model.onnx -o model.lwx --target cpu --target gpu:vulkan
   lostwax compile model.onnx -o model.lwx --strict --max-size 10MiB
   lostwax compile model.onnx -o model.lwx --emit object,header
   lostwax compile model.onnx -o model.lwx --certify --dump-ir dump/";
@@ -44,7 +45,7 @@ Files that --emit writes beside model.lwx, for each variant of the code:
   object  model.VARIANT.o        relocatable, position-independent, needs no other symbol; for each kernel the function
                                  lostwax_VARIANT_KERNEL(buffers, symbols, first, end)
   header  model.VARIANT.h        their C declarations; says how to call them, and what buffers and symbols each takes
-  asm     model.VARIANT.s        the code as text
+  asm     model.VARIANT.s        the code as text, in all languages that the target writes
   ir      model.VARIANT.kernels  the kernels as text";
 
 /// Compiles a model into an artifact

@@ -102,6 +102,7 @@ fn compile_code(error: &CompileError) -> u8 {
         | CompileError::EntryPoint { .. }
         | CompileError::Slow { .. } => UNSUPPORTED_MODEL,
         CompileError::Import(ImportError::LimitExceeded { .. })
+        | CompileError::Emit(EmitError::LimitExceeded { .. })
         | CompileError::MemoryLimit { .. }
         | CompileError::SizeLimit { .. } => LIMIT,
         CompileError::Pass(PassError::UnknownPass { .. }) => USAGE,

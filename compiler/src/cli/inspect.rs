@@ -9,6 +9,8 @@ use super::report::Report;
 use super::settings::{CompileArgs, ShapeArgs};
 use super::source;
 use super::table::Table;
+use lostwax::targets;
+use lostwax_runtime::api::{Content, DeviceError};
 use lostwax_runtime::format::{EntryPoint, Plan};
 use lostwax_runtime::{EntryPointInfo, Model, Requirements, TensorInfo};
 use serde_json::{Value, json};
@@ -141,12 +143,27 @@ fn summary(model: &Model) -> String {
         let size = artifact.code(position).map_or(0, |range| range.len() as u64);
         let (device, arch, name, kernels) = (&variant.device, &variant.arch, &variant.name, variant.kernels.len());
         let _ = writeln!(text, "variant    {device} {arch} {name}: {kernels} kernels, {}", bytes(size));
+        let parts: Vec<String> = match contents(model, position) {
+            Ok(contents) => contents.iter().map(|Content { name, bytes: size }| format!("{name} {}", bytes(*size))).collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        if !parts.is_empty() {
+            let _ = writeln!(text, "           {}", parts.join(", "));
+        }
     }
     let cases = artifact.certificate().cases.len();
     if cases > 0 {
         let _ = writeln!(text, "numerics   certificate with {cases} cases; `lostwax verify` checks it");
     }
     text
+}
+
+/// What the code of a variant holds, as far as its device tells.
+fn contents(model: &Model, position: usize) -> Result<Vec<Content>, DeviceError> {
+    let variant = model.variants().get(position);
+    let device = variant.and_then(|variant| targets::device(Some(&variant.device), &[]));
+    let code = model.artifact().code(position).and_then(|range| model.file_bytes().get(range));
+    device.zip(code).map_or(Ok(Vec::new()), |(device, code)| device.contents(code))
 }
 
 /// Inputs, outputs, states and the ranges of named sizes.
@@ -232,6 +249,8 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
     let sections = artifact.sections().map(|(name, range)| json!({ "name": name, "offset": range.start, "bytes": range.len() }));
     let variants = artifact.plan().variants.iter().enumerate().map(|(position, variant)| {
         let code_bytes = artifact.code(position).map(|range| range.len());
+        let content = |Content { name, bytes }: &Content| json!({ "name": name, "bytes": bytes });
+        let contents = contents(model, position).ok().map(|contents| contents.iter().map(content).collect::<Vec<_>>());
         json!({
             "device": variant.device,
             "arch": variant.arch,
@@ -239,6 +258,7 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
             "features": variant.features,
             "kernels": variant.kernels,
             "code_bytes": code_bytes,
+            "contents": contents,
         })
     });
     let steps = artifact.plan().steps.iter().map(|step| json!({ "label": step.label, "nodes": step.nodes }));

@@ -41,6 +41,8 @@ pub(super) struct Decisions<'a> {
     pub(super) placements: BTreeMap<Value, Placement>,
     /// For each value stored as part of another, which of its parts it is.
     slots: BTreeMap<Value, usize>,
+    /// The most arguments of a group, its output among them.
+    arguments: usize,
 }
 
 /// Inputs and constants: values that no group computes.
@@ -123,7 +125,13 @@ fn reads(reduction: &Reduction, input: u32) -> bool {
 }
 
 impl<'a> Decisions<'a> {
-    pub(super) fn new(graph: &'a Graph, order: &[Value], computes: &'a BTreeMap<Value, Compute>, next: &'a [Next]) -> Self {
+    pub(super) fn new(
+        graph: &'a Graph,
+        order: &[Value],
+        computes: &'a BTreeMap<Value, Compute>,
+        next: &'a [Next],
+        arguments: usize,
+    ) -> Self {
         let mut decisions = Self {
             graph,
             computes,
@@ -133,6 +141,7 @@ impl<'a> Decisions<'a> {
             anchors: BTreeMap::new(),
             placements: BTreeMap::new(),
             slots: BTreeMap::new(),
+            arguments,
         };
         let mut pinned: BTreeSet<Value> = graph.outputs().iter().map(|output| output.value).collect();
         for value in order.iter().rev() {
@@ -246,11 +255,23 @@ impl<'a> Decisions<'a> {
             roots.extend(self.roots.get(&user).into_iter().flatten().copied());
         }
         let pays = roots.len() == 1 || (cheap && !roots.is_empty());
-        if pays {
+        if pays && roots.iter().all(|root| self.has_room(*root, value)) {
             self.roots.insert(value, roots);
             self.fates.insert(value, Fate::Inlined);
+            return true;
         }
-        pays
+        false
+    }
+
+    /// Whether the group of `root` stays within the most arguments when it computes `value` itself.
+    fn has_room(&self, root: Value, value: Value) -> bool {
+        if self.arguments >= u32::MAX as usize {
+            return true;
+        }
+        let inside = self.roots.iter().filter(|(_, roots)| roots.contains(&root)).map(|(member, _)| *member);
+        let members: BTreeSet<Value> = inside.chain([value]).collect();
+        let read: BTreeSet<Value> = members.iter().flat_map(|member| self.graph.operands(*member)).collect();
+        read.difference(&members).count() < self.arguments
     }
 
     /// Whether `user` may compute its operand `value` itself.
@@ -328,7 +349,8 @@ impl<'a> Decisions<'a> {
         let Some(root) = roots.first().copied().filter(|_| roots.len() == 1) else { return };
         let free =
             self.computes.get(&root).is_some_and(|compute| compute.reduction.is_none()) && !self.anchors.contains_key(&root);
-        if free && expand::reads_in_place(self.graph, self.computes, self, root, value) {
+        let has_room = || self.has_room(root, value);
+        if free && has_room() && expand::reads_in_place(self.graph, self.computes, self, root, value) {
             self.anchors.insert(root, value);
             self.move_roots(value, root);
             self.fates.insert(value, Fate::Inlined);

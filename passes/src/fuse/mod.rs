@@ -63,11 +63,19 @@ pub struct Fused {
 /// # Errors
 /// [`PassError`] naming an op that has no lowering.
 pub fn fuse(graph: &Graph) -> Result<Fused, PassError> {
+    fuse_within(graph, u32::MAX)
+}
+
+/// Groups the nodes of `graph` into kernels, none of which takes more arguments than given unless a node alone does.
+///
+/// # Errors
+/// [`PassError`] naming an op that has no lowering.
+pub fn fuse_within(graph: &Graph, arguments: u32) -> Result<Fused, PassError> {
     let order = graph.topological();
     let computes = lower(graph, &order)?;
     let mut next = states::next_values(graph);
     loop {
-        let decisions = Decisions::new(graph, &order, &computes, &next);
+        let decisions = Decisions::new(graph, &order, &computes, &next, arguments as usize);
         let mut fused = groups(graph, &order, &computes, &decisions);
         let unfit = decisions.unfit().map_or_else(|| order::order(graph, &mut fused, &next).err(), Some);
         match unfit.and_then(|position| next.get_mut(position)).filter(|next| next.way != Way::Copied) {

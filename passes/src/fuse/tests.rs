@@ -95,3 +95,20 @@ fn bytes_with_scales_are_read_where_they_lie() {
     assert_eq!(groups_of_a_scaled_product(DType::I8, 64), 2);
     assert_eq!(groups_of_a_scaled_product(DType::F32, 1), 2);
 }
+
+#[test]
+fn groups_keep_to_the_most_arguments() {
+    let (mut graph, ty) = (Graph::new("sum"), TensorType::new(DType::F32, [7]));
+    let mut sum = graph.input("x0", &ty).unwrap();
+    for position in 1..12 {
+        let next = graph.input(&format!("x{position}"), &ty).unwrap();
+        sum = graph.add(Op::Add, Attrs::new(), &[sum, next]).unwrap();
+    }
+    graph.output("y", sum);
+    assert_eq!(fuse(&graph).unwrap().groups.len(), 1);
+    for arguments in [3, 4, 8, 13] {
+        let groups = fuse_within(&graph, arguments).unwrap().groups;
+        assert!(groups.iter().all(|group| group.inputs.len() < arguments as usize), "{arguments}");
+        assert_eq!(groups.len(), 11usize.div_ceil(arguments as usize - 2), "{arguments}");
+    }
+}

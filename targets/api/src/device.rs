@@ -32,6 +32,23 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// [`DeviceError::InvalidCode`] when the bytes are not what the target's other half writes.
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError>;
+
+    /// What the code bytes hold, for people; nothing if there is no more to tell than their number. The machine is not asked.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidCode`] when the bytes are not what the target's other half writes.
+    fn contents(&self, _code: &[u8]) -> Result<Vec<Content>, DeviceError> {
+        Ok(Vec::new())
+    }
+}
+
+/// One kind of content of code bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What people call it, such as the name of a language.
+    pub name: String,
+    /// The number of bytes.
+    pub bytes: u64,
 }
 
 /// Loaded code.

@@ -26,6 +26,8 @@ pub struct Caps {
     pub parallelism: u32,
     /// Elements that one work item should compute, if there are enough: so many that handing it out costs little.
     pub item_elements: u32,
+    /// The most arguments of a kernel, `u32::MAX` for any number. Fusion keeps to the least of all variants of an artifact.
+    pub arguments: u32,
     /// What threads that share a work item have, on machines where they do.
     pub threads: Option<ThreadCaps>,
     /// Peak f32 multiply-add throughput of one core, in operations (2 per multiply-add) per nanosecond.
@@ -128,6 +130,16 @@ pub enum EmitError {
         target: String,
         /// What is missing and what there is instead.
         what: String,
+    },
+    /// The kernel takes more than the machines have that the code is for.
+    #[error("kernel `{kernel}` is too large for the {target} target: {problem}")]
+    LimitExceeded {
+        /// The target.
+        target: String,
+        /// The kernel.
+        kernel: String,
+        /// What it takes, what there is, and what helps.
+        problem: String,
     },
     /// A code generator or linker below us failed.
     #[error("the {target} code generator failed: {problem}")]

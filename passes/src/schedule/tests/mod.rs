@@ -28,6 +28,7 @@ const CAPS: Caps = Caps {
     l3_bytes: 4 << 20,
     parallelism: 2,
     item_elements: 16 << 10,
+    arguments: u32::MAX,
     threads: None,
     flops_per_ns: 90.0,
     bytes_per_ns: 15.0,

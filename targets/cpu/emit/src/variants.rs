@@ -55,6 +55,7 @@ fn caps(machine: &Machine) -> Caps {
         l3_bytes: 2 << 20,
         parallelism: 16,
         item_elements: 16 << 10,
+        arguments: u32::MAX,
         threads: None,
         flops_per_ns: machine.flops_per_ns,
         bytes_per_ns: 12.0,

@@ -1,20 +1,47 @@
 //! The code bytes, shared with the target: shaders, one after another, and how they are called.
 //!
-//! A shader has the entry point [`ENTRY_POINT`] with [`WORKGROUP`] invocations in a workgroup; the invocation at `(x, y)` of all is
-//! work item `y * width + x`, and those past the last do nothing. Where work items have threads, a workgroup is one work item, counted
-//! in the same way, and its invocations are the threads. Its bind group 0 has one storage buffer for each argument in
-//! order, and then a uniform buffer of 32-bit integers: the number of work items, the values of the symbols, and for each argument
-//! the element of its binding at which the argument begins.
+//! A shader is written in each [`Language`] that can express it. It has the entry point [`Language::entry_point`] with
+//! [`WORKGROUP`] invocations in a workgroup; the invocation at `(x, y)` of all is work item `y * width + x`, and those past the
+//! last do nothing. Where work items have threads, a workgroup is one work item, counted in the same way, and its invocations are
+//! the threads. Where there are more workgroups than one dimension takes, they go on in the second.
 //!
-//! Integers in the code bytes are little-endian; texts and lists are preceded by their length, of 32 bits.
+//! A dispatch takes a storage buffer for each argument, in order, and then a buffer of *parameters*, integers of 32 bits: the
+//! number of work items, the values of the symbols, and for each argument the element of its binding at which the argument begins;
+//! with zeros up to a multiple of 16 bytes. In WGSL and SPIR-V these are bindings of group 0, the storage buffers from binding 0
+//! on, the parameters after the last as a uniform buffer.
+//!
+//! In MSL, which is of version [`METAL_VERSION`] and needs nothing else of lostwax, buffers have slots of the argument table:
+//!
+//! | `[[buffer(slot)]]` | holds | |
+//! |---|---|---|
+//! | 0 to *arguments* - 1 | the arguments in order | `device`, set with an offset that is a multiple of the element and of 4 |
+//! | *arguments* | the parameters | `constant` |
+//! | *arguments* + 1 | the *sizes*: the bytes that each argument's binding has, in order, integers of 32 bits | `constant` |
+//!
+//! Threadgroup memory has an index for each array of [`Shader::shared`], in order, with its length.
+//!
+//! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of [`Shader::invocations`] threads. Indices are clamped to the sizes, so a
+//! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, and no less than an
+//! element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
+//! needs floats of 64 bits, which Metal has not, is not there in MSL.
+//!
+//! Integers in the code bytes are little-endian; texts and lists are preceded by their length, of 32 bits. A shader that is not
+//! written in a language has length 0 there.
 
+mod language;
+mod limits;
+
+pub use language::Language;
+pub use limits::{Limits, Shortage};
+
+use std::collections::BTreeMap;
 use std::num::TryFromIntError;
 use thiserror::Error;
 
-const MAGIC: &[u8] = b"lostwax shaders 1\n";
+const MAGIC: &[u8] = b"lostwax shaders 2\n";
 
-/// The name of the entry point of every shader.
-pub const ENTRY_POINT: &str = "main";
+/// The version of the shading language of Metal: that of macOS 12 and iOS 15.
+pub const METAL_VERSION: (u8, u8) = (2, 4);
 
 /// The invocations of one workgroup.
 pub const WORKGROUP: u32 = 64;
@@ -78,17 +105,39 @@ pub struct Shader {
     pub arguments: Vec<Argument>,
     /// What the processor must have.
     pub features: Vec<Feature>,
-    /// The shader as WGSL.
-    pub wgsl: String,
-    /// The shader as SPIR-V.
-    pub spirv: Vec<u32>,
+    /// The bytes of each array that the invocations of a workgroup share; multiples of 16.
+    pub shared: Vec<u32>,
+    /// The shader in each language that can express it.
+    pub sources: BTreeMap<Language, Vec<u8>>,
+}
+
+impl Shader {
+    /// The shader in a language of texts, if it is written in it.
+    pub fn text(&self, language: Language) -> Option<&str> {
+        str::from_utf8(self.sources.get(&language)?).ok()
+    }
+
+    /// What of a processor's limits the shader takes, as far as that does not depend on a dispatch; the rest is 0.
+    pub fn needs(&self) -> Limits {
+        Limits {
+            storage_buffers: self.arguments.len() as u64,
+            workgroup_bytes: self.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
+            invocations: self.invocations().into(),
+            ..Limits::default()
+        }
+    }
+
+    /// The invocations of a workgroup.
+    pub fn invocations(&self) -> u32 {
+        if self.threads == 0 { WORKGROUP } else { self.threads }
+    }
 }
 
 /// What is wrong with code bytes.
 #[derive(Debug, Error)]
 pub enum FormatError {
     /// They are no shaders, or of another version.
-    #[error("it does not begin with `lostwax shaders 1`")]
+    #[error("it does not begin with `lostwax shaders 2`")]
     Magic,
     /// They end too early.
     #[error("it ends after {0} bytes, in the middle of a shader")]
@@ -118,9 +167,11 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
         put_length(&mut bytes, shader.arguments.len());
         bytes.extend(shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element]));
         bytes.push(feature_bits(&shader.features));
-        put_bytes(&mut bytes, shader.wgsl.as_bytes());
-        put_length(&mut bytes, shader.spirv.len());
-        bytes.extend(shader.spirv.iter().flat_map(|word| word.to_le_bytes()));
+        put_length(&mut bytes, shader.shared.len());
+        bytes.extend(shader.shared.iter().flat_map(|array| array.to_le_bytes()));
+        for language in Language::ALL {
+            put_bytes(&mut bytes, shader.sources.get(&language).map_or(&[], Vec::as_slice));
+        }
     }
     bytes
 }
@@ -179,9 +230,13 @@ impl<'a> Reader<'a> {
         Ok(self.word()?.try_into()?)
     }
 
-    fn text(&mut self) -> Result<String, FormatError> {
+    fn bytes(&mut self) -> Result<&'a [u8], FormatError> {
         let length = self.length()?;
-        Ok(String::from_utf8(self.take(length)?.to_vec())?)
+        self.take(length)
+    }
+
+    fn text(&mut self) -> Result<String, FormatError> {
+        Ok(String::from_utf8(self.bytes()?.to_vec())?)
     }
 
     fn shader(&mut self) -> Result<Shader, FormatError> {
@@ -191,8 +246,8 @@ impl<'a> Reader<'a> {
             threads: self.word()?,
             arguments: self.arguments()?,
             features: self.features()?,
-            wgsl: self.text()?,
-            spirv: self.words()?,
+            shared: self.words()?,
+            sources: self.sources()?,
         })
     }
 
@@ -218,5 +273,16 @@ impl<'a> Reader<'a> {
         let count = self.length()?;
         let bytes = self.take(count.saturating_mul(4))?;
         Ok(bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect())
+    }
+
+    fn sources(&mut self) -> Result<BTreeMap<Language, Vec<u8>>, FormatError> {
+        let mut sources = BTreeMap::new();
+        for language in Language::ALL {
+            let source = if language.is_text() { self.text()?.into_bytes() } else { self.bytes()?.to_vec() };
+            if !source.is_empty() {
+                sources.insert(language, source);
+            }
+        }
+        Ok(sources)
     }
 }

@@ -1,7 +1,7 @@
 //! The processor, and what it answers when something goes wrong.
 
 use crate::NAME;
-use crate::format::Feature;
+use crate::format::{Feature, Limits as Amounts};
 use lostwax_target_api::DeviceError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -55,6 +55,19 @@ impl Gpu {
             Feature::Int64 => Features::SHADER_INT64,
             Feature::Float64 => Features::SHADER_F64,
         })
+    }
+
+    /// The limits that shaders are held to.
+    pub(crate) fn offered(&self) -> Amounts {
+        let limits = &self.limits;
+        Amounts {
+            storage_buffers: limits.max_storage_buffers_per_shader_stage.into(),
+            binding_bytes: limits.max_storage_buffer_binding_size,
+            buffer_bytes: limits.max_buffer_size,
+            workgroup_bytes: limits.max_compute_workgroup_storage_size.into(),
+            invocations: limits.max_compute_invocations_per_workgroup.into(),
+            workgroups: limits.max_compute_workgroups_per_dimension.into(),
+        }
     }
 
     /// For people.

@@ -14,8 +14,9 @@ mod gpu;
 mod memory;
 mod program;
 
+use format::Language;
 use gpu::Gpu;
-use lostwax_target_api::{Device, DeviceError, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Content, Device, DeviceError, Program, VariantInfo, WeightBytes};
 use program::GpuProgram;
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +53,17 @@ impl Device for Fastest {
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
         let shaders = format::read(code).map_err(|error| invalid_code(error.to_string()))?;
         Ok(Arc::new(GpuProgram::new(self.gpu()?, shaders, (*weights).as_ref())?))
+    }
+
+    fn contents(&self, code: &[u8]) -> Result<Vec<Content>, DeviceError> {
+        let shaders = format::read(code).map_err(|error| invalid_code(error.to_string()))?;
+        let content = |language: Language| {
+            let sources = shaders.iter().filter_map(|shader| shader.sources.get(&language));
+            let (kernels, bytes) = sources.fold((0, 0), |(kernels, bytes), source| (kernels + 1, bytes + source.len() as u64));
+            let part = if kernels < shaders.len() { format!(" of {kernels} kernels") } else { String::new() };
+            Content { name: format!("{}{part}", language.name()), bytes }
+        };
+        Ok(Language::ALL.into_iter().map(content).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shaders made into pipelines, and the weights in the processor's memory.
 
 use crate::executor::GpuExecutor;
-use crate::format::{Argument, ENTRY_POINT, Shader};
+use crate::format::{Argument, Language, Shader, Shortage};
 use crate::gpu::Gpu;
 use crate::memory::Memory;
 use crate::{NAME, invalid_code};
@@ -13,6 +13,9 @@ use wgpu::{
     ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderModuleDescriptor, ShaderSource,
     ShaderStages,
 };
+
+/// The language that is taken.
+const LANGUAGE: Language = Language::Wgsl;
 
 /// A kernel that is ready to run.
 pub(crate) struct Kernel {
@@ -54,13 +57,15 @@ impl Program for GpuProgram {
 /// Whether the processor has what the shader needs.
 fn check(gpu: &Gpu, shader: &Shader) -> Result<(), DeviceError> {
     let missing: Vec<&str> = shader.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect();
-    let (needed, most) = (shader.arguments.len(), gpu.limits.max_storage_buffers_per_shader_stage as usize);
-    let what = match missing.is_empty() {
-        false => missing.join(" and "),
-        true if needed > most => format!("{needed} buffers of one kernel, only {most}"),
-        true => return Ok(()),
+    let what = match (missing.is_empty(), shader.needs().shortage(&gpu.offered())) {
+        (false, _) => {
+            format!("{}; kernel `{}` needs them, {} has them not", missing.join(" and "), shader.name, gpu.description())
+        }
+        (true, Some(Shortage { what, needed, most })) => {
+            format!("{needed} {what}, which kernel `{}` needs; {} has {most}", shader.name, gpu.description())
+        }
+        (true, None) => return Ok(()),
     };
-    let what = format!("{what}; kernel `{}` needs them, {} has them not", shader.name, gpu.description());
     Err(DeviceError::Unsupported { device: NAME.into(), what })
 }
 
@@ -88,9 +93,10 @@ fn on_all_cores<T: Sync, R: Send>(
 
 fn kernel(gpu: &Gpu, shader: &Shader) -> Result<Kernel, DeviceError> {
     let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
+    let source = shader.text(LANGUAGE).ok_or_else(|| refused(format!("it is not written in {}", LANGUAGE.name())))?;
     let (layout, pipeline) = gpu.guarded(refused, || {
         let layout = layout(gpu, shader);
-        let pipeline = pipeline(gpu, shader, &layout);
+        let pipeline = pipeline(gpu, &shader.name, source, &layout);
         (layout, pipeline)
     })?;
     let Shader { name, symbols, threads, arguments, .. } = shader.clone();
@@ -110,15 +116,15 @@ fn layout(gpu: &Gpu, shader: &Shader) -> BindGroupLayout {
     gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
-fn pipeline(gpu: &Gpu, shader: &Shader, layout: &BindGroupLayout) -> ComputePipeline {
-    let source = ShaderSource::Wgsl(shader.wgsl.as_str().into());
-    let module = gpu.device.create_shader_module(ShaderModuleDescriptor { label: Some(&shader.name), source });
+fn pipeline(gpu: &Gpu, name: &str, source: &str, layout: &BindGroupLayout) -> ComputePipeline {
+    let source = ShaderSource::Wgsl(source.into());
+    let module = gpu.device.create_shader_module(ShaderModuleDescriptor { label: Some(name), source });
     let layouts = PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(layout)], immediate_size: 0 };
     gpu.device.create_compute_pipeline(&ComputePipelineDescriptor {
-        label: Some(&shader.name),
+        label: Some(name),
         layout: Some(&gpu.device.create_pipeline_layout(&layouts)),
         module: &module,
-        entry_point: Some(ENTRY_POINT),
+        entry_point: Some(LANGUAGE.entry_point()),
         compilation_options: PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
         cache: None,
     })

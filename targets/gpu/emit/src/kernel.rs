@@ -7,8 +7,8 @@ use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{BufferDecl, Kernel, LocalDecl, RowId, Storage, ValueId};
 use lostwax_ir::types::DType;
 use naga::{
-    AddressSpace, ArraySize, BinaryOperator, Binding as Attribute, BuiltIn, Expression, FunctionArgument, GlobalVariable, Handle,
-    MemoryDecorations, Module, ResourceBinding, Scalar, ScalarKind, Span, Statement, StorageAccess, Type, TypeInner, VectorSize,
+    AddressSpace, ArraySize, BinaryOperator, BuiltIn, Expression, Handle, Module, Scalar, ScalarKind, Statement, StorageAccess,
+    Type, TypeInner, VectorSize,
 };
 use std::collections::HashMap;
 use std::num::NonZeroU32;

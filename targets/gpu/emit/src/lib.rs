@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 //! The GPU target of lostwax: kernels in, shaders out.
 //!
-//! - `module`: one kernel as one shader module, checked by naga and written as WGSL and SPIR-V.
+//! - `module`: one kernel as one shader module, checked by naga and written in every language.
+//! - `language`: the table of languages. `limits`: the table of what kernels may take.
 //! - `kernel`: its entry point: arguments, locals, scopes. Statements are written by `stmt`, index arithmetic by `index`, memory
 //!   access by `place`, operations by `ops`, conversions by `convert`, all through `builder`, a thin layer over naga's arenas.
 //! - `prelude.wgsl`, `double.wgsl`: functions that kernels call, in the shading language itself.
@@ -14,20 +15,24 @@ mod convert;
 mod fault;
 mod index;
 mod kernel;
+mod language;
+mod limits;
 mod module;
 mod ops;
 mod place;
 mod stmt;
 
 use fault::unsupported;
+use limits::{Profile, named};
 use lostwax_device_gpu::format::{Shader, write};
 use lostwax_device_gpu::{ARCHITECTURE, NAME};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant, VariantInfo};
+use module::Written;
 
 pub use lostwax_device_gpu::device;
 
-/// What schedules are made for: many small work items, registers of single elements.
+/// What schedules are made for: many small work items, registers of single elements. Profiles add how many arguments kernels have.
 const CAPS: Caps = Caps {
     vector_bytes: 4,
     vector_registers: 64,
@@ -38,6 +43,7 @@ const CAPS: Caps = Caps {
     l3_bytes: 1 << 20,
     parallelism: 16 << 10,
     item_elements: 4,
+    arguments: 0,
     threads: Some(ThreadCaps { most: 256, shared_bytes: 16 << 10, work_items: 64, coalesced: 16 }),
     flops_per_ns: 10.0,
     bytes_per_ns: 1.0,
@@ -57,31 +63,43 @@ impl Target for Gpu {
     }
 
     fn doc(&self) -> &'static str {
-        "shaders for graphics processors, as WGSL and SPIR-V"
+        "shaders for graphics processors, as WGSL, SPIR-V and MSL; a specification is a profile of limits"
     }
 
     fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError> {
-        if !specification.is_empty() {
-            return Err(unsupported(format!("`{specification}`; it takes no specification")));
-        }
-        let info = VariantInfo { device: NAME.into(), arch: ARCHITECTURE.into(), name: "baseline".into(), features: Vec::new() };
-        Ok(vec![Variant { info, caps: CAPS, for_dot_products: false }])
+        let profile = named(specification)?;
+        let (device, arch, name) = (NAME.into(), ARCHITECTURE.into(), profile.name.into());
+        let info = VariantInfo { device, arch, name, features: Vec::new() };
+        let caps = Caps { arguments: profile.arguments(), ..CAPS };
+        Ok(vec![Variant { info, caps, for_dot_products: false }])
     }
 
-    fn emit(&self, _variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
+    fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
+        let profile = Profile::of(&variant.info)?;
         let prelude = module::prelude().map_err(|fault| fault.of_kernel("prelude"))?;
-        let shader = |kernel: &Kernel| module::shader(&prelude, kernel).map_err(|fault| fault.of_kernel(&kernel.name));
-        let shaders: Vec<Shader> = kernels.iter().map(shader).collect::<Result<_, _>>()?;
+        let is_listed = options.forms.contains(&Form::Listing);
+        let written = |kernel: &Kernel| {
+            let written = module::write(&prelude, kernel, is_listed).map_err(|fault| fault.of_kernel(&kernel.name))?;
+            profile.check(kernel, &written.shader).map(|()| written)
+        };
+        let written: Vec<Written> = kernels.iter().map(written).collect::<Result<_, _>>()?;
         let form = |form: &Form| match form {
-            Form::Listing => Ok((Form::Listing, listing(&shaders).into_bytes())),
+            Form::Listing => Ok((Form::Listing, listing(&written).into_bytes())),
             other => Err(unsupported(format!("the form {other:?}; its only form is the listing"))),
         };
         let forms = options.forms.iter().map(form).collect::<Result<_, _>>()?;
+        let shaders: Vec<Shader> = written.into_iter().map(|written| written.shader).collect();
         Ok(Emitted { code: write(&shaders), forms })
     }
 }
 
-/// All shaders as text.
-fn listing(shaders: &[Shader]) -> String {
-    shaders.iter().enumerate().map(|(position, shader)| format!("// {position}: {}\n{}\n", shader.name, shader.wgsl)).collect()
+/// All shaders in all languages that people read.
+fn listing(written: &[Written]) -> String {
+    let mut text = String::new();
+    for (position, Written { shader, listings }) in written.iter().enumerate() {
+        for (language, source) in listings {
+            text += &format!("// {position}: {}, {language}\n{source}\n", shader.name);
+        }
+    }
+    text
 }

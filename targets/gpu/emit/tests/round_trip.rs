@@ -1,6 +1,6 @@
 //! Kernels that were written and loaded compute what they did before; damage is refused.
 
-use lostwax_device_gpu::format::{Shader, read, write};
+use lostwax_device_gpu::format::{Language, Shader, read, write};
 use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::text::parse_kernel;
@@ -111,13 +111,19 @@ fn plans_that_do_not_fit_are_refused() {
     }
 }
 
+fn replace(shader: &mut Shader, from: &str, to: &str) {
+    let text = shader.text(Language::Wgsl).unwrap().replace(from, to);
+    shader.sources.insert(Language::Wgsl, text.into_bytes());
+}
+
 #[test]
 fn shaders_that_break_the_rules_are_refused() {
     let intact = read(&code()).unwrap();
-    let damages: [fn(&mut Shader); 4] = [
-        |shader| shader.wgsl = "no shader".into(),
-        |shader| shader.wgsl = shader.wgsl.replace("main", "other"),
-        |shader| shader.wgsl = shader.wgsl.replace("@binding(1)", "@binding(7)"),
+    let damages: [fn(&mut Shader); 5] = [
+        |shader| drop(shader.sources.insert(Language::Wgsl, b"no shader".to_vec())),
+        |shader| drop(shader.sources.remove(&Language::Wgsl)),
+        |shader| replace(shader, "main", "other"),
+        |shader| replace(shader, "@binding(1)", "@binding(7)"),
         |shader| shader.arguments.truncate(1),
     ];
     for (position, damage) in damages.iter().enumerate() {
@@ -127,6 +133,38 @@ fn shaders_that_break_the_rules_are_refused() {
         assert!(matches!(result, Err(DeviceError::InvalidCode { .. })), "{position}");
     }
     assert_eq!(device().load(&code(), Arc::new(Vec::new())).unwrap().kernel_count(), 2);
+}
+
+/// What shaders need is compared before the processor is asked to compile them.
+#[test]
+fn needs_of_shaders_are_checked() {
+    let intact = read(&code()).unwrap();
+    let changes: [fn(&mut Shader); 2] =
+        [|shader| shader.shared = vec![1 << 20, 16], |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
+    let expected = ["1048592 bytes of workgroup memory, which kernel `negate` needs", "2097152 storage buffers in a shader"];
+    for (change, expected) in changes.into_iter().zip(expected) {
+        let mut shaders = intact.clone();
+        change(&mut shaders[1]);
+        match device().load(&write(&shaders), Arc::new(Vec::new())).err().unwrap() {
+            error @ DeviceError::Unsupported { .. } => assert!(error.to_string().contains(expected), "{error}"),
+            error => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn contents_are_told_by_language() {
+    let contents = device().contents(&code()).unwrap();
+    let names: Vec<&str> = contents.iter().map(|content| content.name.as_str()).collect();
+    assert_eq!(names, ["WGSL", "SPIR-V", "MSL"]);
+    for (content, language) in contents.iter().zip(Language::ALL) {
+        let shaders = read(&code()).unwrap();
+        assert_eq!(content.bytes, shaders.iter().map(|shader| shader.sources[&language].len() as u64).sum::<u64>());
+    }
+    let mut shaders = read(&code()).unwrap();
+    shaders[0].sources.remove(&Language::Msl);
+    assert_eq!(device().contents(&write(&shaders)).unwrap()[2].name, "MSL of 1 kernels");
+    assert!(matches!(device().contents(b"no shaders"), Err(DeviceError::InvalidCode { .. })));
 }
 
 #[test]

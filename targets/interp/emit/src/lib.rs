@@ -19,6 +19,7 @@ const CAPS: Caps = Caps {
     l3_bytes: 1 << 20,
     parallelism: 1,
     item_elements: 16 << 10,
+    arguments: u32::MAX,
     threads: None,
     flops_per_ns: 0.01,
     bytes_per_ns: 0.1,

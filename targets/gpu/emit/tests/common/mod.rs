@@ -1,12 +1,12 @@
 //! Runs kernels on the graphics processor of this machine, or its software stand-in, beside the reference interpreter.
 #![allow(dead_code)]
 
-use lostwax_device_gpu::format::read;
+use lostwax_device_gpu::format::{Feature, Language, read};
 use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::number::Number;
 use lostwax_ir::types::DType;
-use lostwax_target_api::{BufferRef, Device, Dispatch, EmitOptions, Executor, Io, Prepared, Region};
+use lostwax_target_api::{BufferRef, Device, Dispatch, EmitOptions, Executor, Form, Io, Prepared, Region};
 use lostwax_target_gpu::target;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -22,17 +22,20 @@ pub fn code(kernels: &[Kernel]) -> Vec<u8> {
     let target = target();
     let variants = target.variants("").unwrap();
     assert_eq!(device().select(&[variants[0].info.clone()]), Some(0));
-    let emitted = target.emit(&variants[0], kernels, &EmitOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-    read(&emitted.code).unwrap().iter().for_each(|shader| check_spirv(&shader.spirv));
+    let options = EmitOptions { forms: [Form::Listing].into() };
+    let emitted = target.emit(&variants[0], kernels, &options).unwrap_or_else(|error| panic!("{error}"));
+    for shader in read(&emitted.code).unwrap() {
+        check_spirv(&shader.sources[&Language::Spirv]);
+        assert_eq!(shader.sources.contains_key(&Language::Msl), !shader.features.contains(&Feature::Float64));
+    }
     emitted.code
 }
 
 /// Asks the validator of the Khronos group, where it is installed.
-fn check_spirv(words: &[u32]) {
+fn check_spirv(bytes: &[u8]) {
     let command = Command::new("spirv-val").args(["--target-env", "vulkan1.1", "-"]).stdin(Stdio::piped()).spawn();
     let Ok(mut validator) = command else { return };
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    validator.stdin.take().unwrap().write_all(&bytes).unwrap();
+    validator.stdin.take().unwrap().write_all(bytes).unwrap();
     assert!(validator.wait().unwrap().success(), "spirv-val refuses a shader");
 }
 
