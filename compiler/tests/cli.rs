@@ -302,7 +302,7 @@ fn inspection_tells_weights_and_code_apart() {
     assert!(bytes().all(|bytes| bytes > 100) && bytes().sum::<u64>() < shaders["code_bytes"].as_u64().unwrap());
     let (_, text, _) = place.run("inspect both.lwx");
     assert_eq!(text.matches("weights ").count(), 1, "{text}");
-    assert!(text.contains("variant    gpu shader webgpu-default: 1 kernels") && text.contains("SPIR-V "), "{text}");
+    assert!(text.contains("variant    gpu shader native: 1 kernels") && text.contains("SPIR-V "), "{text}");
 }
 
 #[test]

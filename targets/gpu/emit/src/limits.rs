@@ -22,7 +22,20 @@ pub(crate) struct Profile {
 /// All profiles; the first is that of code for which none is named.
 ///
 /// Metal has 31 slots for buffers, of which the parameters and the sizes take two.
-pub(crate) const PROFILES: [Profile; 3] = [
+pub(crate) const PROFILES: [Profile; 4] = [
+    Profile {
+        name: "native",
+        doc: "what Vulkan, Metal and Direct3D 12 have in common on today's processors",
+        limits: Limits {
+            storage_buffers: 29,
+            binding_bytes: 128 << 20,
+            buffer_bytes: 256 << 20,
+            workgroup_bytes: 16 << 10,
+            invocations: 256,
+            workgroups: 65_535,
+        },
+        language: Language::Wgsl,
+    },
     Profile {
         name: "webgpu-default",
         doc: "what every implementation of WebGPU has",

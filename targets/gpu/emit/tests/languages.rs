@@ -175,13 +175,13 @@ fn sum(buffers: usize) -> String {
 
 #[test]
 fn kernels_that_take_too_much_are_refused() {
-    assert!(emit("", &sum(7)).is_ok());
+    assert!(emit("webgpu-default", &sum(7)).is_ok() && emit("", &sum(28)).is_ok());
     let refusals = [
         (
-            "",
+            "webgpu-default",
             sum(8),
             "kernel `sum` is too large for the gpu target: it takes 9 storage buffers in a shader, the profile `webgpu-default` has \
-             8; the target `gpu:vulkan` or `gpu:metal` has them",
+             8; the target `gpu:native` or `gpu:vulkan` or `gpu:metal` has them",
         ),
         (
             "vulkan",
@@ -193,19 +193,19 @@ fn kernels_that_take_too_much_are_refused() {
             "",
             REVERSE.replace("f32[64] shared", "f32[8192] shared"),
             "kernel `reverse` is too large for the gpu target: it takes 32768 bytes of workgroup memory, the profile \
-             `webgpu-default` has 16384; the target `gpu:metal` has them",
+             `native` has 16384; the target `gpu:metal` has them",
         ),
         (
             "",
             REVERSE.replace("63", "511").replace("64", "512"),
-            "kernel `reverse` is too large for the gpu target: it takes 512 invocations in a workgroup, the profile `webgpu-default` \
+            "kernel `reverse` is too large for the gpu target: it takes 512 invocations in a workgroup, the profile `native` \
              has 256; the target `gpu:metal` has them",
         ),
         (
             "metal",
             DOUBLES.into(),
             "kernel `doubles` is too large for the gpu target: it takes floats of 64 bits, which the language of the profile `metal`, \
-             MSL, has not; the target `gpu:webgpu-default` or `gpu:vulkan` has them",
+             MSL, has not; the target `gpu:native` or `gpu:webgpu-default` or `gpu:vulkan` has them",
         ),
     ];
     for (profile, text, message) in refusals {
@@ -219,7 +219,7 @@ fn kernels_that_take_too_much_are_refused() {
 #[test]
 fn specifications_name_profiles() {
     let name = |specification: &str| target().variants(specification).unwrap()[0].info.name.clone();
-    assert_eq!(["", "webgpu-default", "vulkan", "metal"].map(name), ["webgpu-default", "webgpu-default", "vulkan", "metal"]);
+    assert_eq!(["", "webgpu-default", "vulkan", "metal"].map(name), ["native", "webgpu-default", "vulkan", "metal"]);
     let message = target().variants("toaster").unwrap_err().to_string();
     assert!(message.contains("`toaster`") && message.contains("`webgpu-default`") && message.contains("`metal`"), "{message}");
 }
