@@ -83,6 +83,8 @@ pub struct BufferDecl {
     pub dtype: DType,
     /// Whether the kernel writes to it.
     pub writable: bool,
+    /// The pieces in which machines take it that cannot address so much at once, how much being up to the target; otherwise 1.
+    pub pieces: u32,
 }
 
 /// An array of a work item, uninitialized at its start.

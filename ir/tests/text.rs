@@ -234,8 +234,8 @@ fn random_kernel(random: &mut Random) -> Kernel {
         symbols: parameters,
         item,
         buffers: vec![
-            BufferDecl { name: "x".to_string(), dtype: DType::F16, writable: false },
-            BufferDecl { name: "y \"out\"".to_string(), dtype: DType::U64, writable: true },
+            BufferDecl { name: "x".to_string(), dtype: DType::F16, writable: false, pieces: 3 },
+            BufferDecl { name: "y \"out\"".to_string(), dtype: DType::U64, writable: true, pieces: 1 },
         ],
         locals: vec![LocalDecl { name: "sum".to_string(), dtype: DType::F32, len: 16, storage: pick_storage(random) }],
         rows: vec![RowDecl { name: "line".to_string(), buffer: BufferId(0), len: 6, extent: 64 }],

@@ -29,6 +29,7 @@ pub use representative::representative;
 use lostwax_ir::compute::{Axis, Compute, Reduction};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferDecl, Kernel};
+use lostwax_ir::types::TensorType;
 use lostwax_target_api::Caps;
 
 /// A rearrangement of a constant input: element `i` of the new constant, over `loops` in row-major order, is element
@@ -74,7 +75,7 @@ pub fn reads_contiguously(nest: &Nest) -> bool {
 pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &View, caps: &Caps) -> Scheduled {
     let views: Vec<View> = inputs.iter().map(|input| input.view.clone()).collect();
     let nest = Nest::new(compute, &views, output);
-    let buffers = buffers(compute);
+    let buffers = buffers(compute, caps);
     if let Some(joint) = contraction::joint::analyze(&nest) {
         let shared = joint.has_one_row().then(|| shared_reduction(name, &nest, &buffers, caps, true)).flatten();
         if let Some(kernel) = shared {
@@ -112,13 +113,25 @@ fn shared_reduction(name: &str, nest: &Nest, buffers: &[BufferDecl], caps: &Caps
     threads::reduce(name, nest, nest.reduction.as_ref()?, buffers, caps.threads.as_ref()?, along_columns)
 }
 
-fn buffers(compute: &Compute) -> Vec<BufferDecl> {
+fn buffers(compute: &Compute, caps: &Caps) -> Vec<BufferDecl> {
     let mut buffers: Vec<BufferDecl> = compute
         .inputs
         .iter()
         .enumerate()
-        .map(|(position, ty)| BufferDecl { name: format!("in{position}"), dtype: ty.dtype, writable: false })
+        .map(|(position, ty)| BufferDecl {
+            name: format!("in{position}"),
+            dtype: ty.dtype,
+            writable: false,
+            pieces: pieces(ty, caps),
+        })
         .collect();
-    buffers.push(BufferDecl { name: "out".to_string(), dtype: compute.output.dtype, writable: true });
+    buffers.push(BufferDecl { name: "out".to_string(), dtype: compute.output.dtype, writable: true, pieces: 1 });
     buffers
+}
+
+/// The pieces that a machine takes a tensor in. Sizes that are not known count as small.
+fn pieces(ty: &TensorType, caps: &Caps) -> u32 {
+    let elements = ty.static_shape().map_or(0, |shape| shape.iter().fold(1u64, |all, size| all.saturating_mul(*size as u64)));
+    let bytes = elements.saturating_mul(ty.dtype.size() as u64);
+    u32::try_from(bytes.div_ceil(caps.binding_bytes.max(1)).max(1)).unwrap_or(u32::MAX)
 }

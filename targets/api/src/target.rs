@@ -28,6 +28,8 @@ pub struct Caps {
     pub item_elements: u32,
     /// The most arguments of a kernel, `u32::MAX` for any number. Fusion keeps to the least of all variants of an artifact.
     pub arguments: u32,
+    /// The bytes of an argument that a kernel can address at once, `u64::MAX` for any number. Larger ones come in pieces.
+    pub binding_bytes: u64,
     /// What threads that share a work item have, on machines where they do.
     pub threads: Option<ThreadCaps>,
     /// Peak f32 multiply-add throughput of one core, in operations (2 per multiply-add) per nanosecond.

@@ -99,7 +99,9 @@ impl Parser<'_> {
     fn buffer(&mut self) -> Result<BufferDecl, ParseError> {
         let name = self.cursor.string()?;
         self.cursor.expect(":")?;
-        Ok(BufferDecl { name, dtype: self.cursor.dtype()?, writable: self.cursor.accept_word("writable") })
+        let (dtype, writable) = (self.cursor.dtype()?, self.cursor.accept_word("writable"));
+        let pieces = if self.cursor.accept_word("pieces") { self.cursor.count()? } else { 1 };
+        Ok(BufferDecl { name, dtype, writable, pieces })
     }
 
     fn local(&mut self) -> Result<LocalDecl, ParseError> {

@@ -41,7 +41,8 @@ impl Printer {
         self.line(format_args!("grid ({})", kernel.grid));
         for buffer in &kernel.buffers {
             let writable = if buffer.writable { " writable" } else { "" };
-            self.line(format_args!("buffer {}: {}{writable}", quoted(&buffer.name), buffer.dtype));
+            let pieces = if buffer.pieces == 1 { String::new() } else { format!(" pieces {}", buffer.pieces) };
+            self.line(format_args!("buffer {}: {}{writable}{pieces}", quoted(&buffer.name), buffer.dtype));
         }
         for local in &kernel.locals {
             let storage = storage(local.storage);

@@ -29,6 +29,7 @@ const CAPS: Caps = Caps {
     parallelism: 2,
     item_elements: 16 << 10,
     arguments: u32::MAX,
+    binding_bytes: u64::MAX,
     threads: None,
     flops_per_ns: 90.0,
     bytes_per_ns: 15.0,

@@ -75,7 +75,7 @@ const ABI: &str = "
 fn declaration(kernel: &Kernel, name: &str) -> String {
     let symbols: Vec<&str> = kernel.symbols.iter().map(|symbol| symbol.name()).collect();
     let symbols = if symbols.is_empty() { "none".to_string() } else { symbols.join(", ") };
-    let buffers = kernel.buffers.iter().map(|BufferDecl { name, dtype, writable }| {
+    let buffers = kernel.buffers.iter().map(|BufferDecl { name, dtype, writable, .. }| {
         let access = if *writable { "written" } else { "read" };
         format!("{name} ({dtype}, {access})")
     });

@@ -56,6 +56,7 @@ fn caps(machine: &Machine) -> Caps {
         parallelism: 16,
         item_elements: 16 << 10,
         arguments: u32::MAX,
+        binding_bytes: u64::MAX,
         threads: None,
         flops_per_ns: machine.flops_per_ns,
         bytes_per_ns: 12.0,

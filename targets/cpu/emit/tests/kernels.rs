@@ -222,7 +222,7 @@ fn rows_that_do_not_exist_read_as_zero() {
     let finish = vector(&lane, 8, vec![let_(3, Scalar::Load(sum)), store(1, times(&item, 8) + dim(&lane), 3)]);
     let rows = for_(&row, 3, LoopKind::Unrolled, vec![set, vector(&lane, 8, add)]);
     let mut kernel = kernel(&item, &[], in_and_out(F32), vec![clear, rows, finish]);
-    kernel.locals = vec![LocalDecl { name: "sum".into(), dtype: F32, len: 8, addressable: false }];
+    kernel.locals = vec![LocalDecl { name: "sum".into(), dtype: F32, len: 8, storage: Storage::Registers }];
     kernel.rows = vec![RowDecl { name: "x".into(), buffer: BufferId(0), len: 3, extent: 8 }];
     let input = ramp(40);
     let at = |row: usize, lane: usize| row.checked_sub(1).filter(|row| *row < 5).map_or(0.0, |row| input[row * 8 + lane]);
@@ -257,7 +257,7 @@ fn reductions_run_through_locals() {
     }
     body.extend([let_(6, Scalar::Load(sum(0.into()))), store(1, dim(&item), 6)]);
     let mut kernel = kernel(&item, std::slice::from_ref(&size), in_and_out(F32), body);
-    kernel.locals = vec![LocalDecl { name: "sum".into(), dtype: F32, len: 8, addressable: false }];
+    kernel.locals = vec![LocalDecl { name: "sum".into(), dtype: F32, len: 8, storage: Storage::Registers }];
     for n in [0usize, 1, 3, 4, 5, 11] {
         let input = ramp(n * 16);
         let expected: Vec<f32> = (0..2).map(|item| input[item * n * 8..(item + 1) * n * 8].iter().sum()).collect();
@@ -275,7 +275,7 @@ fn masked_stores_to_locals_keep_other_lanes() {
         masked(&lane, 8, dim(&size), vec![load(0, 0, dim(&lane)), Stmt::Store { place: place.clone(), value: value(0) }]);
     let finish = vector(&lane, 8, vec![let_(1, Scalar::Load(place)), store(1, dim(&lane), 1)]);
     let mut kernel = kernel(&item, std::slice::from_ref(&size), in_and_out(F32), vec![fill, change, finish]);
-    kernel.locals = vec![LocalDecl { name: "l".into(), dtype: F32, len: 8, addressable: false }];
+    kernel.locals = vec![LocalDecl { name: "l".into(), dtype: F32, len: 8, storage: Storage::Registers }];
     for n in [0usize, 1, 5, 8] {
         let expected: Vec<f32> = (0..8).map(|i| if i < n { ramp(8)[i] } else { 3.0 }).collect();
         check(&kernel, &[to_bytes(&ramp(n))], &[n as i64], 1, &expected);
@@ -346,7 +346,7 @@ fn invalid_kernels_are_refused_with_a_reason() {
     for (reason, body) in bodies {
         let mut kernel = kernel(&item, &[], in_and_out(F32), body);
         if reason == "outside" {
-            kernel.locals = vec![LocalDecl { name: "l".into(), dtype: F32, len: 4, addressable: false }];
+            kernel.locals = vec![LocalDecl { name: "l".into(), dtype: F32, len: 4, storage: Storage::Registers }];
             kernel.body = vec![let_(0, Scalar::Load(Place::Local(LocalId(0), 4.into())))];
         }
         let variant = &runnable()[0];

@@ -5,18 +5,19 @@
 //! last do nothing. Where work items have threads, a workgroup is one work item, counted in the same way, and its invocations are
 //! the threads. Where there are more workgroups than one dimension takes, they go on in the second.
 //!
-//! A dispatch takes a storage buffer for each argument, in order, and then a buffer of *parameters*, integers of 32 bits: the
+//! A dispatch takes a storage buffer for each piece of each argument, in order, and then a buffer of *parameters*, integers of 32 bits: the
 //! number of work items, the values of the symbols, and for each argument the element of its binding at which the argument begins;
-//! with zeros up to a multiple of 16 bytes. In WGSL and SPIR-V these are bindings of group 0, the storage buffers from binding 0
+//! with zeros up to a multiple of 16 bytes. Almost all arguments are one piece; others are cut after every [`PIECE_BYTES`] from the
+//! start of the first binding on, so that every processor can bind them. In WGSL and SPIR-V these are bindings of group 0, the storage buffers from binding 0
 //! on, the parameters after the last as a uniform buffer.
 //!
 //! In MSL, which is of version [`METAL_VERSION`] and needs nothing else of lostwax, buffers have slots of the argument table:
 //!
 //! | `[[buffer(slot)]]` | holds | |
 //! |---|---|---|
-//! | 0 to *arguments* - 1 | the arguments in order | `device`, set with an offset that is a multiple of the element and of 4 |
-//! | *arguments* | the parameters | `constant` |
-//! | *arguments* + 1 | the *sizes*: the bytes that each argument's binding has, in order, integers of 32 bits | `constant` |
+//! | 0 to *pieces* - 1 | the pieces of the arguments in order | `device`, set with an offset that is a multiple of the element and of 4 |
+//! | *pieces* | the parameters | `constant` |
+//! | *pieces* + 1 | the *sizes*: the bytes that each piece's binding has, in order, integers of 32 bits | `constant` |
 //!
 //! Threadgroup memory has an index for each array of [`Shader::shared`], in order, with its length.
 //!
@@ -42,6 +43,9 @@ const MAGIC: &[u8] = b"lostwax shaders 2\n";
 
 /// The version of the shading language of Metal: that of macOS 12 and iOS 15.
 pub const METAL_VERSION: (u8, u8) = (2, 4);
+
+/// The bytes of all but the last piece of an argument: what every processor can bind, less what alignment may put before it.
+pub const PIECE_BYTES: u64 = (128 << 20) - 256;
 
 /// The invocations of one workgroup.
 pub const WORKGROUP: u32 = 64;
@@ -90,6 +94,8 @@ pub struct Argument {
     pub writable: bool,
     /// Bytes of one element: 1, 2, 4 or 8.
     pub element: u8,
+    /// The bindings that it takes, at least 1.
+    pub pieces: u8,
 }
 
 /// One kernel.
@@ -120,7 +126,7 @@ impl Shader {
     /// What of a processor's limits the shader takes, as far as that does not depend on a dispatch; the rest is 0.
     pub fn needs(&self) -> Limits {
         Limits {
-            storage_buffers: self.arguments.len() as u64,
+            storage_buffers: self.arguments.iter().map(|argument| u64::from(argument.pieces)).sum(),
             workgroup_bytes: self.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
             invocations: self.invocations().into(),
             ..Limits::default()
@@ -165,7 +171,9 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
         bytes.extend(shader.symbols.to_le_bytes());
         bytes.extend(shader.threads.to_le_bytes());
         put_length(&mut bytes, shader.arguments.len());
-        bytes.extend(shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element]));
+        bytes.extend(
+            shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element, argument.pieces]),
+        );
         bytes.push(feature_bits(&shader.features));
         put_length(&mut bytes, shader.shared.len());
         bytes.extend(shader.shared.iter().flat_map(|array| array.to_le_bytes()));
@@ -253,12 +261,14 @@ impl<'a> Reader<'a> {
 
     fn arguments(&mut self) -> Result<Vec<Argument>, FormatError> {
         let count = self.length()?;
-        let bytes = self.take(count.saturating_mul(2))?;
-        let argument = |pair: &[u8]| match pair {
-            [writable @ (0 | 1), element @ (1 | 2 | 4 | 8)] => Ok(Argument { writable: *writable == 1, element: *element }),
+        let bytes = self.take(count.saturating_mul(3))?;
+        let argument = |fields: &[u8]| match fields {
+            [writable @ (0 | 1), element @ (1 | 2 | 4 | 8), pieces @ 1..] => {
+                Ok(Argument { writable: *writable == 1, element: *element, pieces: *pieces })
+            }
             other => Err(FormatError::Value(format!("there is no argument {other:?}"))),
         };
-        bytes.chunks(2).map(argument).collect()
+        bytes.chunks(3).map(argument).collect()
     }
 
     fn features(&mut self) -> Result<Vec<Feature>, FormatError> {

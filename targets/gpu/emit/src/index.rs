@@ -57,7 +57,7 @@ impl Emitter<'_> {
         Ok(value)
     }
 
-    fn constant_integer(&mut self, value: i64) -> Emit<Value> {
+    pub(crate) fn constant_integer(&mut self, value: i64) -> Emit<Value> {
         match i32::try_from(value) {
             Ok(value) => Ok(self.builder.int(value)),
             Err(_) => Fault::unsupported(format!("the index {value}; indices have 32 bits")),

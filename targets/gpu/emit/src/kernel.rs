@@ -2,7 +2,7 @@
 
 use crate::builder::{Builder, Value};
 use crate::fault::{Emit, Fault};
-use lostwax_device_gpu::format::{WORKGROUP, base_word, parameter_words, symbol_word};
+use lostwax_device_gpu::format::{PIECE_BYTES, WORKGROUP, base_word, parameter_words, symbol_word};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{BufferDecl, Kernel, LocalDecl, RowId, Storage, ValueId};
 use lostwax_ir::types::DType;
@@ -43,7 +43,8 @@ pub(crate) struct Lanes {
 
 /// An argument.
 pub(crate) struct Buffer {
-    pub(crate) pointer: Value,
+    /// Its pieces.
+    pub(crate) pointers: Vec<Value>,
     /// Stands for the element of the binding at which the argument begins.
     pub(crate) base: Symbol,
     pub(crate) dtype: DType,
@@ -138,7 +139,7 @@ impl Emitter<'_> {
     /// Declares the arguments, makes room for the locals, and leaves those invocations that have no work item.
     fn frame(&mut self) -> Emit<()> {
         let kernel = self.kernel;
-        kernel.buffers.iter().enumerate().try_for_each(|(position, decl)| self.declare_buffer(position as u32, decl))?;
+        kernel.buffers.iter().enumerate().try_for_each(|(position, decl)| self.declare_buffer(position, decl))?;
         let parameters = self.declare_parameters()?;
         let grid = self.parameter(parameters, 0);
         self.leave_unless_below(grid)?;
@@ -159,7 +160,10 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn declare_buffer(&mut self, position: u32, decl: &BufferDecl) -> Emit<()> {
+    fn declare_buffer(&mut self, position: usize, decl: &BufferDecl) -> Emit<()> {
+        if decl.writable && decl.pieces > 1 {
+            return Fault::unsupported(format!("a result of more than {PIECE_BYTES} bytes"));
+        }
         let element = match decl.dtype.size() {
             4 | 8 => register_type(decl.dtype)?,
             _ => Scalar::U32,
@@ -171,10 +175,17 @@ impl Emitter<'_> {
         let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Dynamic, stride });
         // Arguments of one dispatch may lie in one allocation, which is bound for writing everywhere or nowhere.
         let access = StorageAccess::LOAD | StorageAccess::STORE;
-        let pointer = self.builder.global(AddressSpace::Storage { access }, Some(position), ty);
+        let first = self.binding_count();
+        let piece = |number| self.builder.global(AddressSpace::Storage { access }, Some(first.saturating_add(number)), ty);
+        let pointers = (0..decl.pieces).map(piece).collect();
         let base = Symbol::new(format!("%base.{position}"), 0, i64::from(i32::MAX));
-        self.buffers.push(Buffer { pointer, base, dtype: decl.dtype, writable: decl.writable });
+        self.buffers.push(Buffer { pointers, base, dtype: decl.dtype, writable: decl.writable });
         Ok(())
+    }
+
+    /// The bindings that are declared.
+    fn binding_count(&self) -> u32 {
+        self.buffers.iter().map(|buffer| buffer.pointers.len() as u32).sum()
     }
 
     fn declare_parameters(&mut self) -> Emit<Value> {
@@ -183,7 +194,7 @@ impl Emitter<'_> {
         let Some(vectors) = vectors else { return Fault::invalid("it has too many symbols and buffers") };
         let base = self.builder.add_type(TypeInner::Vector { size: VectorSize::Quad, scalar: Scalar::I32 });
         let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Constant(vectors), stride: 16 });
-        Ok(self.builder.global(AddressSpace::Uniform, Some(self.kernel.buffers.len() as u32), ty))
+        Ok(self.builder.global(AddressSpace::Uniform, Some(self.binding_count()), ty))
     }
 
     fn parameter(&mut self, parameters: Value, word: usize) -> Value {

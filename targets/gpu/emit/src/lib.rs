@@ -24,7 +24,7 @@ mod stmt;
 
 use fault::unsupported;
 use limits::{Profile, named};
-use lostwax_device_gpu::format::{Shader, write};
+use lostwax_device_gpu::format::{PIECE_BYTES, Shader, write};
 use lostwax_device_gpu::{ARCHITECTURE, NAME};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant, VariantInfo};
@@ -44,6 +44,7 @@ const CAPS: Caps = Caps {
     parallelism: 16 << 10,
     item_elements: 4,
     arguments: 0,
+    binding_bytes: PIECE_BYTES,
     threads: Some(ThreadCaps { most: 256, shared_bytes: 16 << 10, work_items: 64, coalesced: 16 }),
     flops_per_ns: 10.0,
     bytes_per_ns: 1.0,

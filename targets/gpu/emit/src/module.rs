@@ -43,12 +43,16 @@ pub(crate) fn write(prelude: &Module, kernel: &Kernel, is_listed: bool) -> Emit<
 }
 
 fn shader(kernel: &Kernel, checked: &Checked, sources: BTreeMap<Language, Vec<u8>>) -> Emit<Shader> {
-    let argument = |decl: &BufferDecl| Argument { writable: decl.writable, element: decl.dtype.size() as u8 };
+    let argument = |decl: &BufferDecl| {
+        let pieces =
+            u8::try_from(decl.pieces).map_err(|_| Fault::Unsupported(format!("{} pieces of one tensor", decl.pieces)))?;
+        Ok(Argument { writable: decl.writable, element: decl.dtype.size() as u8, pieces })
+    };
     Ok(Shader {
         name: kernel.name.clone(),
         symbols: kernel.symbols.len() as u32,
         threads: kernel.threads().unwrap_or(0),
-        arguments: kernel.buffers.iter().map(argument).collect(),
+        arguments: kernel.buffers.iter().map(argument).collect::<Emit<_>>()?,
         features: checked.features.clone(),
         shared: shared(&checked.module)?,
         sources,

@@ -3,10 +3,11 @@
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
 use crate::kernel::{Emitter, Typed, Variables, register_type};
+use lostwax_device_gpu::format::PIECE_BYTES;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferId, LocalId, Operand, Place};
 use lostwax_ir::types::DType;
-use naga::{AtomicFunction, BinaryOperator, Expression, Scalar, Statement, UnaryOperator};
+use naga::{AtomicFunction, BinaryOperator, Expression, MathFunction, Scalar, Statement, UnaryOperator};
 
 /// Where in a word an element lies: the number of the word, and the first bit.
 #[derive(Clone, Copy)]
@@ -57,19 +58,43 @@ impl Emitter<'_> {
 
     /// Reads an element; where the guard fails, one that exists.
     fn load_element(&mut self, buffer: usize, index: Value, guard: Option<Value>) -> Emit<(DType, Value)> {
-        let Some((pointer, dtype)) = self.buffers.get(buffer).map(|buffer| (buffer.pointer, buffer.dtype)) else {
+        let Some((pointers, dtype)) = self.buffers.get(buffer).map(|buffer| (buffer.pointers.clone(), buffer.dtype)) else {
             return Fault::invalid(format!("there is no buffer {buffer}"));
         };
         let zero = self.builder.int(0);
         let index = guard.map_or(index, |guard| self.builder.select(guard, index, zero));
         if dtype.size() >= 4 {
-            let pointer = self.builder.value(Expression::Access { base: pointer, index });
-            return Ok((dtype, self.builder.load(pointer)));
+            return Ok((dtype, self.load_from(&pointers, index, dtype.size())?));
         }
         let part = self.part(dtype, index);
-        let pointer = self.builder.value(Expression::Access { base: pointer, index: part.word });
-        let word = self.builder.load(pointer);
+        let word = self.load_from(&pointers, part.word, size_of::<u32>())?;
         Ok((dtype, self.part_of_word(dtype, word, part.shift)?))
+    }
+
+    /// Reads an element of so many bytes: one of each piece, of which the one that it lies in counts.
+    fn load_from(&mut self, pieces: &[Value], index: Value, bytes: usize) -> Emit<Value> {
+        let Some((first, rest)) = pieces.split_first() else { return Fault::invalid("a buffer without pieces") };
+        let elements = PIECE_BYTES as i64 / bytes as i64;
+        let last = self.constant_integer(elements - 1)?;
+        let within = if rest.is_empty() { index } else { self.builder.math(MathFunction::Min, &[index, last]) };
+        let mut value = self.load_at(*first, within);
+        for (number, piece) in (1..).zip(rest) {
+            let (start, zero) = (self.constant_integer(number * elements)?, self.builder.int(0));
+            let distance = self.builder.binary(BinaryOperator::Subtract, index, start);
+            let mut within = self.builder.math(MathFunction::Max, &[distance, zero]);
+            if number < rest.len() as i64 {
+                within = self.builder.math(MathFunction::Min, &[within, last]);
+            }
+            let candidate = self.load_at(*piece, within);
+            let here = self.builder.binary(BinaryOperator::GreaterEqual, index, start);
+            value = self.builder.select(here, candidate, value);
+        }
+        Ok(value)
+    }
+
+    fn load_at(&mut self, base: Value, index: Value) -> Value {
+        let pointer = self.builder.value(Expression::Access { base, index });
+        self.builder.load(pointer)
     }
 
     fn part(&mut self, dtype: DType, index: Value) -> Part {
@@ -170,7 +195,8 @@ impl Emitter<'_> {
     }
 
     fn store_element(&mut self, buffer: usize, index: Value, value: Value) -> Emit<()> {
-        let Some((pointer, dtype)) = self.buffers.get(buffer).map(|buffer| (buffer.pointer, buffer.dtype)) else { return Ok(()) };
+        let found = self.buffers.get(buffer).and_then(|buffer| Some((*buffer.pointers.first()?, buffer.dtype)));
+        let Some((pointer, dtype)) = found else { return Ok(()) };
         if dtype.size() >= 4 {
             let pointer = self.builder.value(Expression::Access { base: pointer, index });
             self.builder.store(pointer, value);

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{code, reference, run};
+use lostwax_device_gpu::format::PIECE_BYTES;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::text::parse_kernel;
 
@@ -125,5 +126,29 @@ fn threads_share_memory() {
 "#;
     for n in [1usize, 3, 100] {
         check(text, &[floats(64 * n), vec![0; 256 * n]], &[n as i64], n as u64);
+    }
+}
+
+/// Elements on both sides of where a large argument is cut, of words and of parts of them.
+#[test]
+fn large_arguments_come_in_pieces() {
+    for (name, size) in [("u32", 4), ("u8", 1)] {
+        let (cut, extra) = (PIECE_BYTES as usize / size, 1000);
+        let text = format!(
+            r#"kernel "pick" {{
+  item %i: 0..
+  grid (64)
+  buffer "x": {name} pieces 2
+  buffer "y": {name} writable
+  v0 = load b0[{} + %i]
+  store b1[%i], v0
+}}
+"#,
+            cut - 32
+        );
+        let mut large = vec![0; (cut + extra) * size];
+        let (around, _) = large[(cut - 32) * size..].split_at_mut(64 * size);
+        around.iter_mut().enumerate().for_each(|(at, byte)| *byte = at as u8 + 1);
+        check(&text, &[large, vec![0; 64 * size]], &[], 64);
     }
 }

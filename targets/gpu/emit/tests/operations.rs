@@ -67,7 +67,7 @@ fn elementwise(inputs: &[DType], output: DType, scalar: Scalar) -> Kernel {
     let place = Place::Buffer(BufferId(inputs.len() as u32), at.clone());
     body.push(Stmt::Store { place, value: Operand::Value(result) });
     let active = Some(Dim::symbol(&size) - Dim::symbol(&item) * LANES.into());
-    let buffer = |dtype, writable| BufferDecl { name: "x".into(), dtype, writable };
+    let buffer = |dtype, writable| BufferDecl { name: "x".into(), dtype, writable, pieces: 1 };
     Kernel {
         name: "elementwise".into(),
         grid: Dim::symbol(&size).ceil_div(LANES),

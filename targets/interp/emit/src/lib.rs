@@ -20,6 +20,7 @@ const CAPS: Caps = Caps {
     parallelism: 1,
     item_elements: 16 << 10,
     arguments: u32::MAX,
+    binding_bytes: u64::MAX,
     threads: None,
     flops_per_ns: 0.01,
     bytes_per_ns: 0.1,

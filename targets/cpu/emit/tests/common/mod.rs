@@ -162,7 +162,7 @@ fn run_code(code: &[u8], kernel: &Kernel, buffers: &[Vec<u8>], symbols: &[i64], 
 
 /// A buffer declaration.
 pub fn buffer(name: &str, dtype: DType, writable: bool) -> BufferDecl {
-    BufferDecl { name: name.into(), dtype, writable }
+    BufferDecl { name: name.into(), dtype, writable, pieces: 1 }
 }
 
 /// A kernel without locals and rows.
