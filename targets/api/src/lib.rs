@@ -10,6 +10,9 @@ mod device;
 #[cfg(feature = "compile")]
 mod target;
 
-pub use device::{BufferRef, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Region, VariantInfo, WeightBytes};
+pub use device::{
+    Adapter, BufferRef, Ceilings, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Property, PropertyValue,
+    Region, VariantInfo, WeightBytes,
+};
 #[cfg(feature = "compile")]
 pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant};

@@ -1,11 +1,12 @@
 //! Shaders made into pipelines, and the weights in the processor's memory.
 
 use crate::executor::GpuExecutor;
-use crate::format::{Argument, ENTRY_POINT, Shader};
+use crate::format::{Argument, ENTRY_POINT, Shader, WORKGROUP};
 use crate::gpu::Gpu;
-use crate::memory::Memory;
-use crate::{NAME, invalid_code};
+use crate::memory::{Memory, Use};
+use crate::{invalid_code, unsupported};
 use lostwax_target_api::{DeviceError, Executor, Program};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{
@@ -23,6 +24,16 @@ pub(crate) struct Kernel {
     pub(crate) pipeline: ComputePipeline,
 }
 
+impl Kernel {
+    /// The workgroups that so many work items take, in two dimensions of which none has more than `most`; nothing if that is not
+    /// enough.
+    pub(crate) fn workgroups(&self, items: u64, most: u32) -> Option<(u32, u32)> {
+        let (count, most) = (items.div_ceil(WORKGROUP.into()), u64::from(most).max(1));
+        let (x, y) = (count.clamp(1, most), count.div_ceil(most));
+        (y <= most).then_some((x as u32, y as u32))
+    }
+}
+
 /// Loaded code.
 pub(crate) struct GpuProgram {
     pub(crate) gpu: Arc<Gpu>,
@@ -33,8 +44,9 @@ pub(crate) struct GpuProgram {
 impl GpuProgram {
     pub(crate) fn new(gpu: Arc<Gpu>, shaders: Vec<Shader>, weights: &[u8]) -> Result<Self, DeviceError> {
         shaders.iter().try_for_each(|shader| check(&gpu, shader))?;
-        let kernels = on_all_cores(&shaders, |shader| kernel(&gpu, shader))?;
-        let memory = Memory::storage(&gpu, weights.len() as u64)?;
+        let layouts = layouts(&gpu, &shaders)?;
+        let kernels = on_all_cores(&shaders, |shader| kernel(&gpu, &layouts, shader))?;
+        let memory = Memory::new(&gpu, Use::storage("the weights"), weights.len() as u64)?;
         memory.write(&gpu, weights)?;
         Ok(Self { gpu, kernels, weights: memory })
     }
@@ -53,14 +65,20 @@ impl Program for GpuProgram {
 /// Whether the processor has what the shader needs.
 fn check(gpu: &Gpu, shader: &Shader) -> Result<(), DeviceError> {
     let missing: Vec<&str> = shader.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect();
-    let (needed, most) = (shader.arguments.len(), gpu.limits.max_storage_buffers_per_shader_stage as usize);
-    let what = match missing.is_empty() {
-        false => missing.join(" and "),
-        true if needed > most => format!("{needed} buffers of one kernel, only {most}"),
-        true => return Ok(()),
-    };
-    let what = format!("{what}; kernel `{}` needs them, {} has them not", shader.name, gpu.description());
-    Err(DeviceError::Unsupported { device: NAME.into(), what })
+    let (name, processor, limits) = (&shader.name, gpu.description(), &gpu.limits);
+    if !missing.is_empty() {
+        return Err(unsupported(format!("{}; kernel `{name}` needs them, {processor} has them not", missing.join(" and "))));
+    }
+    let needs = [
+        ("buffers of one kernel", shader.arguments.len(), limits.max_storage_buffers_per_shader_stage),
+        ("invocations in a workgroup", WORKGROUP as usize, limits.max_compute_invocations_per_workgroup),
+        ("invocations along a workgroup", WORKGROUP as usize, limits.max_compute_workgroup_size_x),
+    ];
+    let exceeded = needs.into_iter().find(|(_, needed, most)| *needed > *most as usize);
+    exceeded.map_or(Ok(()), |(resource, needed, most)| {
+        let problem = format!("kernel `{name}` needs {needed}, {processor} takes at most {most}");
+        Err(DeviceError::LimitExceeded { resource, problem })
+    })
 }
 
 /// Makes something of each item, on all cores; the results come in order.
@@ -85,28 +103,32 @@ fn on_all_cores<T: Sync, R: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn kernel(gpu: &Gpu, shader: &Shader) -> Result<Kernel, DeviceError> {
-    let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
-    let (layout, pipeline) = gpu.guarded(refused, || {
-        let layout = layout(gpu, shader);
-        let pipeline = pipeline(gpu, shader, &layout);
-        (layout, pipeline)
-    })?;
-    let Shader { name, symbols, arguments, .. } = shader.clone();
-    Ok(Kernel { name, symbols, arguments, layout, pipeline })
+/// One layout for each number of arguments, so that kernels may share bindings. All arguments may be written, since arguments in one
+/// allocation must all be bound in one way.
+fn layouts(gpu: &Gpu, shaders: &[Shader]) -> Result<BTreeMap<usize, BindGroupLayout>, DeviceError> {
+    let counts: BTreeSet<usize> = shaders.iter().map(|shader| shader.arguments.len()).collect();
+    let refused = |problem| DeviceError::LimitExceeded { resource: "buffers of one kernel", problem };
+    gpu.guarded(refused, || counts.into_iter().map(|count| (count, layout(gpu, count))).collect())
 }
 
-/// All arguments may be written, since arguments in one allocation must all be bound in one way.
-fn layout(gpu: &Gpu, shader: &Shader) -> BindGroupLayout {
+fn layout(gpu: &Gpu, arguments: usize) -> BindGroupLayout {
     let entry = |(binding, ty)| BindGroupLayoutEntry {
         binding,
         visibility: ShaderStages::COMPUTE,
-        ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty: BindingType::Buffer { ty, has_dynamic_offset: ty == BufferBindingType::Uniform, min_binding_size: None },
         count: None,
     };
-    let arguments = shader.arguments.iter().map(|_| BufferBindingType::Storage { read_only: false });
+    let arguments = std::iter::repeat_n(BufferBindingType::Storage { read_only: false }, arguments);
     let entries: Vec<BindGroupLayoutEntry> = (0..).zip(arguments.chain([BufferBindingType::Uniform])).map(entry).collect();
     gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
+}
+
+fn kernel(gpu: &Gpu, layouts: &BTreeMap<usize, BindGroupLayout>, shader: &Shader) -> Result<Kernel, DeviceError> {
+    let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
+    let layout = layouts.get(&shader.arguments.len()).ok_or_else(|| refused("it has no layout".into()))?.clone();
+    let pipeline = gpu.guarded(refused, || pipeline(gpu, shader, &layout))?;
+    let Shader { name, symbols, arguments, .. } = shader.clone();
+    Ok(Kernel { name, symbols, arguments, layout, pipeline })
 }
 
 fn pipeline(gpu: &Gpu, shader: &Shader, layout: &BindGroupLayout) -> ComputePipeline {
@@ -119,6 +141,6 @@ fn pipeline(gpu: &Gpu, shader: &Shader, layout: &BindGroupLayout) -> ComputePipe
         module: &module,
         entry_point: Some(ENTRY_POINT),
         compilation_options: PipelineCompilationOptions::default(),
-        cache: None,
+        cache: gpu.pipeline_cache.as_ref(),
     })
 }
