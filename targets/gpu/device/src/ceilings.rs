@@ -33,7 +33,7 @@ const ROUNDS: usize = 3;
 
 /// Measures f32 multiply-adds and copies in the processor's memory.
 pub(crate) fn measure(gpu: &Gpu) -> Result<Ceilings, DeviceError> {
-    let bytes = BYTES.min(gpu.limits.max_storage_buffer_binding_size & !255).min(gpu.limits.max_buffer_size / 2 & !255);
+    let bytes = BYTES.min(gpu.limits.max_storage_buffer_binding_size & !255).min((gpu.limits.max_buffer_size / 2) & !255);
     let memory = || Memory::new(gpu, Use::storage("measured copies"), bytes);
     let (first, second) = (memory()?, memory()?);
     let rate = |entry_point, work| Shader::new(gpu, entry_point, [&first, &second], bytes)?.rate(work);
