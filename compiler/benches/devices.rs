@@ -125,8 +125,8 @@ impl Bench {
         let mut file = AlignedBuffer::new();
         compile(&graph.into(), &options, &mut |_| {}, &mut file)?;
         let mut session = Model::from_bytes(file)?.session(self.device.clone())?;
-        let f32 = lostwax_runtime::DType::from_name("f32").ok_or("no such type")?;
-        let tensors = shapes.iter().map(|shape| Tensor::zeros(f32, shape)).collect::<Result<Vec<_>, _>>()?;
+        let filled = |shape: &&[usize]| Tensor::from_slice(&vec![0.5f32; shape.iter().product()], shape);
+        let tensors = shapes.iter().map(filled).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = (0..shapes.len()).map(|position| format!("x{position}")).collect();
         let inputs: Vec<(&str, TensorView)> =
             names.iter().map(String::as_str).zip(tensors.iter().map(TensorView::from)).collect();
