@@ -29,7 +29,7 @@ pub(crate) struct Memory {
 /// What memory is for.
 #[derive(Clone, Copy)]
 pub(crate) struct Use {
-    /// For people.
+    /// For people, in the plural.
     what: &'static str,
     usage: BufferUsages,
 }
@@ -68,7 +68,10 @@ impl Memory {
         };
         let descriptor = BufferDescriptor { label: Some(what), size, usage: use_.usage, mapped_at_creation: false };
         let refused = |problem| out_of_memory(format!("{what} take {bytes} bytes: {problem}"));
-        let buffer = gpu.guarded(refused, || gpu.device.create_buffer(&descriptor))?;
+        let buffer = gpu.guarded(out_of_memory, || gpu.device.create_buffer(&descriptor)).map_err(|error| match error {
+            DeviceError::LimitExceeded { problem, .. } => refused(problem),
+            other => other,
+        })?;
         Ok(Self { buffer, bytes, use_ })
     }
 

@@ -34,8 +34,8 @@ impl Space {
     pub(crate) fn fit(&mut self, prepared: &Prepared) -> Result<bool, DeviceError> {
         let gpu = Arc::clone(&self.program.gpu);
         let arena = self.arena.resize(&gpu, prepared.arena_bytes)?;
-        let inputs = fit_all(&gpu, Use::storage("an input"), &mut self.inputs, &prepared.input_bytes)?;
-        let outputs = fit_all(&gpu, Use::storage("an output"), &mut self.outputs, &prepared.output_bytes)?;
+        let inputs = fit_all(&gpu, Use::storage("inputs"), &mut self.inputs, &prepared.input_bytes)?;
+        let outputs = fit_all(&gpu, Use::storage("outputs"), &mut self.outputs, &prepared.output_bytes)?;
         Ok(arena | inputs | outputs | self.fit_states(&gpu, &prepared.state_bytes)?)
     }
 
@@ -44,7 +44,7 @@ impl Space {
         let mut moved = self.states.len() > sizes.len();
         self.states.truncate(sizes.len());
         for (position, bytes) in sizes.iter().enumerate() {
-            let fresh = || Ok(State { memory: Memory::new(gpu, Use::storage("a state"), *bytes)?, shown: None });
+            let fresh = || Ok(State { memory: Memory::new(gpu, Use::storage("states"), *bytes)?, shown: None });
             match self.states.get_mut(position) {
                 Some(state) if state.memory.bytes == *bytes => continue,
                 Some(state) => *state = fresh()?,

@@ -25,6 +25,9 @@ const HALVE: &str = r#"kernel "halve" {
 }
 "#;
 
+/// A change, and the resource that is exceeded then.
+type Case<T> = (fn(&mut T), &'static str);
+
 fn code(dtype: &str) -> Vec<u8> {
     let target = target();
     let kernel = parse_kernel(&HALVE.replace("TYPE", dtype)).unwrap();
@@ -75,7 +78,7 @@ fn resource(result: Result<(), DeviceError>) -> &'static str {
 
 #[test]
 fn what_a_processor_does_not_take_is_told_by_its_limit() {
-    let cases: [(fn(&mut Limits), &str); 3] = [
+    let cases: [Case<Limits>; 3] = [
         (|limits| limits.max_storage_buffers_per_shader_stage = 1, "buffers of one kernel"),
         (|limits| limits.max_compute_invocations_per_workgroup = 32, "invocations in a workgroup"),
         (|limits| limits.max_compute_workgroup_size_x = 32, "invocations along a workgroup"),
@@ -97,7 +100,7 @@ fn memory_beyond_the_limits_is_refused_and_smaller_plans_run() {
     let weights = device.load(&code("f32"), Arc::new(vec![0u8; 1 << 20]));
     assert_eq!(resource(weights.map(drop)), "memory of the graphics processor");
     let mut executor = executor(&*device);
-    let cases: [(fn(&mut Prepared), &str); 5] = [
+    let cases: [Case<Prepared>; 5] = [
         (|plan| plan.arena_bytes = 1 << 21, "memory of the graphics processor"),
         (|plan| plan.state_bytes[0] = 1 << 21, "memory of the graphics processor"),
         (|plan| plan.input_bytes[0] = 1 << 21, "memory of the graphics processor"),
