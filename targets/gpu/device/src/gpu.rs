@@ -136,17 +136,19 @@ impl Gpu {
         waited.map(|_| ()).map_err(|error| lost(error.to_string()))
     }
 
-    /// Whether the processor still answers. A lost one ignores all that it is asked without an error, but maps nothing.
+    /// Whether the processor still answers. A lost one ignores all that it is asked without an error, but maps nothing. Where there
+    /// is an error, the few bytes are still being mapped by a thread that waits.
     fn alive(&self) -> Result<(), DeviceError> {
         let refused = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&refused);
         let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.scoped(|| {
+        let ((), errors) = self.scoped(|| {
             probe.map_async(MapMode::Read, .., move |result| {
                 *answer.lock().unwrap_or_else(PoisonError::into_inner) = result.err().map(|error| error.to_string());
             });
         });
         let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refused = refused.filter(|_| errors.iter().all(Option::is_none));
         let _ = self.scoped(|| probe.unmap());
         let said = self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
         said.or(refused).map_or(Ok(()), |problem| Err(lost(problem)))
