@@ -1,8 +1,9 @@
 //! The targets that this compiler can write code for, and the devices that run it: one line each.
 
 use crate::error::CompileError;
-use lostwax_target_api::{Device, Target, Variant, VariantInfo};
-use std::sync::{Arc, LazyLock};
+use lostwax_target_api::{Device, DeviceError, Target, Variant, VariantInfo};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Lists the crates, each with a function `target` that gives the compiling half and a function `device` that gives the
 /// running half. The first is the default.
@@ -32,13 +33,43 @@ pub fn default_target() -> &'static str {
     targets().first().map_or("", |target| target.name())
 }
 
-/// The device of that name; without a name the first that can run one of the variants, or the first of all.
-pub fn device(name: Option<&str>, variants: &[VariantInfo]) -> Option<Arc<dyn Device>> {
-    let found = match name {
-        Some(name) => devices().iter().find(|device| device.name() == name),
-        None => devices().iter().find(|device| device.select(variants).is_some()).or(devices().first()),
+/// The device that `NAME` or `NAME:SPECIFICATION` stands for; without a text the first that can run one of the variants, or the
+/// first of all. The same text gives the same device at each call, so that sessions share loaded code.
+///
+/// # Errors
+/// [`DeviceError::Missing`] if there is no device of that name, or the device's own error for a specification.
+pub fn device(text: Option<&str>, variants: &[VariantInfo]) -> Result<Arc<dyn Device>, DeviceError> {
+    let Some(text) = text else {
+        let found = devices().iter().find(|device| device.select(variants).is_some()).or(devices().first());
+        return found.cloned().ok_or_else(|| missing("of any kind"));
     };
-    found.cloned()
+    let (name, specification) = text.split_once(':').unwrap_or((text, ""));
+    let device = devices().iter().find(|device| device.name() == name).ok_or_else(|| missing(name))?;
+    if specification.is_empty() { Ok(Arc::clone(device)) } else { choose(text, &**device, specification) }
+}
+
+/// Chooses anew only what was not chosen before.
+fn choose(text: &str, device: &dyn Device, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
+    static CHOSEN: Mutex<BTreeMap<String, Arc<dyn Device>>> = Mutex::new(BTreeMap::new());
+    let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = chosen.get(text) {
+        return Ok(Arc::clone(device));
+    }
+    let device = device.choose(specification)?;
+    chosen.insert(text.into(), Arc::clone(&device));
+    Ok(device)
+}
+
+fn missing(name: &str) -> DeviceError {
+    let known: Vec<&str> = devices().iter().map(|device| device.name()).collect();
+    DeviceError::Missing { device: name.into(), problem: format!("devices: {}; see `lostwax devices`", known.join(", ")) }
+}
+
+/// The name of the variant that a device takes of all that targets have for this machine.
+pub fn best_variant(device: &dyn Device) -> Option<String> {
+    let variants = targets().into_iter().filter_map(|target| target.variants("").ok()).flatten();
+    let infos: Vec<VariantInfo> = variants.map(|variant| variant.info).collect();
+    infos.get(device.select(&infos)?).map(|info| info.name.clone())
 }
 
 /// A target with the variants that were asked for.

@@ -21,6 +21,7 @@ const VERBS: &[&str] = &[
     "opt",
     "bisect",
     "targets",
+    "devices",
     "ops",
     "rules",
     "passes",
@@ -39,7 +40,7 @@ fn every_verb_explains_itself_with_examples() {
 #[test]
 fn lists_are_not_empty() {
     let place = Workplace::new();
-    for list in ["targets", "ops", "rules", "passes"] {
+    for list in ["targets", "devices", "ops", "rules", "passes"] {
         assert!(!place.json(list, 0)[list].as_array().unwrap().is_empty(), "{list}");
     }
     assert!(!place.json("ops --onnx", 0)["onnx"].as_array().unwrap().is_empty());

@@ -1,3 +1,4 @@
+use crate::RuntimeError;
 use lostwax_target_api as api;
 use std::sync::Arc;
 
@@ -19,6 +20,35 @@ impl Device {
     pub fn gpu() -> Self {
         static GPU: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
         GPU.get_or_init(|| Self(lostwax_device_gpu::device())).clone()
+    }
+
+    /// A graphics processor that the caller has opened and goes on to use: a `wgpu` device and its queue, or
+    /// `lostwax_device_gpu::Handles`. Each call makes a device of its own; clone it, so that sessions share loaded code.
+    #[cfg(feature = "gpu")]
+    pub fn from_wgpu(handles: impl Into<lostwax_device_gpu::Handles>) -> Self {
+        Self(lostwax_device_gpu::device_of(handles))
+    }
+
+    /// The device of the same family on the adapter that a specification names: what follows `NAME:` on the command line. Each call
+    /// makes a device of its own; clone it, so that sessions share loaded code.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Device`] if there is no such adapter.
+    pub fn choose(&self, specification: &str) -> Result<Self, RuntimeError> {
+        Ok(Self(self.0.choose(specification)?))
+    }
+
+    /// What this machine has for the family, the one that the family prefers first.
+    pub fn describe(&self) -> Vec<api::Adapter> {
+        self.0.describe()
+    }
+
+    /// What the device reaches at most, measured by this call; nothing if it cannot measure itself.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Device`] if the device fails.
+    pub fn ceilings(&self) -> Result<Option<api::Ceilings>, RuntimeError> {
+        Ok(self.0.ceilings()?)
     }
 
     /// The name for reports.

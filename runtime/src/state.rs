@@ -86,8 +86,7 @@ impl States {
 }
 
 fn memory(executor: &mut dyn Executor, position: usize) -> Result<&mut [u8], RuntimeError> {
-    let missing = || DeviceError::InvalidPlan { problem: format!("the device has no state {position}") };
-    Ok(executor.state(position).ok_or_else(missing)?)
+    Ok(executor.state(position)?)
 }
 
 /// Whether a state starts as something else than the zeros that devices give.

@@ -51,8 +51,8 @@ impl Executor for Idle {
         self.run(io)
     }
 
-    fn state(&mut self, _: usize) -> Option<&mut [u8]> {
-        Some(&mut [])
+    fn state(&mut self, _: usize) -> Result<&mut [u8], DeviceError> {
+        Ok(&mut [])
     }
 }
 

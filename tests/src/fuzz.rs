@@ -183,7 +183,7 @@ fn feed_plan(bytes: &[u8]) {
 /// Does what can be done with a model without running it.
 fn exercise(model: &Model) {
     let (_, _, _) = (model.entry_points(), model.symbols(), model.states());
-    let Some(device) = targets::device(Some("interp"), model.variants()) else { return };
+    let Ok(device) = targets::device(Some("interp"), model.variants()) else { return };
     let Ok(mut session) = model.session_with(device, Options::new().with_max_memory(MEMORY)) else { return };
     for size in [1, 2, 9] {
         let ranks: Option<Vec<usize>> =

@@ -25,9 +25,6 @@ pub enum CliError {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// There is no such device.
-    #[error("{0}")]
-    Device(String),
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
@@ -84,7 +81,6 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CliError::Usage(_) | CliError::Io { .. } | CliError::File { .. } => USAGE,
-            CliError::Device(_) => DEVICE,
             CliError::Compile(error) => compile_code(error),
             CliError::Runtime(error) => runtime_code(error),
             CliError::Reference(_) => MISMATCH,
@@ -129,7 +125,7 @@ fn runtime_code(error: &RuntimeError) -> u8 {
 fn device_code(error: &DeviceError) -> u8 {
     match error {
         DeviceError::InvalidCode { .. } | DeviceError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
-        DeviceError::Unsupported { .. } | DeviceError::Lost { .. } => DEVICE,
+        DeviceError::Missing { .. } | DeviceError::Unsupported { .. } | DeviceError::Lost { .. } => DEVICE,
         DeviceError::LimitExceeded { .. } => LIMIT,
     }
 }

@@ -1,5 +1,8 @@
 //! What the machine can do at most, measured.
 
+use super::error::CliError;
+use lostwax_runtime::Device;
+use lostwax_runtime::api::Ceilings;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -15,22 +18,13 @@ const ROUNDS: usize = 3;
 /// Values that are read to measure memory, per thread: more than caches hold, and not zero, as zeros may not be in memory.
 const READ_VALUES: usize = 6 << 20;
 
-/// The ceilings of a machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Ceilings {
-    pub flops_per_second: f64,
-    pub bytes_per_second: f64,
-}
-
-impl Ceilings {
-    /// The least time in which the work can be done.
-    pub fn least_seconds(&self, flops: u64, bytes: u64) -> f64 {
-        (flops as f64 / self.flops_per_second).max(bytes as f64 / self.bytes_per_second)
-    }
+/// What a device reaches, as it measures itself; of one that cannot, what the processor reaches on a number of threads.
+pub fn ceilings(device: &Device, threads: usize) -> Result<Ceilings, CliError> {
+    Ok(device.ceilings()?.unwrap_or_else(|| measure(threads)))
 }
 
 /// Measures f32 multiply-adds and memory reads on a number of threads.
-pub fn measure(threads: usize) -> Ceilings {
+fn measure(threads: usize) -> Ceilings {
     let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; READ_VALUES]).collect();
     let best = |rate: &mut dyn FnMut() -> f64| (0..ROUNDS).map(|_| rate()).fold(0.0, f64::max);
     Ceilings {

@@ -67,6 +67,7 @@ verbs! {
     opt Opt,
     bisect Bisect,
     targets Targets,
+    devices Devices,
     ops Ops,
     rules Rules,
     passes Passes,

@@ -9,7 +9,7 @@ use lostwax::models;
 use lostwax::targets;
 use lostwax_ir::types::DType;
 use lostwax_passes::{Context, Tier};
-use lostwax_runtime::{Device, Model};
+use lostwax_runtime::{Device, Model, RuntimeError};
 
 /// What flags that only language models have are listed under.
 const MODELS: &str = "Language models";
@@ -166,7 +166,8 @@ impl Default for CompileArgs {
 /// Which device runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// The device; the first that the artifact has code for if none is given.
+    /// The device, as NAME or NAME:ADAPTER (a number or a part of a name; see `lostwax devices`); the first that the artifact has code
+    /// for if none is given.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
 }
@@ -174,10 +175,6 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     pub fn device(&self, model: &Model) -> Result<Device, CliError> {
         let found = targets::device(self.device.as_deref(), model.variants());
-        found.map(Device::from).ok_or_else(|| {
-            let known: Vec<&str> = targets::devices().iter().map(|device| device.name()).collect();
-            let asked = self.device.as_deref().unwrap_or_default();
-            CliError::Device(format!("there is no device `{asked}`; devices: {}", known.join(", ")))
-        })
+        Ok(found.map(Device::from).map_err(RuntimeError::from)?)
     }
 }

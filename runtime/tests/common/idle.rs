@@ -54,7 +54,7 @@ impl Executor for Idle {
         Ok(())
     }
 
-    fn state(&mut self, _: usize) -> Option<&mut [u8]> {
-        Some(&mut self.state)
+    fn state(&mut self, _: usize) -> Result<&mut [u8], DeviceError> {
+        Ok(&mut self.state)
     }
 }

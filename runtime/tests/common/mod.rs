@@ -80,9 +80,10 @@ impl Executor for FakeExecutor {
         self.run(io)
     }
 
-    fn state(&mut self, index: usize) -> Option<&mut [u8]> {
-        let bytes = *self.prepared.state_bytes.get(index)? as usize;
-        bytemuck::cast_slice_mut(self.states.get_mut(index)?).get_mut(..bytes)
+    fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
+        let bytes = self.prepared.state_bytes.get(index).map_or(0, |bytes| *bytes as usize);
+        let state = self.states.get_mut(index).ok_or_else(|| DeviceError::no_state(index))?;
+        Ok(&mut bytemuck::cast_slice_mut(state)[..bytes])
     }
 }
 

@@ -19,6 +19,55 @@ pub struct VariantInfo {
     pub features: Vec<String>,
 }
 
+/// One piece of hardware, or its stand-in in software, that a device family can run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// What [`Device::choose`] takes for it; empty where the family has a single adapter and no choice.
+    pub specification: String,
+    /// Its name, as the system gives it.
+    pub name: String,
+    /// What else there is to know, in the order of a list for people.
+    pub properties: Vec<Property>,
+}
+
+/// One fact about an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// The name, such as `driver`.
+    pub name: &'static str,
+    /// The value.
+    pub value: PropertyValue,
+}
+
+/// The value of a property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PropertyValue {
+    /// A text.
+    Text(String),
+    /// A number.
+    Count(u64),
+    /// A number of bytes.
+    Bytes(u64),
+    /// Names, such as those of features that are present.
+    Names(Vec<&'static str>),
+}
+
+/// What a device reaches at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceilings {
+    /// Arithmetic operations: f32 multiply-adds, each of which counts as two.
+    pub flops_per_second: f64,
+    /// Bytes that are read and written.
+    pub bytes_per_second: f64,
+}
+
+impl Ceilings {
+    /// The least time in which the work can be done.
+    pub fn least_seconds(&self, flops: u64, bytes: u64) -> f64 {
+        (flops as f64 / self.flops_per_second).max(bytes as f64 / self.bytes_per_second)
+    }
+}
+
 /// Something that runs compiled kernels.
 pub trait Device: Send + Sync {
     /// The name for reports, such as `cpu`.
@@ -39,6 +88,29 @@ pub trait Device: Send + Sync {
     /// [`DeviceError::InvalidCode`] when the bytes are not what the target's other half writes.
     fn contents(&self, _code: &[u8]) -> Result<Vec<Content>, DeviceError> {
         Ok(Vec::new())
+    }
+
+    /// What this machine has for the family, the one that the family prefers first; none if there is nothing to tell.
+    fn describe(&self) -> Vec<Adapter> {
+        Vec::new()
+    }
+
+    /// The device on the adapter that a specification names: what follows `NAME:` on the command line. Calls with the same
+    /// specification need not give the same device.
+    ///
+    /// # Errors
+    /// [`DeviceError::Missing`] if there is no such adapter, [`DeviceError::Unsupported`] if the family knows no specifications.
+    fn choose(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
+        let what = format!("the specification `{specification}`; it takes none");
+        Err(DeviceError::Unsupported { device: self.name().into(), what })
+    }
+
+    /// What the device reaches at most, measured by this call, which may take a second; nothing if it cannot measure itself.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn ceilings(&self) -> Result<Option<Ceilings>, DeviceError> {
+        Ok(None)
     }
 }
 
@@ -138,10 +210,23 @@ pub trait Executor: Send {
     fn run(&mut self, io: &mut Io<'_>) -> Result<(), DeviceError>;
 
     /// As [`Executor::run`], and adds the seconds that each dispatch took to `seconds`, one entry per dispatch.
+    ///
+    /// # Errors
+    /// As [`Executor::run`], and [`DeviceError::Unsupported`] if the device cannot time single dispatches.
     fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError>;
 
-    /// The contents of a state tensor, by position.
-    fn state(&mut self, index: usize) -> Option<&mut [u8]>;
+    /// The contents of a state tensor, by position; what is written there counts for the next run.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidPlan`] if there is no such state, and what the device reports.
+    fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError>;
+}
+
+impl DeviceError {
+    /// That a state does not exist.
+    pub fn no_state(index: usize) -> Self {
+        Self::InvalidPlan { problem: format!("the device has no state {index}") }
+    }
 }
 
 /// Why a device refuses or fails.
@@ -161,7 +246,15 @@ pub enum DeviceError {
         /// What is wrong.
         problem: String,
     },
-    /// The machine cannot do what is asked.
+    /// This machine has no such device, or no driver for it.
+    #[error("there is no {device} device: {problem}")]
+    Missing {
+        /// The device.
+        device: String,
+        /// What was looked for, and what there is.
+        problem: String,
+    },
+    /// The device lacks a feature; no smaller model would help.
     #[error("the {device} device does not support {what}")]
     Unsupported {
         /// The device.
@@ -169,7 +262,7 @@ pub enum DeviceError {
         /// What is missing.
         what: String,
     },
-    /// Memory or threads could not be had.
+    /// Something was asked for that is more than the device has or takes, such as memory, threads or buffers of one kernel.
     #[error("out of {resource}: {problem}")]
     LimitExceeded {
         /// Which resource.
@@ -177,7 +270,7 @@ pub enum DeviceError {
         /// The request and the answer.
         problem: String,
     },
-    /// The device stopped answering.
+    /// The device stopped answering; a new session on a new device is needed.
     #[error("the {device} device was lost: {problem}")]
     Lost {
         /// The device.

@@ -11,7 +11,8 @@ mod device;
 mod target;
 
 pub use device::{
-    BufferRef, Content, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Region, VariantInfo, WeightBytes,
+    Adapter, BufferRef, Ceilings, Content, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Property,
+    PropertyValue, Region, VariantInfo, WeightBytes,
 };
 #[cfg(feature = "compile")]
 pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant};

@@ -2,9 +2,9 @@
 
 use super::work::WorkCounter;
 use crate::cli::error::CliError;
-use crate::cli::machine::Ceilings;
 use crate::cli::table::Table;
 use lostwax_runtime::StepProfile;
+use lostwax_runtime::api::Ceilings;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -4,11 +4,12 @@ use super::kernels::Kernels;
 use super::measure::{milliseconds, peak_rss_bytes};
 use super::work::{Work, WorkCounter};
 use crate::cli::error::CliError;
-use crate::cli::machine::{self, Ceilings};
+use crate::cli::machine;
 use crate::cli::report::Report;
 use crate::cli::settings::DeviceArgs;
 use crate::cli::source::Opened;
 use crate::cli::table::Table;
+use lostwax_runtime::api::Ceilings;
 use lostwax_runtime::llm::{Decoder, DecoderOptions, batch_size, open_decoders};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -117,7 +118,7 @@ impl Run {
             test.work = counter.batch(args.generate, texts)?;
         }
         let kernels = if profile { profiles(args, texts, &mut counter)? } else { Vec::new() };
-        let (variant, ceilings) = (counter.variant().to_string(), machine::measure(threads));
+        let (variant, ceilings) = (counter.variant().to_string(), machine::ceilings(&device.device(&opened.model)?, threads)?);
         Ok(Self { threads, variant, load, first_token, prefill, decode, batch, peak_rss_bytes, ceilings, kernels })
     }
 

@@ -2,9 +2,10 @@
 
 use super::{Args, Measured};
 use crate::cli::error::CliError;
-use crate::cli::machine::{self, Ceilings};
+use crate::cli::machine;
 use crate::cli::table::Table;
 use crate::cli::tensors::views;
+use lostwax_runtime::api::Ceilings;
 use lostwax_runtime::{Model, Options, StepProfile, Tensor};
 use serde_json::{Value, json};
 
@@ -16,8 +17,9 @@ pub fn profile(args: &Args, model: &Model, inputs: &[(String, Tensor)], measured
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let ceilings = machine::measure(threads);
-    let mut session = model.session_with(args.device.device(model)?, Options::new().with_threads(measured.threads))?;
+    let device = args.device.device(model)?;
+    let ceilings = machine::ceilings(&device, threads)?;
+    let mut session = model.session_with(device, Options::new().with_threads(measured.threads))?;
     let steps = session.profile(&views(inputs), args.iters.unwrap_or(RUNS))?;
     measured.profile = Some(json!({
         "ceiling_gflops": ceilings.flops_per_second / 1e9,

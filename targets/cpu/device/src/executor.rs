@@ -191,8 +191,8 @@ impl Executor for CpuExecutor {
         Ok(())
     }
 
-    fn state(&mut self, index: usize) -> Option<&mut [u8]> {
-        self.states.get_mut(index).map(Memory::bytes_mut)
+    fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
+        self.states.get_mut(index).map(Memory::bytes_mut).ok_or_else(|| DeviceError::no_state(index))
     }
 }
 

@@ -17,7 +17,7 @@ mod memory;
 mod pool;
 mod select;
 
-use lostwax_target_api::{Device, DeviceError, Executor, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Adapter, Device, DeviceError, Executor, Program, VariantInfo, WeightBytes};
 use mapping::Mapping;
 use std::sync::Arc;
 
@@ -41,6 +41,10 @@ impl Device for Cpu {
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
         Ok(Arc::new(CpuProgram { code: Mapping::new(code)?, weights }))
+    }
+
+    fn describe(&self) -> Vec<Adapter> {
+        vec![select::describe()]
     }
 }
 

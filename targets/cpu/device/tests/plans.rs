@@ -86,7 +86,7 @@ fn states_live_on_while_their_size_stays() {
     assert_eq!(executor.state(0).unwrap(), [5; 8]);
     executor.prepare(&Prepared { state_bytes: vec![16], ..Prepared::default() }).unwrap();
     assert_eq!(executor.state(0).unwrap(), [0; 16]);
-    assert!(executor.state(1).is_none());
+    assert!(executor.state(1).is_err());
 }
 
 #[test]

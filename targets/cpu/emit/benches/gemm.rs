@@ -29,7 +29,8 @@ fn peak(lanes: i64) -> Kernel {
     let end = vec![let_(3, Scalar::Load(place())), store(1, at, 3)];
     let body = vec![chains(start), for_(&step, PEAK_STEPS, LoopKind::Serial, vec![chains(work)]), chains(end)];
     let mut kernel = kernel(&item, &[], vec![buffer("x", DType::F32, false), buffer("y", DType::F32, true)], body);
-    kernel.locals = vec![LocalDecl { name: "acc".into(), dtype: DType::F32, len: (12 * lanes) as u32, storage: Storage::Registers }];
+    kernel.locals =
+        vec![LocalDecl { name: "acc".into(), dtype: DType::F32, len: (12 * lanes) as u32, storage: Storage::Registers }];
     kernel
 }
 

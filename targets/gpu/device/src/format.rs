@@ -126,11 +126,16 @@ impl Shader {
     /// What of a processor's limits the shader takes, as far as that does not depend on a dispatch; the rest is 0.
     pub fn needs(&self) -> Limits {
         Limits {
-            storage_buffers: self.arguments.iter().map(|argument| u64::from(argument.pieces)).sum(),
+            storage_buffers: self.bindings() as u64,
             workgroup_bytes: self.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
             invocations: self.invocations().into(),
             ..Limits::default()
         }
+    }
+
+    /// The storage buffers that the shader takes.
+    pub fn bindings(&self) -> usize {
+        self.arguments.iter().map(|argument| usize::from(argument.pieces)).sum()
     }
 
     /// The invocations of a workgroup.
@@ -263,7 +268,7 @@ impl<'a> Reader<'a> {
         let count = self.length()?;
         let bytes = self.take(count.saturating_mul(3))?;
         let argument = |fields: &[u8]| match fields {
-            [writable @ (0 | 1), element @ (1 | 2 | 4 | 8), pieces @ 1..] => {
+            [writable @ (0 | 1), element @ (1 | 2 | 4 | 8), pieces @ 1..=u8::MAX] => {
                 Ok(Argument { writable: *writable == 1, element: *element, pieces: *pieces })
             }
             other => Err(FormatError::Value(format!("there is no argument {other:?}"))),

@@ -1,52 +1,86 @@
-//! The processor, and what it answers when something goes wrong.
+//! A processor that is open, and what it answers when something goes wrong.
 
 use crate::NAME;
 use crate::format::{Feature, Limits as Amounts};
 use lostwax_target_api::DeviceError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use wgpu::{ErrorFilter, Features, InstanceDescriptor, Limits, PollType, PowerPreference};
+use wgpu::{Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Features, Limits, MapMode, PipelineCache, PollType};
+
+/// What is asked for of an adapter that has it.
+const WANTED: Features = Features::SHADER_INT64.union(Features::SHADER_F64).union(Features::TIMESTAMP_QUERY);
+
+/// A processor that the caller has opened.
+#[derive(Clone, Debug)]
+pub struct Handles {
+    /// The device.
+    pub device: wgpu::Device,
+    /// Its queue.
+    pub queue: wgpu::Queue,
+    /// Where pipelines are looked up and put, if the driver does not do so itself; reading and keeping it is up to the caller.
+    pub pipeline_cache: Option<PipelineCache>,
+}
+
+impl From<(wgpu::Device, wgpu::Queue)> for Handles {
+    fn from((device, queue): (wgpu::Device, wgpu::Queue)) -> Self {
+        Self { device, queue, pipeline_cache: None }
+    }
+}
 
 /// A processor that is ready to work.
 pub(crate) struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
+    pub(crate) pipeline_cache: Option<PipelineCache>,
     pub(crate) limits: Limits,
     features: Features,
     description: String,
-    /// Why the processor stopped answering, once it has.
+    /// Why the processor stopped answering, once it has said so.
     lost: Arc<Mutex<Option<String>>>,
+    /// A few bytes that can be mapped as long as the processor answers.
+    probe: Mutex<Buffer>,
 }
 
 impl Gpu {
-    /// The processor that the system prefers for speed.
+    /// Opens an adapter.
     ///
     /// # Errors
-    /// That there is none, in words.
-    pub(crate) fn fastest() -> Result<Self, String> {
-        let instance = wgpu::Instance::new(InstanceDescriptor::new_without_display_handle());
-        let options = wgpu::RequestAdapterOptions { power_preference: PowerPreference::HighPerformance, ..Default::default() };
-        let adapter = wait(instance.request_adapter(&options)).map_err(|error| format!("this machine: {error}"))?;
-        let wanted = Features::SHADER_INT64 | Features::SHADER_F64;
-        let (features, limits, info) = (adapter.features() & wanted, adapter.limits(), adapter.get_info());
+    /// Why it cannot be opened, in words.
+    pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Self, String> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lostwax"),
-            required_features: features,
-            required_limits: limits.clone(),
+            required_features: adapter.features() & WANTED,
+            required_limits: adapter.limits(),
             ..Default::default()
         };
-        let (device, queue) = wait(adapter.request_device(&descriptor)).map_err(|error| format!("{}: {error}", info.name))?;
-        let lost = Arc::new(Mutex::new(None));
-        let answer = Arc::clone(&lost);
-        device.set_device_lost_callback(move |reason, message| {
-            *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?}: {message}"));
+        let opened = wait(adapter.request_device(&descriptor));
+        let gpu = Self::of(opened.map_err(|error| format!("{}: {error}", adapter.get_info().name))?.into());
+        let answer = Arc::clone(&gpu.lost);
+        gpu.device.set_device_lost_callback(move |reason, message| {
+            *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}").trim().into());
         });
-        let uncaught = Arc::clone(&lost);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let uncaught = Arc::clone(&gpu.lost);
+        gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             uncaught.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.to_string());
         }));
+        Ok(gpu)
+    }
+
+    /// The processor of the caller, whose callbacks stay.
+    pub(crate) fn of(handles: Handles) -> Self {
+        let Handles { device, queue, pipeline_cache } = handles;
+        let (info, limits, features) = (device.adapter_info(), device.limits(), device.features());
+        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+        let probe = device.create_buffer(&BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false });
         let description = format!("{} ({:?}, {:?})", info.name, info.device_type, info.backend);
-        Ok(Self { device, queue, limits, features, description, lost })
+        let (lost, probe) = (Arc::default(), Mutex::new(probe));
+        Self { device, queue, pipeline_cache, limits, features, description, lost, probe }
+    }
+
+    /// Whether it can time single dispatches.
+    pub(crate) fn has_clock(&self) -> bool {
+        self.features.contains(Features::TIMESTAMP_QUERY)
     }
 
     /// Whether shaders may use a feature.
@@ -65,7 +99,7 @@ impl Gpu {
             binding_bytes: limits.max_storage_buffer_binding_size,
             buffer_bytes: limits.max_buffer_size,
             workgroup_bytes: limits.max_compute_workgroup_storage_size.into(),
-            invocations: limits.max_compute_invocations_per_workgroup.into(),
+            invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x).into(),
             workgroups: limits.max_compute_workgroups_per_dimension.into(),
         }
     }
@@ -81,32 +115,56 @@ impl Gpu {
         refused: impl FnOnce(String) -> DeviceError,
         action: impl FnOnce() -> T,
     ) -> Result<T, DeviceError> {
+        let (result, [invalid, memory, internal]) = self.scoped(action);
+        match (memory, internal, invalid) {
+            (Some(problem), _, _) => Err(out_of_memory(problem)),
+            (_, internal, invalid) => {
+                self.alive()?;
+                match (internal, invalid) {
+                    (Some(problem), _) => Err(lost(problem)),
+                    (_, Some(problem)) => Err(refused(problem)),
+                    (None, None) => Ok(result),
+                }
+            }
+        }
+    }
+
+    /// Runs something, and tells what was invalid, what found no memory, and what failed within the driver.
+    fn scoped<T>(&self, action: impl FnOnce() -> T) -> (T, [Option<String>; 3]) {
         let invalid = self.device.push_error_scope(ErrorFilter::Validation);
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let internal = self.device.push_error_scope(ErrorFilter::Internal);
         let result = action();
         let (internal, memory, invalid) = (wait(internal.pop()), wait(memory.pop()), wait(invalid.pop()));
-        self.alive()?;
-        match (memory, internal, invalid) {
-            (Some(error), _, _) => Err(out_of_memory(error.to_string())),
-            (_, Some(error), _) => Err(lost(error.to_string())),
-            (_, _, Some(error)) => Err(refused(error.to_string())),
-            (None, None, None) => Ok(result),
-        }
+        (result, [invalid, memory, internal].map(|error| error.map(|error| error.to_string())))
     }
 
     /// Waits until all that was submitted is done.
     pub(crate) fn finish(&self) -> Result<(), DeviceError> {
-        let waited = self.device.poll(PollType::Wait { submission_index: None, timeout: None });
+        let wait = || self.device.poll(PollType::Wait { submission_index: None, timeout: None });
+        // wgpu panics where the processor is lost while it is waited for, and holds no lock then.
+        let waited = catch_unwind(AssertUnwindSafe(wait));
         self.alive()?;
+        let waited = waited.map_err(|_| lost("it stopped while it was waited for".into()))?;
         waited.map(|_| ()).map_err(|error| lost(error.to_string()))
     }
 
+    /// Whether the processor still answers. A lost one ignores all that it is asked without an error, but maps nothing. Where there
+    /// is an error, the few bytes are still being mapped by a thread that waits.
     fn alive(&self) -> Result<(), DeviceError> {
-        match &*self.lost.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(problem) => Err(lost(problem.clone())),
-            None => Ok(()),
-        }
+        let refused = Arc::new(Mutex::new(None));
+        let answer = Arc::clone(&refused);
+        let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        let ((), errors) = self.scoped(|| {
+            probe.map_async(MapMode::Read, .., move |result| {
+                *answer.lock().unwrap_or_else(PoisonError::into_inner) = result.err().map(|error| error.to_string());
+            });
+        });
+        let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refused = refused.filter(|_| errors.iter().all(Option::is_none));
+        let _ = self.scoped(|| probe.unmap());
+        let said = self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        said.or(refused).map_or(Ok(()), |problem| Err(lost(problem)))
     }
 }
 
@@ -119,7 +177,7 @@ pub(crate) fn out_of_memory(problem: String) -> DeviceError {
 }
 
 /// The result of a future of wgpu, which natively is ready when it is made.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     loop {
         if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -3,20 +3,34 @@
 //! The GPU device of lostwax: runs the shaders that `lostwax-target-gpu` writes, through wgpu.
 //!
 //! - [`mod@format`]: the code bytes, shared with the target.
-//! - `gpu`: the processor, and what it answers when something goes wrong.
+//! - `adapters`: what the machine has, described and chosen.
+//! - `gpu`: a processor that is open, and what it answers when something goes wrong.
 //! - `program`: shaders made into pipelines, and the weights in the processor's memory.
 //! - `memory`: allocations, copies to and from them.
-//! - `executor`: one session: its memory, and a table of dispatches that a run hands over at once.
+//! - `bindings`: what binds the memory of a dispatch to its kernel, kept from run to run.
+//! - `space`: the memory of a session, and where in it the arguments of a dispatch lie.
+//! - `executor`: one session: a table of dispatches that a run hands over at once.
+//! - `profile`: the time of each dispatch, by the processor's own clock.
+//! - `ceilings`: what the processor reaches at most, measured.
 
+mod adapters;
+mod bindings;
+mod ceilings;
 mod executor;
 pub mod format;
 mod gpu;
 mod memory;
+mod profile;
 mod program;
+mod space;
+
+pub use gpu::Handles;
+/// The interface in the version that [`Handles`] are of.
+pub use wgpu;
 
 use format::Language;
 use gpu::Gpu;
-use lostwax_target_api::{Content, Device, DeviceError, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Adapter, Ceilings, Content, Device, DeviceError, Program, VariantInfo, WeightBytes};
 use program::GpuProgram;
 use std::sync::{Arc, OnceLock};
 
@@ -28,19 +42,32 @@ pub const ARCHITECTURE: &str = "shader";
 
 /// The fastest graphics processor of the machine, which is looked for when it is first used.
 pub fn device() -> Arc<dyn Device> {
-    Arc::new(Fastest(OnceLock::new()))
+    Arc::new(Processor { specification: String::new(), gpu: OnceLock::new() })
 }
 
-struct Fastest(OnceLock<Result<Arc<Gpu>, String>>);
+/// A processor that the caller has opened and goes on to use for other work. Its features and limits are what kernels may use: 64-bit
+/// numbers need `SHADER_INT64` and `SHADER_F64`, profiles `TIMESTAMP_QUERY`.
+///
+/// Callbacks for errors and for a lost device stay those of the caller; nothing that lostwax does wrong reaches them.
+pub fn device_of(handles: impl Into<Handles>) -> Arc<dyn Device> {
+    let gpu = OnceLock::from(Ok(Arc::new(Gpu::of(handles.into()))));
+    Arc::new(Processor { specification: String::new(), gpu })
+}
 
-impl Fastest {
+/// One processor, opened when it is first used.
+struct Processor {
+    specification: String,
+    gpu: OnceLock<Result<Arc<Gpu>, String>>,
+}
+
+impl Processor {
     fn gpu(&self) -> Result<Arc<Gpu>, DeviceError> {
-        let found = self.0.get_or_init(|| Gpu::fastest().map(Arc::new));
-        found.clone().map_err(|problem| DeviceError::Unsupported { device: NAME.into(), what: problem })
+        let open = || adapters::find(&self.specification).and_then(|adapter| Gpu::open(&adapter).map(Arc::new));
+        self.gpu.get_or_init(open).clone().map_err(missing)
     }
 }
 
-impl Device for Fastest {
+impl Device for Processor {
     fn name(&self) -> &str {
         NAME
     }
@@ -65,8 +92,29 @@ impl Device for Fastest {
         };
         Ok(Language::ALL.into_iter().map(content).collect())
     }
+
+    fn describe(&self) -> Vec<Adapter> {
+        adapters::describe()
+    }
+
+    fn choose(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
+        adapters::find(specification).map_err(missing)?;
+        Ok(Arc::new(Processor { specification: specification.into(), gpu: OnceLock::new() }))
+    }
+
+    fn ceilings(&self) -> Result<Option<Ceilings>, DeviceError> {
+        ceilings::measure(&*self.gpu()?).map(Some)
+    }
+}
+
+fn missing(problem: String) -> DeviceError {
+    DeviceError::Missing { device: NAME.into(), problem }
 }
 
 fn invalid_code(problem: String) -> DeviceError {
     DeviceError::InvalidCode { device: NAME.into(), problem }
+}
+
+fn unsupported(what: String) -> DeviceError {
+    DeviceError::Unsupported { device: NAME.into(), what }
 }

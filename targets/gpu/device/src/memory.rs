@@ -21,35 +21,68 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// Memory of the processor.
 pub(crate) struct Memory {
     pub(crate) buffer: Buffer,
-    /// What was asked for.
+    /// What was asked for; the buffer may have more.
     pub(crate) bytes: u64,
+    use_: Use,
 }
 
-impl Memory {
+/// What memory is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Use {
+    /// For people, in the plural.
+    what: &'static str,
+    usage: BufferUsages,
+}
+
+impl Use {
     /// Zeros that kernels may read and write.
-    pub(crate) fn storage(gpu: &Gpu, bytes: u64) -> Result<Self, DeviceError> {
-        Self::new(gpu, bytes, BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST)
+    pub(crate) const fn storage(what: &'static str) -> Self {
+        Self { what, usage: BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST) }
     }
 
-    /// Memory that this processor copies to and the host reads.
-    pub(crate) fn readable(gpu: &Gpu, bytes: u64) -> Result<Self, DeviceError> {
-        Self::new(gpu, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST)
+    /// Memory that the processor copies to and the host reads.
+    pub(crate) const fn readable(what: &'static str) -> Self {
+        Self { what, usage: BufferUsages::MAP_READ.union(BufferUsages::COPY_DST) }
     }
 
     /// Integers that kernels take.
-    pub(crate) fn uniform(gpu: &Gpu, bytes: u64) -> Result<Self, DeviceError> {
-        Self::new(gpu, bytes, BufferUsages::UNIFORM | BufferUsages::COPY_DST)
+    pub(crate) const fn uniform(what: &'static str) -> Self {
+        Self { what, usage: BufferUsages::UNIFORM.union(BufferUsages::COPY_DST) }
     }
 
-    fn new(gpu: &Gpu, bytes: u64, usage: BufferUsages) -> Result<Self, DeviceError> {
+    /// Results of queries.
+    pub(crate) const fn queries(what: &'static str) -> Self {
+        Self { what, usage: BufferUsages::QUERY_RESOLVE.union(BufferUsages::COPY_SRC) }
+    }
+}
+
+impl Memory {
+    pub(crate) fn new(gpu: &Gpu, use_: Use, bytes: u64) -> Result<Self, DeviceError> {
         let size = bytes.checked_next_multiple_of(MARGIN).and_then(|size| size.checked_add(MARGIN));
-        let Some(size) = size.filter(|size| *size <= gpu.limits.max_buffer_size) else {
-            let most = gpu.limits.max_buffer_size;
-            return Err(out_of_memory(format!("{bytes} bytes in one piece; {} has at most {most}", gpu.description())));
+        let (what, most) = (use_.what, gpu.limits.max_buffer_size);
+        let Some(size) = size.filter(|size| *size <= most) else {
+            return Err(out_of_memory(format!(
+                "{what} take {bytes} bytes in one piece; {} has at most {most}",
+                gpu.description()
+            )));
         };
-        let descriptor = BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
-        let buffer = gpu.guarded(out_of_memory, || gpu.device.create_buffer(&descriptor))?;
-        Ok(Self { buffer, bytes })
+        let descriptor = BufferDescriptor { label: Some(what), size, usage: use_.usage, mapped_at_creation: false };
+        let refused = |problem| out_of_memory(format!("{what} take {bytes} bytes: {problem}"));
+        let buffer = gpu.guarded(out_of_memory, || gpu.device.create_buffer(&descriptor)).map_err(|error| match error {
+            DeviceError::LimitExceeded { problem, .. } => refused(problem),
+            other => other,
+        })?;
+        Ok(Self { buffer, bytes, use_ })
+    }
+
+    /// Makes it as large as is asked for, and tells whether it is another allocation now. What was in it is lost if so.
+    pub(crate) fn resize(&mut self, gpu: &Gpu, bytes: u64) -> Result<bool, DeviceError> {
+        let has_room = bytes <= self.buffer.size() - MARGIN;
+        match has_room {
+            true => self.bytes = bytes,
+            false => *self = Self::new(gpu, self.use_, bytes)?,
+        }
+        Ok(!has_room)
     }
 
     /// Writes to the beginning before all that is submitted from now on.
@@ -78,13 +111,14 @@ impl Memory {
     /// Reads all parts, which lie one after another, once all that was submitted is done.
     pub(crate) fn read<'a>(&self, gpu: &Gpu, parts: impl Iterator<Item = &'a mut [u8]>) -> Result<(), DeviceError> {
         let (sender, receiver) = channel();
-        self.buffer.slice(..).map_async(MapMode::Read, move |result| drop(sender.send(result)));
+        let slice = self.buffer.slice(..padded(self.bytes).max(COPY));
+        gpu.guarded(lost, || slice.map_async(MapMode::Read, move |result| drop(sender.send(result))))?;
         gpu.finish()?;
         // Another session that waits at the same time may be the one whose thread sends the answer.
         let mapped = receiver.recv_timeout(ANSWER).map_err(|error| lost(error.to_string()))?;
         mapped.map_err(|error| lost(error.to_string()))?;
         {
-            let view = self.buffer.slice(..).get_mapped_range().map_err(|error| lost(error.to_string()))?;
+            let view = slice.get_mapped_range().map_err(|error| lost(error.to_string()))?;
             let mut rest: &[u8] = &view;
             for part in parts {
                 let (bytes, after) = rest.split_at_checked(padded(part.len() as u64) as usize).unwrap_or((rest, &[]));
@@ -92,8 +126,7 @@ impl Memory {
                 rest = after;
             }
         }
-        self.buffer.unmap();
-        Ok(())
+        gpu.guarded(lost, || self.buffer.unmap())
     }
 }
 

@@ -1,11 +1,12 @@
 //! Shaders made into pipelines, and the weights in the processor's memory.
 
 use crate::executor::GpuExecutor;
-use crate::format::{Argument, Language, Shader, Shortage};
+use crate::format::{Argument, Language, Shader, Shortage, WORKGROUP};
 use crate::gpu::Gpu;
-use crate::memory::Memory;
-use crate::{NAME, invalid_code};
+use crate::memory::{Memory, Use};
+use crate::{invalid_code, unsupported};
 use lostwax_target_api::{DeviceError, Executor, Program};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{
@@ -27,6 +28,17 @@ pub(crate) struct Kernel {
     pub(crate) pipeline: ComputePipeline,
 }
 
+impl Kernel {
+    /// The workgroups that so many work items take, in two dimensions of which none has more than `most`; nothing if that is not
+    /// enough.
+    pub(crate) fn workgroups(&self, items: u64, most: u32) -> Option<(u32, u32)> {
+        let count = if self.threads == 0 { items.div_ceil(WORKGROUP.into()) } else { items };
+        let most = u64::from(most).max(1);
+        let (x, y) = (count.clamp(1, most), count.div_ceil(most));
+        (y <= most).then_some((x as u32, y as u32))
+    }
+}
+
 /// Loaded code.
 pub(crate) struct GpuProgram {
     pub(crate) gpu: Arc<Gpu>,
@@ -37,8 +49,9 @@ pub(crate) struct GpuProgram {
 impl GpuProgram {
     pub(crate) fn new(gpu: Arc<Gpu>, shaders: Vec<Shader>, weights: &[u8]) -> Result<Self, DeviceError> {
         shaders.iter().try_for_each(|shader| check(&gpu, shader))?;
-        let kernels = on_all_cores(&shaders, |shader| kernel(&gpu, shader))?;
-        let memory = Memory::storage(&gpu, weights.len() as u64)?;
+        let layouts = layouts(&gpu, &shaders)?;
+        let kernels = on_all_cores(&shaders, |shader| kernel(&gpu, &layouts, shader))?;
+        let memory = Memory::new(&gpu, Use::storage("the weights"), weights.len() as u64)?;
         memory.write(&gpu, weights)?;
         Ok(Self { gpu, kernels, weights: memory })
     }
@@ -57,16 +70,14 @@ impl Program for GpuProgram {
 /// Whether the processor has what the shader needs.
 fn check(gpu: &Gpu, shader: &Shader) -> Result<(), DeviceError> {
     let missing: Vec<&str> = shader.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect();
-    let what = match (missing.is_empty(), shader.needs().shortage(&gpu.offered())) {
-        (false, _) => {
-            format!("{}; kernel `{}` needs them, {} has them not", missing.join(" and "), shader.name, gpu.description())
-        }
-        (true, Some(Shortage { what, needed, most })) => {
-            format!("{needed} {what}, which kernel `{}` needs; {} has {most}", shader.name, gpu.description())
-        }
-        (true, None) => return Ok(()),
-    };
-    Err(DeviceError::Unsupported { device: NAME.into(), what })
+    let (name, processor) = (&shader.name, gpu.description());
+    if !missing.is_empty() {
+        return Err(unsupported(format!("{}; kernel `{name}` needs them, {processor} has them not", missing.join(" and "))));
+    }
+    shader.needs().shortage(&gpu.offered()).map_or(Ok(()), |Shortage { what, needed, most }| {
+        let problem = format!("kernel `{name}` needs {needed}, {processor} takes at most {most}");
+        Err(DeviceError::LimitExceeded { resource: what, problem })
+    })
 }
 
 /// Makes something of each item, on all cores; the results come in order.
@@ -91,29 +102,33 @@ fn on_all_cores<T: Sync, R: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn kernel(gpu: &Gpu, shader: &Shader) -> Result<Kernel, DeviceError> {
-    let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
-    let source = shader.text(LANGUAGE).ok_or_else(|| refused(format!("it is not written in {}", LANGUAGE.name())))?;
-    let (layout, pipeline) = gpu.guarded(refused, || {
-        let layout = layout(gpu, shader);
-        let pipeline = pipeline(gpu, &shader.name, source, &layout);
-        (layout, pipeline)
-    })?;
-    let Shader { name, symbols, threads, arguments, .. } = shader.clone();
-    Ok(Kernel { name, symbols, threads, arguments, layout, pipeline })
+/// One layout for each number of bindings, so that kernels may share bindings. All arguments may be written, since arguments in one
+/// allocation must all be bound in one way.
+fn layouts(gpu: &Gpu, shaders: &[Shader]) -> Result<BTreeMap<usize, BindGroupLayout>, DeviceError> {
+    let counts: BTreeSet<usize> = shaders.iter().map(|shader| shader.bindings()).collect();
+    let refused = |problem| DeviceError::LimitExceeded { resource: "buffers of one kernel", problem };
+    gpu.guarded(refused, || counts.into_iter().map(|count| (count, layout(gpu, count))).collect())
 }
 
-/// All arguments may be written, since arguments in one allocation must all be bound in one way.
-fn layout(gpu: &Gpu, shader: &Shader) -> BindGroupLayout {
+fn layout(gpu: &Gpu, bindings: usize) -> BindGroupLayout {
     let entry = |(binding, ty)| BindGroupLayoutEntry {
         binding,
         visibility: ShaderStages::COMPUTE,
-        ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty: BindingType::Buffer { ty, has_dynamic_offset: ty == BufferBindingType::Uniform, min_binding_size: None },
         count: None,
     };
-    let arguments = shader.arguments.iter().map(|_| BufferBindingType::Storage { read_only: false });
-    let entries: Vec<BindGroupLayoutEntry> = (0..).zip(arguments.chain([BufferBindingType::Uniform])).map(entry).collect();
+    let pieces = std::iter::repeat_n(BufferBindingType::Storage { read_only: false }, bindings);
+    let entries: Vec<BindGroupLayoutEntry> = (0..).zip(pieces.chain([BufferBindingType::Uniform])).map(entry).collect();
     gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
+}
+
+fn kernel(gpu: &Gpu, layouts: &BTreeMap<usize, BindGroupLayout>, shader: &Shader) -> Result<Kernel, DeviceError> {
+    let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
+    let layout = layouts.get(&shader.bindings()).ok_or_else(|| refused("it has no layout".into()))?.clone();
+    let source = shader.text(LANGUAGE).ok_or_else(|| refused(format!("it is not written in {}", LANGUAGE.name())))?;
+    let pipeline = gpu.guarded(refused, || pipeline(gpu, &shader.name, source, &layout))?;
+    let Shader { name, symbols, threads, arguments, .. } = shader.clone();
+    Ok(Kernel { name, symbols, threads, arguments, layout, pipeline })
 }
 
 fn pipeline(gpu: &Gpu, name: &str, source: &str, layout: &BindGroupLayout) -> ComputePipeline {
@@ -126,6 +141,6 @@ fn pipeline(gpu: &Gpu, name: &str, source: &str, layout: &BindGroupLayout) -> Co
         module: &module,
         entry_point: Some(LANGUAGE.entry_point()),
         compilation_options: PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
-        cache: None,
+        cache: gpu.pipeline_cache.as_ref(),
     })
 }

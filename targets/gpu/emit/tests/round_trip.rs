@@ -199,5 +199,5 @@ fn states_stay_from_run_to_run() {
         executor.prepare(&plan).unwrap();
     }
     assert_eq!(executor.state(0).unwrap(), bytes(&[2.0, -1.0]));
-    assert!(executor.state(1).is_none());
+    assert!(executor.state(1).is_err());
 }

@@ -130,8 +130,8 @@ impl Executor for InterpExecutor {
         self.run_all(io, |position, took| seconds.iter_mut().skip(position).take(1).for_each(|total| *total += took))
     }
 
-    fn state(&mut self, index: usize) -> Option<&mut [u8]> {
-        self.states.get_mut(index).map(Vec::as_mut_slice)
+    fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
+        self.states.get_mut(index).map(Vec::as_mut_slice).ok_or_else(|| DeviceError::no_state(index))
     }
 }
 

@@ -45,7 +45,8 @@ pub fn gemm(m: i64, n: i64, k: i64) -> Kernel {
     let mut kernel = kernel(&item, &[], buffers, body);
     kernel.name = format!("gemm_{m}_{n}_{k}");
     kernel.grid = (row_tiles * column_tiles).into();
-    kernel.locals = vec![LocalDecl { name: "acc".into(), dtype: DType::F32, len: (ROWS * COLUMNS) as u32, storage: Storage::Registers }];
+    kernel.locals =
+        vec![LocalDecl { name: "acc".into(), dtype: DType::F32, len: (ROWS * COLUMNS) as u32, storage: Storage::Registers }];
     kernel.rows = vec![RowDecl { name: "a".into(), buffer: BufferId(0), len: ROWS as u32, extent: k as u32 }];
     kernel
 }

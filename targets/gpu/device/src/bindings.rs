@@ -1,0 +1,83 @@
+//! What binds the memory of a dispatch to its kernel, kept from run to run.
+
+use crate::gpu::Gpu;
+use crate::memory::Memory;
+use crate::program::Kernel;
+use lostwax_target_api::{DeviceError, Region};
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding};
+
+/// Bindings that are kept beyond those that the last plan uses.
+const SPARE: usize = 1024;
+
+/// The part of an allocation that an argument lies in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Part {
+    pub(crate) region: Region,
+    pub(crate) start: u64,
+    pub(crate) size: u64,
+}
+
+/// Bindings by what they bind, as long as allocations stay where they are.
+#[derive(Default)]
+pub(crate) struct Bindings {
+    kept: HashMap<Box<[Part]>, Kept>,
+    /// The number of the plan that is being made.
+    plan: u64,
+}
+
+struct Kept {
+    binding: BindGroup,
+    /// The plan that used it last.
+    plan: u64,
+}
+
+impl Bindings {
+    /// Forgets all: allocations have moved.
+    pub(crate) fn clear(&mut self) {
+        self.kept.clear();
+    }
+
+    /// Begins a plan, and forgets what the last one did not use if that is much.
+    pub(crate) fn begin(&mut self) {
+        let last = self.plan;
+        let used = self.kept.values().filter(|kept| kept.plan == last).count();
+        if self.kept.len() > used.saturating_add(SPARE) {
+            self.kept.retain(|_, kept| kept.plan == last);
+        }
+        self.plan += 1;
+    }
+
+    /// The binding of these parts, in the order of arguments, and of a slot of the parameters whose place is given with each dispatch.
+    pub(crate) fn get<'a>(
+        &mut self,
+        gpu: &Gpu,
+        kernel: &Kernel,
+        parts: &[Part],
+        memory: impl Fn(Region) -> Option<&'a Memory>,
+        (parameters, slot): (&'a Memory, u64),
+    ) -> Result<BindGroup, DeviceError> {
+        if let Some(kept) = self.kept.get_mut(parts) {
+            kept.plan = self.plan;
+            return Ok(kept.binding.clone());
+        }
+        let mut entries = Vec::with_capacity(parts.len() + 1);
+        for (binding, part) in (0..).zip(parts) {
+            let missing = || DeviceError::InvalidPlan { problem: format!("there is no {:?}", part.region) };
+            entries.push(entry(binding, memory(part.region).ok_or_else(missing)?, part.start, part.size));
+        }
+        entries.push(entry(parts.len() as u32, parameters, 0, slot));
+        let descriptor = BindGroupDescriptor { label: None, layout: &kernel.layout, entries: &entries };
+        let refused = |problem| DeviceError::InvalidPlan { problem };
+        let binding = gpu.guarded(refused, || gpu.device.create_bind_group(&descriptor))?;
+        self.kept.insert(parts.into(), Kept { binding: binding.clone(), plan: self.plan });
+        Ok(binding)
+    }
+}
+
+/// One entry of a bind group.
+pub(crate) fn entry(binding: u32, memory: &Memory, offset: u64, size: u64) -> BindGroupEntry<'_> {
+    let resource = BindingResource::Buffer(BufferBinding { buffer: &memory.buffer, offset, size: NonZeroU64::new(size) });
+    BindGroupEntry { binding, resource }
+}

@@ -1,0 +1,125 @@
+//! The memory of a session, and where in it the arguments of a dispatch lie.
+
+use crate::bindings::Part;
+use crate::executor::{index, invalid};
+use crate::format::PIECE_BYTES;
+use crate::gpu::Gpu;
+use crate::memory::{Memory, Use};
+use crate::program::{GpuProgram, Kernel};
+use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Prepared, Region};
+use std::sync::Arc;
+
+/// All that kernels of one session read and write.
+pub(crate) struct Space {
+    program: Arc<GpuProgram>,
+    arena: Memory,
+    pub(crate) states: Vec<State>,
+    pub(crate) inputs: Vec<Memory>,
+    pub(crate) outputs: Vec<Memory>,
+}
+
+/// A tensor that lives as long as the executor.
+pub(crate) struct State {
+    pub(crate) memory: Memory,
+    /// What the host was given to look at or change since the last run.
+    pub(crate) shown: Option<Vec<u8>>,
+}
+
+impl Space {
+    pub(crate) fn new(program: Arc<GpuProgram>) -> Result<Self, DeviceError> {
+        let arena = Memory::new(&program.gpu, Use::storage("intermediate results"), 0)?;
+        Ok(Self { program, arena, states: Vec::new(), inputs: Vec::new(), outputs: Vec::new() })
+    }
+
+    /// Brings all memory to the sizes given, and tells whether an allocation has moved. What has room stays where it is.
+    pub(crate) fn fit(&mut self, prepared: &Prepared) -> Result<bool, DeviceError> {
+        let gpu = Arc::clone(&self.program.gpu);
+        let arena = self.arena.resize(&gpu, prepared.arena_bytes)?;
+        let inputs = fit_all(&gpu, Use::storage("inputs"), &mut self.inputs, &prepared.input_bytes)?;
+        let outputs = fit_all(&gpu, Use::storage("outputs"), &mut self.outputs, &prepared.output_bytes)?;
+        Ok(arena | inputs | outputs | self.fit_states(&gpu, &prepared.state_bytes)?)
+    }
+
+    /// States of another size begin anew.
+    fn fit_states(&mut self, gpu: &Gpu, sizes: &[u64]) -> Result<bool, DeviceError> {
+        let mut moved = self.states.len() > sizes.len();
+        self.states.truncate(sizes.len());
+        for (position, bytes) in sizes.iter().enumerate() {
+            let fresh = || Ok(State { memory: Memory::new(gpu, Use::storage("states"), *bytes)?, shown: None });
+            match self.states.get_mut(position) {
+                Some(state) if state.memory.bytes == *bytes => continue,
+                Some(state) => *state = fresh()?,
+                None => self.states.push(fresh()?),
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    pub(crate) fn memory(&self, region: Region) -> Option<&Memory> {
+        match region {
+            Region::Weights => Some(&self.program.weights),
+            Region::Arena => Some(&self.arena),
+            Region::State(tensor) => self.states.get(tensor as usize).map(|state| &state.memory),
+            Region::Input(tensor) => self.inputs.get(tensor as usize),
+            Region::Output(tensor) => self.outputs.get(tensor as usize),
+        }
+    }
+
+    /// The parts that the pieces of an argument are bound to, and the element of the first at which the argument begins.
+    pub(crate) fn pieces(&self, kernel: &Kernel, dispatch: &Dispatch, argument: usize) -> Result<(Vec<Part>, i32), DeviceError> {
+        let (buffer, declared) = match (dispatch.buffers.get(argument), kernel.arguments.get(argument)) {
+            (Some(buffer), Some(declared)) => (buffer, declared),
+            _ => return invalid(format!("kernel `{}` has no argument {argument}", kernel.name)),
+        };
+        let BufferRef { region, offset, bytes } = *buffer;
+        let len = self.memory(region).map_or(0, |memory| memory.bytes);
+        if offset.checked_add(bytes).is_none_or(|end| end > len) {
+            return invalid(format!("{bytes} bytes at {offset} of {region:?}, which has {len} bytes"));
+        }
+        if declared.writable && matches!(region, Region::Weights | Region::Input(_)) {
+            return invalid(format!("kernel `{}` writes to {region:?}", kernel.name));
+        }
+        let element = u64::from(declared.element);
+        if !offset.is_multiple_of(element) {
+            return invalid(format!("byte {offset} of {region:?} is not where an element of {element} bytes can begin"));
+        }
+        let alignment = u64::from(self.program.gpu.limits.min_storage_buffer_offset_alignment).max(1);
+        let (start, end) = (offset - offset % alignment, offset + bytes);
+        index(i128::from((end - start) / element), "elements of a tensor")?;
+        let piece = |number: u64| {
+            let from = start.saturating_add(number.saturating_mul(PIECE_BYTES)).min(start.max(end - end % alignment));
+            let is_last = number + 1 == u64::from(declared.pieces);
+            let until = if is_last { end } else { from.saturating_add(PIECE_BYTES).min(end) };
+            self.bindable(region, from, until)
+        };
+        let pieces = (0..declared.pieces.into()).map(piece).collect::<Result<_, _>>()?;
+        Ok((pieces, index(i128::from((offset - start) / element), "elements")?))
+    }
+
+    /// A part that may be bound and has these bytes in it. Its size is one of few, so that buffers that grow keep their binding.
+    fn bindable(&self, region: Region, start: u64, end: u64) -> Result<Part, DeviceError> {
+        let needed = (end - start).next_multiple_of(16).max(16);
+        let most = self.program.gpu.limits.max_storage_buffer_binding_size & !15;
+        if needed > most {
+            let (bytes, processor) = (end - start, self.program.gpu.description());
+            let problem = format!("a tensor of {bytes} bytes in {region:?}; {processor} takes at most {most}");
+            return Err(DeviceError::LimitExceeded { resource: "memory that a kernel can address", problem });
+        }
+        let there = self.memory(region).map_or(needed, |memory| memory.buffer.size() - start);
+        Ok(Part { region, start, size: needed.next_power_of_two().min(there).min(most) })
+    }
+}
+
+/// Brings tensors to their sizes, and tells whether one has moved.
+fn fit_all(gpu: &Gpu, use_: Use, tensors: &mut Vec<Memory>, sizes: &[u64]) -> Result<bool, DeviceError> {
+    let mut moved = tensors.len() != sizes.len();
+    tensors.truncate(sizes.len());
+    for (position, bytes) in sizes.iter().enumerate() {
+        match tensors.get_mut(position) {
+            Some(tensor) => moved |= tensor.resize(gpu, *bytes)?,
+            None => tensors.push(Memory::new(gpu, use_, *bytes)?),
+        }
+    }
+    Ok(moved)
+}
