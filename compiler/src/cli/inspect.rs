@@ -161,7 +161,7 @@ fn summary(model: &Model) -> String {
 /// What the code of a variant holds, as far as its device tells.
 fn contents(model: &Model, position: usize) -> Result<Vec<Content>, DeviceError> {
     let variant = model.variants().get(position);
-    let device = variant.and_then(|variant| targets::device(Some(&variant.device), &[]));
+    let device = variant.and_then(|variant| targets::device(Some(&variant.device), &[]).ok());
     let code = model.artifact().code(position).and_then(|range| model.file_bytes().get(range));
     device.zip(code).map_or(Ok(Vec::new()), |(device, code)| device.contents(code))
 }

@@ -79,9 +79,9 @@ fn resource(result: Result<(), DeviceError>) -> &'static str {
 #[test]
 fn what_a_processor_does_not_take_is_told_by_its_limit() {
     let cases: [Case<Limits>; 3] = [
-        (|limits| limits.max_storage_buffers_per_shader_stage = 1, "buffers of one kernel"),
+        (|limits| limits.max_storage_buffers_per_shader_stage = 1, "storage buffers in a shader"),
         (|limits| limits.max_compute_invocations_per_workgroup = 32, "invocations in a workgroup"),
-        (|limits| limits.max_compute_workgroup_size_x = 32, "invocations along a workgroup"),
+        (|limits| limits.max_compute_workgroup_size_x = 32, "invocations in a workgroup"),
     ];
     for (limit, expected) in cases {
         let opened = Opened::new(Features::empty(), limit);
