@@ -1,10 +1,12 @@
 //! One session: its memory, and a table of dispatches that a run hands over at once.
 
+mod parts;
+
 use crate::format::{WORKGROUP, parameter_words};
 use crate::gpu::{Gpu, lost};
 use crate::memory::{Memory, padded};
 use crate::program::{GpuProgram, Kernel};
-use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Prepared, Region};
+use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Region};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
@@ -292,6 +294,10 @@ impl Executor for GpuExecutor {
             self.states.get_mut(index)?.shown = Some(bytes);
         }
         self.states.get_mut(index)?.shown.as_deref_mut()
+    }
+
+    fn parts(&mut self) -> Option<&mut dyn Parts> {
+        Some(self)
     }
 }
 
