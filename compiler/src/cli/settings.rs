@@ -9,7 +9,8 @@ use lostwax::models;
 use lostwax::targets;
 use lostwax_ir::types::DType;
 use lostwax_passes::{Context, Tier};
-use lostwax_runtime::{Device, Model};
+use lostwax_runtime::{Device, Model, api};
+use std::sync::Arc;
 
 /// What flags that only language models have are listed under.
 const MODELS: &str = "Language models";
@@ -171,10 +172,15 @@ pub struct DeviceArgs {
     pub device: Option<String>,
 }
 
+/// A device with all others of the list, for steps that its code leaves to them.
+pub fn with_others(device: Arc<dyn api::Device>) -> Device {
+    targets::devices().iter().cloned().fold(Device::from(device), Device::with_fallback)
+}
+
 impl DeviceArgs {
     pub fn device(&self, model: &Model) -> Result<Device, CliError> {
         let found = targets::device(self.device.as_deref(), model.variants());
-        found.map(Device::from).ok_or_else(|| {
+        found.map(with_others).ok_or_else(|| {
             let known: Vec<&str> = targets::devices().iter().map(|device| device.name()).collect();
             let asked = self.device.as_deref().unwrap_or_default();
             CliError::Device(format!("there is no device `{asked}`; devices: {}", known.join(", ")))

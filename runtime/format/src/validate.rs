@@ -161,7 +161,9 @@ fn check_fallback(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {
     let Variant { name, device, fallback_steps: steps, fallback_device: fallback, .. } = variant;
     let is_ascending = steps.iter().zip(steps.iter().skip(1)).all(|(step, next)| step < next);
     let exist = steps.last().is_none_or(|last| (*last as usize) < plan.steps.len());
-    require(is_ascending && exist, || format!("the steps that variant `{name}` leaves to others do not exist or are not in order"))?;
+    require(is_ascending && exist, || {
+        format!("the steps that variant `{name}` leaves to others do not exist or are not in order")
+    })?;
     require(steps.is_empty() == fallback.is_empty(), || {
         format!("variant `{name}` leaves {} steps to the device `{fallback}`", steps.len())
     })?;

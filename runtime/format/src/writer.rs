@@ -5,8 +5,8 @@ use crate::language::check_language_model;
 use crate::validate::check_plan;
 use crate::{
     CERTIFICATE, CODE, CODE_ALIGNMENT, Certificate, ElementType, FORMAT_VERSION, FormatError, INDEX, Index, LANGUAGE_MODEL,
-    LanguageModel, MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, PADDING, PLACEMENT, PLAN, PREFIX, Plan, Section, TOKENIZER, WEIGHT_ALIGNMENT,
-    Weight,
+    LanguageModel, MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, PADDING, PLACEMENT, PLAN, PREFIX, Plan, Section, TOKENIZER,
+    WEIGHT_ALIGNMENT, Weight,
 };
 use prost::Message;
 use safetensors::tensor::{Dtype, TensorInfo};

@@ -10,6 +10,8 @@ mod device;
 #[cfg(feature = "compile")]
 mod target;
 
-pub use device::{BufferRef, Device, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Program, Region, VariantInfo, WeightBytes};
+pub use device::{
+    BufferRef, Device, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Program, Region, VariantInfo, WeightBytes,
+};
 #[cfg(feature = "compile")]
 pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant};

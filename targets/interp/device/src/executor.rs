@@ -98,12 +98,7 @@ impl InterpExecutor {
     }
 
     /// Runs the dispatches at these positions and tells how long each took.
-    fn run_some(
-        &mut self,
-        part: Range<usize>,
-        io: &mut Io<'_>,
-        mut finished: impl FnMut(usize, f64),
-    ) -> Result<(), DeviceError> {
+    fn run_some(&mut self, part: Range<usize>, io: &mut Io<'_>, mut finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
         check_sizes("input", io.inputs.iter().map(|tensor| tensor.len()), &self.prepared.input_bytes)?;
         check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.prepared.output_bytes)?;
         let dispatches = std::mem::take(&mut self.prepared.dispatches);
