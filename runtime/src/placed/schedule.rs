@@ -170,3 +170,81 @@ fn overlap(a: &BufferRef, b: &BufferRef) -> bool {
     let end = |buffer: &BufferRef| buffer.offset.saturating_add(buffer.bytes);
     a.region == b.region && a.offset < end(b) && b.offset < end(a)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: u32 = 1;
+
+    fn at(region: Region, offset: u64, bytes: u64) -> BufferRef {
+        BufferRef { region, offset, bytes }
+    }
+
+    fn arena(offset: u64) -> BufferRef {
+        at(Region::Arena, offset, 64)
+    }
+
+    /// A schedule of steps that each run on one side, read buffers and write to the last.
+    fn schedule(steps: &[(u32, &[BufferRef])]) -> Schedule {
+        let dispatch =
+            |(side, buffers): &(u32, &[BufferRef])| Dispatch { kernel: *side, buffers: buffers.to_vec(), ..Dispatch::default() };
+        let dispatches = steps.iter().map(dispatch).collect();
+        let mut schedule = Schedule::default();
+        schedule.fill(&Prepared { state_bytes: vec![8], dispatches, ..Prepared::default() }, OWN);
+        schedule
+    }
+
+    fn copies(schedule: &Schedule) -> Vec<(usize, Vec<BufferRef>)> {
+        schedule.segments.iter().map(|segment| (segment.side, schedule.copies_of(segment).to_vec())).collect()
+    }
+
+    #[test]
+    fn what_the_other_side_wrote_is_copied_once() {
+        let (input, output) = (at(Region::Input(0), 0, 64), at(Region::Output(0), 0, 64));
+        let steps: &[(u32, &[BufferRef])] = &[
+            (0, &[input, arena(0)]),
+            (0, &[arena(0), arena(64)]),
+            (1, &[arena(64), arena(128)]),
+            (1, &[arena(64), arena(128), arena(192)]),
+            (0, &[arena(0), arena(128), arena(256)]),
+            (1, &[arena(64), output]),
+        ];
+        let schedule = schedule(steps);
+        let expected = vec![(0, vec![]), (1, vec![arena(64)]), (0, vec![arena(128)]), (1, vec![])];
+        assert_eq!(copies(&schedule), expected);
+        let parts: Vec<Range<usize>> = schedule.segments.iter().map(|segment| segment.part.clone()).collect();
+        assert_eq!(parts, [0..2, 0..2, 2..3, 2..3]);
+        assert_eq!(schedule.outputs, [(0, 1)]);
+        assert_eq!(schedule.prepared.each_ref().map(|prepared| prepared.dispatches.len()), [3, 3]);
+        assert!(schedule.prepared.iter().flat_map(|prepared| &prepared.dispatches).all(|dispatch| dispatch.kernel == 0));
+    }
+
+    #[test]
+    fn parts_of_one_tensor_come_together_and_what_was_there_before_does_not() {
+        let whole = at(Region::Arena, 0, 128);
+        let steps: &[(u32, &[BufferRef])] = &[(0, &[arena(64)]), (1, &[whole]), (0, &[whole]), (1, &[whole, arena(128)])];
+        assert_eq!(copies(&schedule(steps)), [(0, vec![]), (1, vec![]), (0, vec![whole]), (1, vec![whole])]);
+    }
+
+    #[test]
+    fn states_are_left_to_the_run() {
+        let state = at(Region::State(0), 0, 8);
+        let schedule = schedule(&[(1, &[state, arena(0)]), (1, &[arena(0), state]), (0, &[state, arena(64)])]);
+        assert!(copies(&schedule).iter().all(|(_, copies)| copies.is_empty()));
+        let uses: Vec<&[StateUse]> = schedule.segments.iter().map(|segment| schedule.states_of(segment)).collect();
+        let used = |is_written| StateUse { index: 0, bytes: 8, is_written };
+        assert_eq!(uses, [&[used(true)][..], &[used(false)]]);
+    }
+
+    #[test]
+    fn a_table_is_filled_anew() {
+        let mut schedule = schedule(&[(0, &[arena(0)]), (1, &[arena(0), arena(64)]), (0, &[arena(64), arena(0)])]);
+        let dispatch = Dispatch { kernel: 1, buffers: vec![arena(0)], grid: 5, ..Dispatch::default() };
+        schedule.fill(&Prepared { dispatches: vec![dispatch.clone()], ..Prepared::default() }, OWN);
+        let [first, second] = &schedule.prepared;
+        assert!(first.dispatches.is_empty());
+        assert_eq!(second.dispatches, [Dispatch { kernel: 0, ..dispatch }]);
+        assert_eq!((schedule.segments.len(), copies(&schedule)), (1, vec![(1, vec![])]));
+    }
+}
