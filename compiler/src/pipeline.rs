@@ -95,7 +95,7 @@ pub fn run(
         return Err(CompileError::Slow { problems: refusals.iter().map(ToString::to_string).collect() });
     }
     let default;
-    if placement::needs_another(&variants, &code) {
+    if placement::needs_default(&variants, &code, default_target()) {
         default = [select(default_target())?];
         variants.extend(self::variants(program, &default));
         planned = plan_within_limit(program, passes, settings, &variants, &mut clock)?;

@@ -74,21 +74,25 @@ fn others<T: Clone>(all: &[T], refused: &BTreeMap<u32, EmitError>) -> Vec<T> {
     (0..).zip(all).filter(|(position, _)| !refused.contains_key(position)).map(|(_, item)| item.clone()).collect()
 }
 
-/// The device families that run what `device` does not: the first other one among the variants.
+/// The device family that runs what `device` does not: the first other one among the variants.
 fn fallback_of<'a>(device: &str, variants: &'a [Chosen<'_>]) -> Option<&'a str> {
     variants.iter().map(|(_, variant)| variant.info.device.as_str()).find(|other| *other != device)
 }
 
-/// Whether kernels are missing and no other device has code.
-pub(crate) fn needs_another(variants: &[Chosen<'_>], code: &[Code]) -> bool {
-    variants.iter().zip(code).any(|((_, variant), code)| code.has_gaps() && fallback_of(&variant.info.device, variants).is_none())
+/// Whether kernels are missing that a target of the name `default` could add, since no other device has code.
+pub(crate) fn needs_default(variants: &[Chosen<'_>], code: &[Code], default: &str) -> bool {
+    let is_alone = |device: &str| device != default && fallback_of(device, variants).is_none();
+    variants.iter().zip(code).any(|((_, variant), code)| code.has_gaps() && is_alone(&variant.info.device))
 }
 
-/// The kernels that are missing; those with the same reason everywhere would be listed once for each variant.
-pub(crate) fn refusals(variants: &[Chosen<'_>], code: &[Code], assembled: &Assembled, fallback: &str) -> Vec<Refusal> {
+/// The kernels that run elsewhere, on `default` where no other target was asked for.
+pub(crate) fn refusals(variants: &[Chosen<'_>], code: &[Code], assembled: &Assembled, default: &str) -> Vec<Refusal> {
     let mut all = Vec::new();
     for (((_, variant), code), kernels) in variants.iter().zip(code).zip(&assembled.kernels) {
-        let fallback = fallback_of(&variant.info.device, variants).unwrap_or(fallback);
+        let fallback = fallback_of(&variant.info.device, variants).unwrap_or(default);
+        if fallback == variant.info.device {
+            continue;
+        }
         all.extend(code.refused.iter().filter_map(|(position, error)| {
             Some(Refusal {
                 device: variant.info.device.clone(),

@@ -288,7 +288,7 @@ fn the_default_target_runs_what_the_only_one_refuses() {
 fn what_no_target_can_write_is_an_error() {
     let error = compile(&program(), &[("interp", &[1]), ("cpu", &[1])], 3, false).err().unwrap();
     assert!(matches!(&error, CompileError::Emit(EmitError::Unsupported { target, .. }) if target == "interp"), "{error}");
-    let error = compile(&program(), &[("cpu", ALL)], 3, false).err().unwrap();
+    let error = compile(&program(), &[("cpu", ALL)], 3, true).err().unwrap();
     assert!(matches!(&error, CompileError::Emit(EmitError::Unsupported { target, .. }) if target == "cpu"), "{error}");
 }
 
