@@ -11,6 +11,7 @@ pub mod model;
 pub mod models;
 pub mod npy;
 pub mod pipeline;
+pub mod placement;
 pub mod program;
 pub mod serve;
 pub mod targets;

@@ -3,8 +3,9 @@
 use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
+use crate::placement::{self, Code, Refusal};
 use crate::program::{EntryGraph, Language, Program};
-use crate::targets::Selection;
+use crate::targets::{Selection, default_target, select};
 use lostwax_format::{Writer, Written};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, TypeError, Value};
@@ -39,7 +40,7 @@ pub struct Settings<'a> {
     /// Bytes of working memory that the model may need at typical sizes. When given, the optimizer weighs memory more until the
     /// working memory fits.
     pub max_memory: Option<u64>,
-    /// Whether what would make [`Compiled::warnings`] is an error.
+    /// Whether what would make [`Compiled::warnings`] or [`Compiled::refusals`] is an error.
     pub strict: bool,
     /// The forms of the code that are kept beside the artifact.
     pub forms: &'a BTreeSet<Form>,
@@ -62,6 +63,8 @@ pub struct Compiled {
     pub code_bytes: Vec<usize>,
     /// What runs slower than it could.
     pub warnings: Vec<String>,
+    /// The kernels that run elsewhere than on the device of their target.
+    pub refusals: Vec<Refusal>,
 }
 
 /// Weights of materialized bytes that are tried one after another until the working memory fits.
@@ -71,33 +74,46 @@ const MEMORY_WEIGHTS: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 ///
 /// # Errors
 /// [`CompileError`] of the stage that failed; [`CompileError::MemoryLimit`] when no plan is small enough, and
-/// [`CompileError::Slow`] when the settings are strict and something runs slower than it could. Nothing is written then.
+/// [`CompileError::Slow`] when the settings are strict and something runs slower than it could or elsewhere than on its target's
+/// device. Nothing is written then.
 pub fn run(
     program: &Program,
     passes: &Context,
     settings: &mut Settings<'_>,
     out: &mut dyn Write,
 ) -> Result<Compiled, CompileError> {
-    let variants: Vec<_> = variants(program, settings.targets).collect();
-    let Planned { mut assembled, mut writer, mut clock } = plan_within_limit(program, passes, settings, &variants)?;
-    let warnings = warnings(&assembled, settings.targets);
+    let mut variants: Vec<_> = variants(program, settings.targets).collect();
+    let mut clock = Clock::default();
+    let mut planned = plan_within_limit(program, passes, settings, &variants, &mut clock)?;
+    let warnings = warnings(&planned.assembled, settings.targets);
     if settings.strict && !warnings.is_empty() {
         return Err(CompileError::Slow { problems: warnings });
     }
-    (settings.progress)(Stage::Emit);
-    let (forms, code_bytes) = emit(&variants, &mut assembled, settings.forms, &mut writer)?;
-    clock.lap(Stage::Emit);
+    let mut code = emit(&variants, &planned.assembled, settings, &mut clock)?;
+    let refusals = placement::refusals(&variants, &code, &planned.assembled, default_target());
+    if settings.strict && !refusals.is_empty() {
+        return Err(CompileError::Slow { problems: refusals.iter().map(ToString::to_string).collect() });
+    }
+    let default;
+    if placement::needs_default(&variants, &code, default_target()) {
+        default = [select(default_target())?];
+        variants.extend(self::variants(program, &default));
+        planned = plan_within_limit(program, passes, settings, &variants, &mut clock)?;
+        code = emit(&variants, &planned.assembled, settings, &mut clock)?;
+    }
+    placement::place(&variants, &mut code, &mut planned.assembled)?;
+    let Planned { mut assembled, mut writer } = planned;
+    let (forms, code_bytes) = add_code(&variants, code, &mut assembled, &mut writer)?;
     (settings.progress)(Stage::Write);
     let written = writer.write(&assembled.plan, out)?;
     clock.lap(Stage::Write);
-    Ok(Compiled { assembled, written, times: clock.laps, forms, code_bytes, warnings })
+    Ok(Compiled { assembled, written, times: clock.laps, forms, code_bytes, warnings, refusals })
 }
 
 /// A plan without code, and the file that it will be written to.
 struct Planned {
     assembled: Assembled,
     writer: Writer<'static>,
-    clock: Clock,
 }
 
 fn plan_within_limit(
@@ -105,13 +121,14 @@ fn plan_within_limit(
     passes: &Context,
     settings: &mut Settings<'_>,
     variants: &[Chosen<'_>],
+    clock: &mut Clock,
 ) -> Result<Planned, CompileError> {
     let allowed = settings.max_memory.unwrap_or(u64::MAX);
     let mut needed = u64::MAX;
     for weight in MEMORY_WEIGHTS {
         let costs = costs(variants).unwrap_or_else(|| passes.costs.clone());
         let context = Context { memory_weight: passes.memory_weight * weight, costs, ..passes.clone() };
-        let planned = plan(program, &context, settings, variants)?;
+        let planned = plan(program, &context, settings, variants, clock)?;
         if planned.assembled.arena_bytes <= allowed {
             return Ok(planned);
         }
@@ -130,8 +147,8 @@ fn plan(
     passes: &Context,
     settings: &mut Settings<'_>,
     variants: &[Chosen<'_>],
+    clock: &mut Clock,
 ) -> Result<Planned, CompileError> {
-    let mut clock = Clock::default();
     let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
     let variants: Vec<Variant> = variants.iter().map(|(_, variant)| (*variant).clone()).collect();
     let arguments = variants.iter().map(|variant| variant.caps.arguments).min().unwrap_or(u32::MAX);
@@ -149,11 +166,11 @@ fn plan(
     if let Some(Language { description, tokenizer, .. }) = &program.language {
         writer.language_model(description, tokenizer.clone())?;
     }
-    Ok(Planned { assembled: assembler.finish(), writer, clock })
+    Ok(Planned { assembled: assembler.finish(), writer })
 }
 
 /// A variant that code is written for, and where it was asked for.
-type Chosen<'a> = (&'a Selection, &'a Variant);
+pub(crate) type Chosen<'a> = (&'a Selection, &'a Variant);
 
 /// The variants that are worth having for a program. At least one of each target that was asked for stays.
 fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = Chosen<'a>> {
@@ -195,15 +212,30 @@ type Emission = (Vec<BTreeMap<Form, Vec<u8>>>, Vec<usize>);
 
 fn emit(
     variants: &[Chosen<'_>],
+    assembled: &Assembled,
+    settings: &mut Settings<'_>,
+    clock: &mut Clock,
+) -> Result<Vec<Code>, CompileError> {
+    (settings.progress)(Stage::Emit);
+    let options = EmitOptions { forms: settings.forms.clone() };
+    let code = variants.iter().enumerate().map(|(position, (selection, variant))| {
+        let kernels: &[Kernel] = assembled.kernels.get(position).map_or(&[], Vec::as_slice);
+        placement::emit(&*selection.target, variant, kernels, &options)
+    });
+    let code = code.collect::<Result<_, _>>()?;
+    clock.lap(Stage::Emit);
+    Ok(code)
+}
+
+/// Adds the code of all variants to the file, and its place to the plan.
+fn add_code(
+    variants: &[Chosen<'_>],
+    code: Vec<Code>,
     assembled: &mut Assembled,
-    forms: &BTreeSet<Form>,
     writer: &mut Writer<'_>,
 ) -> Result<Emission, CompileError> {
-    let options = EmitOptions { forms: forms.clone() };
     let (mut forms, mut sizes) = (Vec::new(), Vec::new());
-    for (position, (selection, variant)) in variants.iter().enumerate() {
-        let kernels: &[Kernel] = assembled.kernels.get(position).map_or(&[], Vec::as_slice);
-        let emitted = selection.target.emit(variant, kernels, &options)?;
+    for (position, ((_, variant), Code { emitted, .. })) in variants.iter().zip(code).enumerate() {
         sizes.push(emitted.code.len());
         forms.push(emitted.forms);
         let info = &variant.info;

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 /// Something that runs compiled kernels. Clones are the same device.
 #[derive(Clone)]
-pub struct Device(Arc<dyn api::Device>);
+pub struct Device {
+    own: Arc<dyn api::Device>,
+    fallbacks: Vec<Device>,
+}
 
 impl Device {
     /// The processor that this program runs on; one device per process, so that sessions share loaded code.
     #[cfg(feature = "cpu")]
     pub fn cpu() -> Self {
         static CPU: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
-        CPU.get_or_init(|| Self(lostwax_device_cpu::device())).clone()
+        CPU.get_or_init(|| lostwax_device_cpu::device().into()).clone()
     }
 
     /// The graphics processor that the system prefers for speed; one device per process, so that sessions share loaded code. Whether
@@ -19,14 +22,14 @@ impl Device {
     #[cfg(feature = "gpu")]
     pub fn gpu() -> Self {
         static GPU: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
-        GPU.get_or_init(|| Self(lostwax_device_gpu::device())).clone()
+        GPU.get_or_init(|| lostwax_device_gpu::device().into()).clone()
     }
 
     /// A graphics processor that the caller has opened and goes on to use: a `wgpu` device and its queue, or
     /// `lostwax_device_gpu::Handles`. Each call makes a device of its own; clone it, so that sessions share loaded code.
     #[cfg(feature = "gpu")]
     pub fn from_wgpu(handles: impl Into<lostwax_device_gpu::Handles>) -> Self {
-        Self(lostwax_device_gpu::device_of(handles))
+        lostwax_device_gpu::device_of(handles).into()
     }
 
     /// The device of the same family on the adapter that a specification names: what follows `NAME:` on the command line. Each call
@@ -35,12 +38,13 @@ impl Device {
     /// # Errors
     /// [`RuntimeError::Device`] if there is no such adapter.
     pub fn choose(&self, specification: &str) -> Result<Self, RuntimeError> {
-        Ok(Self(self.0.choose(specification)?))
+        let fallbacks = self.fallbacks.clone();
+        Ok(Self { own: self.own.choose(specification)?, fallbacks })
     }
 
     /// What this machine has for the family, the one that the family prefers first.
     pub fn describe(&self) -> Vec<api::Adapter> {
-        self.0.describe()
+        self.own.describe()
     }
 
     /// What the device reaches at most, measured by this call; nothing if it cannot measure itself.
@@ -48,25 +52,40 @@ impl Device {
     /// # Errors
     /// [`RuntimeError::Device`] if the device fails.
     pub fn ceilings(&self) -> Result<Option<api::Ceilings>, RuntimeError> {
-        Ok(self.0.ceilings()?)
+        Ok(self.own.ceilings()?)
     }
 
     /// The name for reports.
     pub fn name(&self) -> &str {
-        self.0.name()
+        self.own.name()
+    }
+
+    /// Adds a device that runs the steps which code for this one leaves to devices of its name. The processor, where
+    /// [`Device::cpu`] is there, need not be added.
+    pub fn with_fallback(mut self, device: impl Into<Device>) -> Self {
+        self.fallbacks.push(device.into());
+        self
+    }
+
+    /// The device of that name that runs what this one does not.
+    pub(crate) fn fallback(&self, name: &str) -> Option<Device> {
+        let added = self.fallbacks.iter().find(|device| device.name() == name).cloned();
+        #[cfg(feature = "cpu")]
+        let added = added.or_else(|| Some(Self::cpu()).filter(|device| device.name() == name));
+        added
     }
 
     pub(crate) fn api(&self) -> &dyn api::Device {
-        &*self.0
+        &*self.own
     }
 
     pub(crate) fn is_same(&self, other: &Device) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.own, &other.own)
     }
 }
 
 impl From<Arc<dyn api::Device>> for Device {
-    fn from(device: Arc<dyn api::Device>) -> Self {
-        Self(device)
+    fn from(own: Arc<dyn api::Device>) -> Self {
+        Self { own, fallbacks: Vec::new() }
     }
 }

@@ -20,6 +20,19 @@ pub enum RuntimeError {
         /// The variants in the file with the features that they need.
         variants: String,
     },
+    /// The code leaves steps to a device that is not there or cannot run them.
+    #[error(
+        "the code for the {device} device leaves {steps} steps to a {fallback} device, and there is none that has them; add it with \
+         `Device::with_fallback`"
+    )]
+    MissingFallback {
+        /// The device.
+        device: String,
+        /// The number of steps.
+        steps: usize,
+        /// The device that is missing.
+        fallback: String,
+    },
     /// A tensor, name or option that the caller gave does not fit the model.
     #[error("{subject}: {problem}")]
     InvalidInput {

@@ -46,6 +46,7 @@ pub mod llm;
 mod model;
 mod options;
 mod outputs;
+mod placed;
 mod prepare;
 mod session;
 mod state;

@@ -1,6 +1,7 @@
 use crate::bind::bind_all;
 use crate::bytes::{FileBytes, Part, aligned, read};
 use crate::info::{entry_point_info, tensor_info};
+use crate::placed::{PlacedProgram, merge};
 use crate::prepare::{Evaluator, state_specs};
 use crate::{Bindings, Device, EntryPointInfo, Options, Requirements, RuntimeError, Session, SymbolInfo, TensorInfo};
 use lostwax_format::{Artifact, EntryPoint, Variant};
@@ -94,7 +95,32 @@ impl Model {
         let device = device.into();
         let variant = self.select(&device)?;
         let program = self.program(&device, variant)?;
-        Session::new(self.clone(), variant, program, options)
+        match self.artifact().plan().variants.get(variant) {
+            Some(own) if !own.fallback_steps.is_empty() => {
+                let (merged, program) = self.with_fallback(&device, own, program)?;
+                Session::new(self.clone(), variant, Some(merged), program, options)
+            }
+            Some(_) | None => Session::new(self.clone(), variant, None, program, options),
+        }
+    }
+
+    /// A variant together with the code that runs the steps which it leaves to another device.
+    fn with_fallback(
+        &self,
+        device: &Device,
+        variant: &Variant,
+        program: Arc<dyn Program>,
+    ) -> Result<(Variant, Arc<dyn Program>), RuntimeError> {
+        let Variant { fallback_steps: steps, fallback_device: name, .. } = variant;
+        let missing =
+            || RuntimeError::MissingFallback { device: device.name().into(), steps: steps.len(), fallback: name.clone() };
+        let fallback = device.fallback(name).ok_or_else(missing)?;
+        let position = self.select(&fallback)?;
+        let chosen = self.artifact().plan().variants.get(position).filter(|chosen| chosen.device == *name);
+        let chosen = chosen.filter(|chosen| !steps.iter().any(|step| chosen.leaves(*step as usize))).ok_or_else(missing)?;
+        let programs = [program, self.program(&fallback, position)?];
+        let names = [device, &fallback].map(|device| device.name().to_owned());
+        Ok((merge(variant, chosen), Arc::new(PlacedProgram { programs, names })))
     }
 
     /// What a run takes when the symbols have these values. Allocates nothing of it.

@@ -13,6 +13,8 @@ const FEW: usize = 32;
 pub struct Session {
     model: Model,
     variant: usize,
+    /// The variant with the dispatches that it leaves to another device.
+    merged: Option<Variant>,
     max_memory: Option<u64>,
     /// Values of symbols that the user gave.
     given: Vec<Option<i64>>,
@@ -47,6 +49,8 @@ pub struct StepProfile {
     pub nodes: Vec<String>,
     /// The kernel that it ran.
     pub kernel: String,
+    /// The device family that ran it.
+    pub device: String,
     /// Mean time of one run.
     pub seconds: f64,
     /// Arithmetic operations.
@@ -56,13 +60,19 @@ pub struct StepProfile {
 }
 
 impl Session {
-    pub(crate) fn new(model: Model, variant: usize, program: Arc<dyn Program>, options: Options) -> Result<Self, RuntimeError> {
+    pub(crate) fn new(
+        model: Model,
+        variant: usize,
+        merged: Option<Variant>,
+        program: Arc<dyn Program>,
+        options: Options,
+    ) -> Result<Self, RuntimeError> {
         let entry = model.entry_point(options.entry_point.as_deref())?.0;
         let plan = model.artifact().plan();
         let given = given_symbols(plan, &options.bindings)?;
         let ready = plan.entry_points.iter().map(|_| None).collect();
         let (executor, max_memory) = (program.executor(options.threads)?, options.max_memory);
-        Ok(Self { model, variant, max_memory, given, entry, executor, states: States::default(), ready, prepared: None })
+        Ok(Self { model, variant, merged, max_memory, given, entry, executor, states: States::default(), ready, prepared: None })
     }
 
     /// The model.
@@ -133,6 +143,11 @@ impl Session {
         }
         let scale = 1.0 / runs.max(1) as f64;
         self.step_profiles(&seconds.iter().map(|seconds| seconds * scale).collect::<Vec<_>>())
+    }
+
+    /// Bytes that the last run copied between devices, where the code leaves steps to another one; 0 otherwise.
+    pub fn copied_bytes(&self) -> u64 {
+        self.executor.copied_bytes()
     }
 
     /// Allocates and prepares all that a run with inputs of these shapes needs, so that the first run is as fast as the others.
@@ -260,7 +275,7 @@ impl Session {
     }
 
     fn plan_variant(&self) -> Result<&Variant, RuntimeError> {
-        let variant = self.model.artifact().plan().variants.get(self.variant);
+        let variant = self.merged.as_ref().or_else(|| self.model.artifact().plan().variants.get(self.variant));
         variant.ok_or_else(|| RuntimeError::input("session", "its variant does not exist"))
     }
 
@@ -304,13 +319,14 @@ impl Session {
         let given = given.filter_map(|(symbol, value)| Some((symbol.name.clone(), (*value)?))).collect();
         let bound = bind_all(plan, entry, &given, &shapes)?;
         let evaluator = Evaluator { plan, entry, bound: &bound, weight_bytes: self.model.weight_bytes() };
-        let kernels = plan.variants.get(self.variant).map(|variant| variant.kernels.as_slice()).unwrap_or_default();
-        let steps = plan.steps.get(step_range(entry)).unwrap_or_default();
-        let profiles = steps.iter().zip(seconds).zip(&ready.prepared.dispatches).map(|((step, seconds), dispatch)| {
+        let (variant, range) = (self.plan_variant()?, step_range(entry));
+        let steps = range.clone().zip(plan.steps.get(range).unwrap_or_default());
+        let profiles = steps.zip(seconds).zip(&ready.prepared.dispatches).map(|(((position, step), seconds), dispatch)| {
             Ok(StepProfile {
                 label: step.label.clone(),
                 nodes: step.nodes.clone(),
-                kernel: kernels.get(dispatch.kernel as usize).cloned().unwrap_or_default(),
+                kernel: variant.kernels.get(dispatch.kernel as usize).cloned().unwrap_or_default(),
+                device: if variant.leaves(position) { &variant.fallback_device } else { &variant.device }.clone(),
                 seconds: *seconds,
                 flops: evaluator.unsigned(step.flops, || "a number of operations".into())?,
                 bytes: evaluator.unsigned(step.bytes, || "a number of bytes".into())?,

@@ -3,6 +3,7 @@
 use super::compare::{Compared, comparable, interpret, references};
 use super::error::CliError;
 use super::plan_sizes::PlanSizes;
+use super::settings::with_others;
 use lostwax::program::Program;
 use lostwax::targets;
 use lostwax_ir::graph::Graph;
@@ -10,7 +11,7 @@ use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_runtime::format::{
     Artifact, Certificate, CertificateCase, EntryPoint, ReferenceInput, ReferenceOutput, WeightData, Writer,
 };
-use lostwax_runtime::{AlignedBuffer, DType, Device, Model, RuntimeError, Session, Tensor, reference_input};
+use lostwax_runtime::{AlignedBuffer, DType, Model, RuntimeError, Session, Tensor, reference_input};
 
 const SEED: u64 = 1;
 
@@ -28,7 +29,7 @@ pub fn certify(model: &Model, program: &Program) -> Result<Model, CliError> {
     let described = reference_inputs(model, entry)?;
     let inputs = described.iter().map(|input| Ok((input.name.clone(), tensor(entry, input)?)));
     let inputs = inputs.collect::<Result<Vec<(String, Tensor)>, CliError>>()?;
-    let device = targets::device(None, model.variants()).map(Device::from).map_err(RuntimeError::from)?;
+    let device = targets::device(None, model.variants()).map(with_others).map_err(RuntimeError::from)?;
     let mut session = model.session(device.clone())?;
     let case = measure(&mut session, &graph, entry, described, &inputs)?;
     let certificate = Certificate { cases: vec![CertificateCase { device: device.name().to_string(), ..case }] };

@@ -69,8 +69,9 @@ pub struct Args {
     /// Compare with the reference interpreter at small sizes and store the result in the artifact, for `lostwax verify`.
     #[arg(long)]
     certify: bool,
-    /// Refuse a model of which something would run slower than it could: a kernel that no good schedule fits, or code that
-    /// does not use all of this machine. Without this flag the report warns of it.
+    /// Refuse a model of which something would run slower than it could: a kernel that no good schedule fits, a kernel that its
+    /// target cannot write and another device runs, or code that does not use all of this machine. Without this flag the report
+    /// warns of it.
     #[arg(long)]
     strict: bool,
     /// The most bytes that the artifact may have, such as 10MiB.

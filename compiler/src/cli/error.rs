@@ -117,7 +117,7 @@ fn runtime_code(error: &RuntimeError) -> u8 {
         RuntimeError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
         RuntimeError::LimitExceeded { .. } | RuntimeError::ContextFull { .. } => LIMIT,
         RuntimeError::InvalidLogits { .. } => MISMATCH,
-        RuntimeError::UnsupportedDevice { .. } => DEVICE,
+        RuntimeError::UnsupportedDevice { .. } | RuntimeError::MissingFallback { .. } => DEVICE,
         RuntimeError::Device(error) => device_code(error),
     }
 }

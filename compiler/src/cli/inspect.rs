@@ -11,7 +11,7 @@ use super::source;
 use super::table::Table;
 use lostwax::targets;
 use lostwax_runtime::api::{Content, DeviceError};
-use lostwax_runtime::format::{EntryPoint, Plan};
+use lostwax_runtime::format::{EntryPoint, Plan, Variant};
 use lostwax_runtime::{EntryPointInfo, Model, Requirements, TensorInfo};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -151,6 +151,7 @@ fn summary(model: &Model) -> String {
             let _ = writeln!(text, "           {}", parts.join(", "));
         }
     }
+    text += &placement(artifact.plan());
     let cases = artifact.certificate().cases.len();
     if cases > 0 {
         let _ = writeln!(text, "numerics   certificate with {cases} cases; `lostwax verify` checks it");
@@ -164,6 +165,17 @@ fn contents(model: &Model, position: usize) -> Result<Vec<Content>, DeviceError>
     let device = variant.and_then(|variant| targets::device(Some(&variant.device), &[]).ok());
     let code = model.artifact().code(position).and_then(|range| model.file_bytes().get(range));
     device.zip(code).map_or(Ok(Vec::new()), |(device, code)| device.contents(code))
+}
+
+/// Where steps run that a variant has no kernels for.
+fn placement(plan: &Plan) -> String {
+    let placed = plan.variants.iter().filter(|variant| !variant.fallback_steps.is_empty());
+    let line = |variant: &Variant| {
+        let Variant { device, name, fallback_steps, fallback_device, .. } = variant;
+        let (own, left) = (plan.steps.len().saturating_sub(fallback_steps.len()), fallback_steps.len());
+        format!("placement  {device} {name}: {own} steps on {device}, {left} on {fallback_device}\n")
+    };
+    placed.map(line).collect()
 }
 
 /// Inputs, outputs, states and the ranges of named sizes.
@@ -212,19 +224,24 @@ fn sections(model: &Model) -> Table {
     table
 }
 
+/// The steps with the kernels of the first variant; where a variant leaves steps to another device, of that one and with the devices.
 fn steps(plan: &Plan) -> Table {
-    let mut table = Table::new(&["step", "kernel", "nodes"]);
-    let variant = plan.variants.first();
+    let placed = plan.variants.iter().find(|variant| !variant.fallback_steps.is_empty());
+    let columns: &[&str] = if placed.is_some() { &["step", "kernel", "nodes", "device"] } else { &["step", "kernel", "nodes"] };
+    let mut table = Table::new(columns);
     for (index, step) in plan.steps.iter().enumerate() {
-        let kernel = variant.and_then(|variant| variant.kernels.get(variant.dispatches.get(index)?.kernel as usize));
-        let kernel = kernel.unwrap_or(&step.label).clone();
-        let nodes = step.nodes.join(" ");
-        match entry_of(plan, index) {
-            Some(entry) => table.row([format!("{entry} {index}"), kernel, nodes]),
-            None => table.row([index.to_string(), kernel, nodes]),
-        }
+        let kernel = placed.or(plan.variants.first()).and_then(|variant| kernel_of(variant, index));
+        let number = entry_of(plan, index).map_or_else(|| index.to_string(), |entry| format!("{entry} {index}"));
+        let device = placed.map(|variant| if variant.leaves(index) { &variant.fallback_device } else { &variant.device });
+        table.row([number, kernel.unwrap_or(&step.label).clone(), step.nodes.join(" ")].into_iter().chain(device.cloned()));
     }
     table
+}
+
+/// The kernel that the code of a variant runs in a step.
+fn kernel_of(variant: &Variant, step: usize) -> Option<&String> {
+    let dispatch = variant.dispatches.get(step).filter(|_| !variant.leaves(step))?;
+    variant.kernels.get(dispatch.kernel as usize)
 }
 
 /// The entry point of a step, where there are several.
@@ -237,7 +254,7 @@ fn kernels(plan: &Plan) -> Table {
     let mut table = Table::new(&["variant", "kernel", "runs"]);
     for variant in &plan.variants {
         for (index, kernel) in variant.kernels.iter().enumerate() {
-            let runs = variant.dispatches.iter().filter(|dispatch| dispatch.kernel as usize == index).count();
+            let runs = variant.own_dispatches().filter(|(_, dispatch)| dispatch.kernel as usize == index).count();
             table.row([variant.name.clone(), kernel.clone(), runs.to_string()]);
         }
     }
@@ -259,6 +276,8 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
             "kernels": variant.kernels,
             "code_bytes": code_bytes,
             "contents": contents,
+            "fallback_device": variant.fallback_device,
+            "fallback_steps": variant.fallback_steps,
         })
     });
     let steps = artifact.plan().steps.iter().map(|step| json!({ "label": step.label, "nodes": step.nodes }));

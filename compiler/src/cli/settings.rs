@@ -9,7 +9,8 @@ use lostwax::models;
 use lostwax::targets;
 use lostwax_ir::types::DType;
 use lostwax_passes::{Context, Tier};
-use lostwax_runtime::{Device, Model, RuntimeError};
+use lostwax_runtime::{Device, Model, RuntimeError, api};
+use std::sync::Arc;
 
 /// What flags that only language models have are listed under.
 const MODELS: &str = "Language models";
@@ -172,9 +173,14 @@ pub struct DeviceArgs {
     pub device: Option<String>,
 }
 
+/// A device with all others of the list, for steps that its code leaves to them.
+pub fn with_others(device: Arc<dyn api::Device>) -> Device {
+    targets::devices().iter().cloned().fold(Device::from(device), Device::with_fallback)
+}
+
 impl DeviceArgs {
     pub fn device(&self, model: &Model) -> Result<Device, CliError> {
         let found = targets::device(self.device.as_deref(), model.variants());
-        Ok(found.map(Device::from).map_err(RuntimeError::from)?)
+        Ok(found.map(with_others).map_err(RuntimeError::from)?)
     }
 }

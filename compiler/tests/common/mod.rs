@@ -104,6 +104,15 @@ pub fn scaled_convolution() -> Vec<u8> {
     bytes(nodes, vec![first, second, scale], value("x", picture(3)), value("y", picture(32)))
 }
 
+/// A transpose with steps that need more than 32 bits.
+pub fn transposed() -> Vec<u8> {
+    let type_ = attribute_proto::AttributeType::INTS.into();
+    let perm = AttributeProto { name: "perm".to_string(), ints: vec![2, 1, 0], type_, ..AttributeProto::new() };
+    let transpose = NodeProto { attribute: vec![perm], ..node("Transpose", &["x"], "y") };
+    let (x, y) = (vec![fixed(3), dynamic("rows"), fixed(1 << 32)], vec![fixed(1 << 32), dynamic("rows"), fixed(3)]);
+    bytes(vec![transpose], Vec::new(), value("x", x), value("y", y))
+}
+
 fn conv(inputs: &[&str], output: &str) -> NodeProto {
     let type_ = attribute_proto::AttributeType::INTS.into();
     let pads = AttributeProto { name: "pads".to_string(), ints: vec![1; 4], type_, ..AttributeProto::new() };

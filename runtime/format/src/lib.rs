@@ -30,6 +30,7 @@ mod exprs;
 mod hash;
 mod header;
 mod language;
+mod placement;
 mod schema;
 mod validate;
 mod writer;
@@ -52,7 +53,10 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
 
 /// The features that [`Artifact::parse`] knows.
-pub const FEATURES: &[&str] = &[];
+pub const FEATURES: &[&str] = &[PLACEMENT];
+
+/// The feature of files with [`Variant::fallback_steps`].
+const PLACEMENT: &str = "placement";
 
 /// The largest message that is read, in bytes: plan, index, certificate or language model.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;

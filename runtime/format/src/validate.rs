@@ -147,12 +147,29 @@ fn check_buffers(plan: &Plan, entry: &EntryPoint, label: &str, buffers: &[Buffer
 fn check_variant(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {
     let (dispatches, steps) = (variant.dispatches.len(), plan.steps.len());
     require(dispatches == steps, || format!("variant `{}` has {dispatches} dispatches for {steps} steps", variant.name))?;
-    for dispatch in &variant.dispatches {
+    check_fallback(plan, variant)?;
+    for (_, dispatch) in variant.own_dispatches() {
         let exists = (dispatch.kernel as usize) < variant.kernels.len();
         require(exists, || format!("variant `{}` runs kernel {} of {}", variant.name, dispatch.kernel, variant.kernels.len()))?;
         check_expr_ids(plan, &variant.name, dispatch.symbols.iter().chain([&dispatch.grid]))?;
     }
     plan.entry_points.iter().try_for_each(|entry| check_own_buffers(plan, variant, entry))
+}
+
+/// Steps that other code runs are there, and so is code that has them.
+fn check_fallback(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {
+    let Variant { name, device, fallback_steps: steps, fallback_device: fallback, .. } = variant;
+    let is_ascending = steps.iter().zip(steps.iter().skip(1)).all(|(step, next)| step < next);
+    let exist = steps.last().is_none_or(|last| (*last as usize) < plan.steps.len());
+    require(is_ascending && exist, || {
+        format!("the steps that variant `{name}` leaves to others do not exist or are not in order")
+    })?;
+    require(steps.is_empty() == fallback.is_empty(), || {
+        format!("variant `{name}` leaves {} steps to the device `{fallback}`", steps.len())
+    })?;
+    let has_all = |other: &Variant| other.device == *fallback && !steps.iter().any(|step| other.leaves(*step as usize));
+    let exists = steps.is_empty() || (fallback != device && plan.variants.iter().any(has_all));
+    require(exists, || format!("no code for the device `{fallback}` has the steps that variant `{name}` leaves to it"))
 }
 
 fn check_own_buffers(plan: &Plan, variant: &Variant, entry: &EntryPoint) -> Result<(), FormatError> {

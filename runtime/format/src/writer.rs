@@ -5,8 +5,8 @@ use crate::language::check_language_model;
 use crate::validate::check_plan;
 use crate::{
     CERTIFICATE, CODE, CODE_ALIGNMENT, Certificate, ElementType, FORMAT_VERSION, FormatError, INDEX, Index, LANGUAGE_MODEL,
-    LanguageModel, MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, PADDING, PLAN, PREFIX, Plan, Section, TOKENIZER, WEIGHT_ALIGNMENT,
-    Weight,
+    LanguageModel, MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, PADDING, PLACEMENT, PLAN, PREFIX, Plan, Section, TOKENIZER,
+    WEIGHT_ALIGNMENT, Weight,
 };
 use prost::Message;
 use safetensors::tensor::{Dtype, TensorInfo};
@@ -138,9 +138,9 @@ impl<'a> Writer<'a> {
     /// [`FormatError::Invalid`] if the plan breaks a rule of the format; [`FormatError::Io`].
     pub fn write(&self, plan: &Plan, out: impl Write) -> Result<Written, FormatError> {
         let plan = self.complete(plan)?;
-        let layout = self.layout(&plan.encode_to_vec())?;
+        let layout = self.layout(&plan)?;
         let header = write_header(layout.tensors())?;
-        layout.write(&header, self.index(&header), out)
+        layout.write(&header, self.index(&header, &plan), out)
     }
 
     fn take_name(&mut self, name: &str) -> Result<(), FormatError> {
@@ -161,23 +161,25 @@ impl<'a> Writer<'a> {
         Ok(plan)
     }
 
-    fn index(&self, header: &[u8]) -> Index {
+    fn index(&self, header: &[u8], plan: &Plan) -> Index {
+        let is_placed = plan.variants.iter().any(|variant| !variant.fallback_steps.is_empty());
+        let needed = is_placed.then(|| PLACEMENT.to_owned());
         Index {
             format_version: FORMAT_VERSION,
-            features: self.features.clone(),
+            features: self.features.iter().cloned().chain(needed).collect(),
             producer: self.producer.clone(),
             header_sha256: hash(header).to_vec(),
             sections: Vec::new(),
         }
     }
 
-    fn layout<'b>(&'b self, plan: &[u8]) -> Result<Layout<'b>, FormatError> {
+    fn layout<'b>(&'b self, plan: &Plan) -> Result<Layout<'b>, FormatError> {
         let mut layout = Layout::default();
         let is_code = |name: &str| name.starts_with(CODE);
         for (name, bytes) in self.sections.iter().filter(|(name, _)| is_code(name)) {
             layout.place_bytes(name, Cow::Borrowed(bytes), CODE_ALIGNMENT)?;
         }
-        layout.place_bytes(PLAN, Cow::Owned(plan.to_vec()), WEIGHT_ALIGNMENT)?;
+        layout.place_bytes(PLAN, Cow::Owned(plan.encode_to_vec()), WEIGHT_ALIGNMENT)?;
         for (name, bytes) in self.sections.iter().filter(|(name, _)| !is_code(name)) {
             layout.place_bytes(name, Cow::Borrowed(bytes), WEIGHT_ALIGNMENT)?;
         }
@@ -185,7 +187,7 @@ impl<'a> Writer<'a> {
         for (weight, data) in &self.weights {
             layout.place_weight(weight, data)?;
         }
-        layout.place_index(self.index(&[]))?;
+        layout.place_index(self.index(&[], plan))?;
         Ok(layout)
     }
 }

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{PLAN, artifact, forge, forge_plan, forged_plan, index};
-use lostwax_format::{Artifact, Buffer, Expr, FormatError, Index, MAX_MESSAGE_BYTES, Operands, Plan, Region, Weight, expr::Kind};
+use lostwax_format::{
+    Artifact, Buffer, Dispatch, Expr, FormatError, Index, MAX_MESSAGE_BYTES, Operands, Plan, Region, Variant, Weight, expr::Kind,
+};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -141,6 +143,32 @@ fn positions_in_plans_are_checked() {
     assert!(changed(|plan| plan.variants[0].dispatches[0].buffers = vec![buffer(0, far)]).contains("refers to expression"));
     assert!(changed(|plan| plan.variants[0].dispatches[0].symbols[0] = far).contains("refers to expression"));
     assert!(changed(|plan| plan.variants[0].code_section = PLAN.into()).contains("is missing"));
+}
+
+/// Leaves steps of the first variant to the device of a second one, and changes both.
+fn placed(change: impl FnOnce(&mut [Variant])) -> String {
+    changed(|plan| {
+        let own = plan.variants[0].clone();
+        let dispatches = vec![Dispatch { kernel: 9, ..Dispatch::default() }];
+        let steps = Variant { fallback_steps: vec![0], fallback_device: "other".into(), dispatches, ..own.clone() };
+        plan.variants = vec![steps, Variant { device: "other".into(), ..own }];
+        change(&mut plan.variants);
+    })
+}
+
+#[test]
+fn steps_are_left_to_code_that_has_them() {
+    assert_eq!(placed(|_| {}), "");
+    assert!(placed(|variants| variants[0].fallback_steps = vec![1]).contains("do not exist or are not in order"));
+    assert!(placed(|variants| variants[0].fallback_steps = vec![0, 0]).contains("do not exist or are not in order"));
+    assert!(placed(|variants| variants[0].fallback_device.clear()).contains("leaves 1 steps to the device ``"));
+    assert!(placed(|variants| variants[1].fallback_device = "fake".into()).contains("leaves 0 steps to the device `fake`"));
+    assert!(placed(|variants| variants[0].fallback_device = "third".into()).contains("no code for the device `third`"));
+    assert!(placed(|variants| variants[0].fallback_device = "fake".into()).contains("no code for the device `fake`"));
+    let circle = |variants: &mut [Variant]| {
+        (variants[1].fallback_steps, variants[1].fallback_device) = (vec![0], "fake".into());
+    };
+    assert!(placed(circle).contains("no code for the device `other`"));
 }
 
 #[test]

@@ -231,6 +231,7 @@ fn variant(code_section: String, sizes: &Sizes, weight: u32) -> Variant {
         code_section,
         kernels: ["add", "scale", "count"].map(String::from).to_vec(),
         dispatches: dispatches(sizes, weight),
+        ..Variant::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The run-time half: devices, programs and executors.
 
+use std::ops::Range;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -220,6 +221,48 @@ pub trait Executor: Send {
     /// # Errors
     /// [`DeviceError::InvalidPlan`] if there is no such state, and what the device reports.
     fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError>;
+
+    /// What is needed to share runs with another device; `None` if this executor cannot.
+    fn parts(&mut self) -> Option<&mut dyn Parts> {
+        None
+    }
+
+    /// Bytes that the last run copied between devices, on executors that use several.
+    fn copied_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// An executor that runs some steps of a plan while that of another device runs the others. Each is prepared with all memory and with
+/// its own dispatches only. Whoever runs them copies what one has written and the other needs.
+///
+/// A run is a sequence of parts that together are all dispatches, in order, with copies in between, before and after. All parts get
+/// the same tensors.
+pub trait Parts {
+    /// Runs the dispatches at these positions of the prepared ones. The part that begins at 0 takes the inputs. If `seconds` is given,
+    /// waits for each dispatch and adds what it took, one entry for each dispatch of the part.
+    ///
+    /// # Errors
+    /// As [`Executor::run`], and [`DeviceError::InvalidPlan`] when there are no such dispatches.
+    fn run_part(&mut self, part: Range<usize>, io: &mut Io<'_>, seconds: Option<&mut [f64]>) -> Result<(), DeviceError>;
+
+    /// Copies what all parts so far have left in a range of working memory, a state or an output to `to`, which has its size.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidPlan`] when there is no such memory.
+    fn read(&mut self, from: &BufferRef, io: &Io<'_>, to: &mut [u8]) -> Result<(), DeviceError>;
+
+    /// Copies `from` to a range of working memory, a state or an output that has its size; the parts from now on see it.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidPlan`] when there is no such memory.
+    fn write(&mut self, to: &BufferRef, io: &mut Io<'_>, from: &[u8]) -> Result<(), DeviceError>;
+
+    /// Brings an output to `io`. Does nothing on devices whose kernels write there.
+    ///
+    /// # Errors
+    /// [`DeviceError::InvalidPlan`] when there is no such output.
+    fn deliver(&mut self, output: u32, io: &mut Io<'_>) -> Result<(), DeviceError>;
 }
 
 impl DeviceError {

@@ -11,7 +11,7 @@ mod device;
 mod target;
 
 pub use device::{
-    Adapter, BufferRef, Ceilings, Content, Device, DeviceError, Dispatch, Executor, Io, Prepared, Program, Property,
+    Adapter, BufferRef, Ceilings, Content, Device, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Program, Property,
     PropertyValue, Region, VariantInfo, WeightBytes,
 };
 #[cfg(feature = "compile")]

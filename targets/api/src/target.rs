@@ -112,6 +112,24 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// [`EmitError`] naming the kernel, and [`EmitError::Unsupported`] for a form that the target does not have.
     fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError>;
+
+    /// Tells whether a kernel can be written; asked of each one when [`Target::emit`] refuses them together.
+    ///
+    /// # Errors
+    /// As [`Target::emit`].
+    fn check(&self, variant: &Variant, kernel: &Kernel) -> Result<(), EmitError> {
+        self.emit(variant, std::slice::from_ref(kernel), &EmitOptions::default()).map(drop)
+    }
+}
+
+impl EmitError {
+    /// Whether the target may do well with other kernels: it cannot write this one, and nothing is wrong.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Unsupported { .. } | Self::LimitExceeded { .. } => true,
+            Self::Invalid { .. } | Self::Generator { .. } => false,
+        }
+    }
 }
 
 /// Why a target cannot write code.

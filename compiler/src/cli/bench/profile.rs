@@ -2,7 +2,7 @@
 
 use super::{Args, Measured};
 use crate::cli::error::CliError;
-use crate::cli::machine;
+use crate::cli::{format, machine};
 use crate::cli::table::Table;
 use crate::cli::tensors::views;
 use lostwax_runtime::api::Ceilings;
@@ -24,16 +24,31 @@ pub fn profile(args: &Args, model: &Model, inputs: &[(String, Tensor)], measured
     measured.profile = Some(json!({
         "ceiling_gflops": ceilings.flops_per_second / 1e9,
         "ceiling_gbps": ceilings.bytes_per_second / 1e9,
+        "copied_bytes": session.copied_bytes(),
         "steps": steps.iter().map(|step| step_json(step, &ceilings)).collect::<Vec<_>>(),
     }));
     let total: f64 = steps.iter().map(|step| step.seconds).sum();
-    let mut table = Table::new(&["step", "ms", "% time", "GFLOP/s", "GB/s", "% ceiling", "kernel", "nodes"]);
+    let mut table = Table::new(&["step", "ms", "% time", "GFLOP/s", "GB/s", "% ceiling", "device", "kernel", "nodes"]);
     for (index, step) in steps.iter().enumerate() {
         table.row(cells(index, step, total, &ceilings));
     }
     let Ceilings { flops_per_second, bytes_per_second } = ceilings;
     let (flops, bytes) = (flops_per_second / 1e9, bytes_per_second / 1e9);
-    Ok(format!("\n{threads} threads, measured: {flops:.1} GFLOP/s of f32 multiply-add, {bytes:.1} GB/s of memory reads\n{table}"))
+    let copied = copied(session.copied_bytes(), &steps);
+    Ok(format!(
+        "\n{threads} threads, measured: {flops:.1} GFLOP/s of f32 multiply-add, {bytes:.1} GB/s of memory reads\n{copied}{table}"
+    ))
+}
+
+/// What goes between devices, if the steps run on several.
+fn copied(bytes: u64, steps: &[StepProfile]) -> String {
+    let mut devices: Vec<&str> = steps.iter().map(|step| step.device.as_str()).collect();
+    devices.sort_unstable();
+    devices.dedup();
+    match devices.as_slice() {
+        [] | [_] => String::new(),
+        several => format!("{} copied between {} in each run\n", format::bytes(bytes), several.join(" and ")),
+    }
 }
 
 /// The part of the ceiling that a step reaches; more than 1 where its data stays in caches.
@@ -50,6 +65,7 @@ fn cells(index: usize, step: &StepProfile, total: f64, ceilings: &Ceilings) -> V
         format!("{:.2}", step.flops as f64 / seconds / 1e9),
         format!("{:.2}", step.bytes as f64 / seconds / 1e9),
         format!("{:.0}", 100.0 * fraction(step, ceilings)),
+        step.device.clone(),
         step.kernel.clone(),
         shorten(&step.nodes),
     ]
@@ -67,6 +83,7 @@ fn step_json(step: &StepProfile, ceilings: &Ceilings) -> Value {
     json!({
         "label": step.label,
         "kernel": step.kernel,
+        "device": step.device,
         "nodes": step.nodes,
         "ms": step.seconds * 1e3,
         "flops": step.flops,

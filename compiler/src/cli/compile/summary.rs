@@ -7,8 +7,10 @@ use crate::cli::report::Report;
 use crate::cli::source::stage_name;
 use lostwax::models::Conversion;
 use lostwax::pipeline::Compiled;
+use lostwax::placement::Refusal;
 use lostwax::program::Program;
 use lostwax_runtime::Model;
+use lostwax_runtime::format::Variant;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -41,6 +43,7 @@ impl Summary<'_> {
             let (device, arch, name, kernels) = (&variant.device, &variant.arch, &variant.name, variant.kernels.len());
             let _ = writeln!(text, "code       {device} {arch} {name}: {kernels} kernels, {}", bytes(*size as u64));
         }
+        text += &self.placement();
         text += &self.memory.text();
         for case in &self.model.artifact().certificate().cases {
             for output in &case.outputs {
@@ -65,6 +68,28 @@ impl Summary<'_> {
         text
     }
 
+    /// How many kernels run where, a line for each way that variants divide them, and the kernels that run elsewhere.
+    fn placement(&self) -> String {
+        let plan = self.model.artifact().plan();
+        let mut lines: Vec<String> = plan.variants.iter().map(|variant| self.divided(variant)).collect();
+        lines.dedup();
+        lines.extend(self.compiled.refusals.iter().map(ToString::to_string));
+        lines.iter().map(|line| format!("placement  {line}\n")).collect()
+    }
+
+    fn divided(&self, variant: &Variant) -> String {
+        let own = format!("{} kernels on {}", variant.kernels.len(), variant.device);
+        match self.refusals_of(variant).count() {
+            0 => own,
+            left => format!("{own}, {left} on {}", variant.fallback_device),
+        }
+    }
+
+    fn refusals_of(&self, variant: &Variant) -> impl Iterator<Item = &Refusal> {
+        let is_same = |refusal: &&Refusal| refusal.device == variant.device && refusal.variant == variant.name;
+        self.compiled.refusals.iter().filter(is_same)
+    }
+
     fn conversions(&self) -> &[Conversion] {
         self.program.language.as_ref().map_or(&[], |language| &language.conversions)
     }
@@ -83,6 +108,7 @@ impl Summary<'_> {
                 "name": variant.name,
                 "kernels": variant.kernels.len(),
                 "code_bytes": code_bytes,
+                "refused_kernels": self.refusals_of(variant).map(refusal_json).collect::<Vec<_>>(),
             })
         });
         let seconds: serde_json::Map<String, Value> =
@@ -103,6 +129,10 @@ impl Summary<'_> {
             "total_seconds": total.as_secs_f64(),
         })
     }
+}
+
+fn refusal_json(refusal: &Refusal) -> Value {
+    json!({ "kernel": refusal.kernel, "runs_on": refusal.fallback, "reason": refusal.reason })
 }
 
 fn conversion_json(conversion: &Conversion) -> Value {

@@ -1,10 +1,12 @@
 //! One session: working memory, threads, and the dispatches it was prepared for.
 
+mod parts;
+
 use crate::CpuProgram;
 use crate::mapping::KernelFn;
 use crate::memory::Memory;
 use crate::pool::{Job, Pool};
-use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Prepared, Region};
+use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Region};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -151,6 +153,12 @@ impl CpuExecutor {
         Job { kernel: step.kernel, buffers, symbols, items: step.items }
     }
 
+    fn run_timed(&mut self, position: usize, total: &mut f64) {
+        let start = Instant::now();
+        self.run_step(position);
+        *total += start.elapsed().as_secs_f64();
+    }
+
     fn run_step(&mut self, position: usize) {
         let job = self.job(&self.steps.steps[position]);
         // SAFETY: `prepare` checked that the buffers lie in their regions and are as many as the kernel takes, `patch` that the
@@ -183,16 +191,16 @@ impl Executor for CpuExecutor {
     fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError> {
         self.patch(io)?;
         seconds.resize(self.steps.steps.len(), 0.0);
-        for (position, total) in seconds.iter_mut().enumerate() {
-            let start = Instant::now();
-            self.run_step(position);
-            *total += start.elapsed().as_secs_f64();
-        }
+        seconds.iter_mut().enumerate().for_each(|(position, total)| self.run_timed(position, total));
         Ok(())
     }
 
     fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
         self.states.get_mut(index).map(Memory::bytes_mut).ok_or_else(|| DeviceError::no_state(index))
+    }
+
+    fn parts(&mut self) -> Option<&mut dyn Parts> {
+        Some(self)
     }
 }
 

@@ -1,5 +1,7 @@
 //! One session: its memory, and a table of dispatches that a run hands over at once.
 
+mod parts;
+
 use crate::bindings::Bindings;
 use crate::format::parameter_words;
 use crate::gpu::lost;
@@ -8,7 +10,7 @@ use crate::profile::Clock;
 use crate::program::{GpuProgram, Kernel};
 use crate::space::Space;
 use crate::unsupported;
-use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, Prepared};
+use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, Parts, Prepared};
 use std::sync::Arc;
 use wgpu::{BindGroup, CommandEncoder, ComputePass};
 
@@ -154,6 +156,21 @@ impl GpuExecutor {
         self.results.read(&self.program.gpu, io.outputs.iter_mut().map(|output| &mut **output))
     }
 
+    fn record_all(&self, steps: &[Step], encoder: &mut CommandEncoder) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        steps.iter().for_each(|step| self.record(step, &mut pass));
+    }
+
+    /// Runs steps, and adds the seconds that each took.
+    fn time_all(&self, steps: &[Step], seconds: &mut [f64]) -> Result<(), DeviceError> {
+        if !self.program.gpu.has_clock() {
+            let processor = self.program.gpu.description();
+            return Err(unsupported(format!("profiles: {processor} has no timestamp queries; measure whole runs instead")));
+        }
+        let mut chunks = steps.chunks(Clock::MOST).zip(seconds.chunks_mut(Clock::MOST));
+        chunks.try_for_each(|(steps, seconds)| self.time(steps, seconds))
+    }
+
     /// Runs a few steps, and adds the seconds that each took.
     fn time(&self, steps: &[Step], seconds: &mut [f64]) -> Result<(), DeviceError> {
         let clock = Clock::new(&self.program.gpu, steps.len())?;
@@ -192,24 +209,16 @@ impl Executor for GpuExecutor {
     fn run(&mut self, io: &mut Io<'_>) -> Result<(), DeviceError> {
         self.send(io)?;
         self.submit(|encoder| {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.steps.iter().for_each(|step| self.record(step, &mut pass));
-            drop(pass);
+            self.record_all(&self.steps, encoder);
             self.collect(encoder);
         })?;
         self.receive(io)
     }
 
     fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError> {
-        if !self.program.gpu.has_clock() {
-            let processor = self.program.gpu.description();
-            return Err(unsupported(format!("profiles: {processor} has no timestamp queries; measure whole runs instead")));
-        }
         seconds.resize(self.steps.len(), 0.0);
         self.send(io)?;
-        for (steps, seconds) in self.steps.chunks(Clock::MOST).zip(seconds.chunks_mut(Clock::MOST)) {
-            self.time(steps, seconds)?;
-        }
+        self.time_all(&self.steps, seconds)?;
         self.submit(|encoder| self.collect(encoder))?;
         self.receive(io)
     }
@@ -221,6 +230,10 @@ impl Executor for GpuExecutor {
         let state = self.space.states.get_mut(index).ok_or_else(missing)?;
         state.shown = fresh.or(state.shown.take());
         state.shown.as_deref_mut().ok_or_else(missing)
+    }
+
+    fn parts(&mut self) -> Option<&mut dyn Parts> {
+        Some(self)
     }
 }
 

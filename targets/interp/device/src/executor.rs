@@ -2,7 +2,8 @@
 
 use crate::{InterpProgram, invalid_code};
 use lostwax_ir::eval::eval_kernel;
-use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Prepared, Region};
+use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Region};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,7 +52,7 @@ impl InterpExecutor {
         }
     }
 
-    fn read(&self, buffer: &BufferRef, io: &Io<'_>) -> Result<Vec<u8>, DeviceError> {
+    fn view<'a>(&'a self, buffer: &BufferRef, io: &'a Io<'_>) -> Result<&'a [u8], DeviceError> {
         let region: Option<&[u8]> = match buffer.region {
             Region::Weights => Some((*self.program.weights).as_ref()),
             Region::Arena => Some(&self.arena),
@@ -59,17 +60,18 @@ impl InterpExecutor {
             Region::Input(tensor) => io.inputs.get(tensor as usize).copied(),
             Region::Output(tensor) => io.outputs.get(tensor as usize).map(|output| &**output),
         };
-        region.and_then(|bytes| bytes.get(range(buffer))).map(<[u8]>::to_vec).ok_or_else(|| outside(buffer))
+        region.and_then(|bytes| bytes.get(range(buffer))).ok_or_else(|| outside(buffer))
     }
 
-    fn write(&mut self, buffer: &BufferRef, bytes: &[u8], io: &mut Io<'_>) -> Result<(), DeviceError> {
+    fn write_back(&mut self, buffer: &BufferRef, bytes: &[u8], io: &mut Io<'_>) -> Result<(), DeviceError> {
         let region: Option<&mut [u8]> = match buffer.region {
             Region::Weights | Region::Input(_) => None,
             Region::Arena => Some(&mut self.arena),
             Region::State(tensor) => self.states.get_mut(tensor as usize).map(Vec::as_mut_slice),
             Region::Output(tensor) => io.outputs.get_mut(tensor as usize).map(|output| &mut **output),
         };
-        let target = region.and_then(|region| region.get_mut(range(buffer))).ok_or_else(|| outside(buffer))?;
+        let target = region.and_then(|region| region.get_mut(range(buffer)));
+        let target = target.filter(|target| target.len() == bytes.len()).ok_or_else(|| outside(buffer))?;
         target.copy_from_slice(bytes);
         Ok(())
     }
@@ -78,23 +80,30 @@ impl InterpExecutor {
     fn step(&mut self, dispatch: &Dispatch, io: &mut Io<'_>) -> Result<(), DeviceError> {
         let program = Arc::clone(&self.program);
         let Some(kernel) = program.kernels.get(dispatch.kernel as usize) else { return Ok(()) };
-        let mut copies = dispatch.buffers.iter().map(|buffer| self.read(buffer, io)).collect::<Result<Vec<_>, _>>()?;
+        let copy = |buffer: &BufferRef| self.view(buffer, io).map(<[u8]>::to_vec);
+        let mut copies = dispatch.buffers.iter().map(copy).collect::<Result<Vec<_>, _>>()?;
         let mut buffers: Vec<&mut [u8]> = copies.iter_mut().map(Vec::as_mut_slice).collect();
         let ran = eval_kernel(kernel, &mut buffers, &dispatch.symbols);
         ran.map_err(|error| invalid_code(format!("kernel `{}`: {error}", kernel.name)))?;
         let written = dispatch.buffers.iter().zip(&kernel.buffers).zip(&copies).filter(|((_, decl), _)| decl.writable);
         for ((buffer, _), bytes) in written {
-            self.write(buffer, bytes, io)?;
+            self.write_back(buffer, bytes, io)?;
         }
         Ok(())
     }
 
     /// Runs all dispatches and tells how long each took.
-    fn run_all(&mut self, io: &mut Io<'_>, mut finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
+    fn run_all(&mut self, io: &mut Io<'_>, finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
+        self.run_some(0..self.prepared.dispatches.len(), io, finished)
+    }
+
+    /// Runs the dispatches at these positions and tells how long each took.
+    fn run_some(&mut self, part: Range<usize>, io: &mut Io<'_>, mut finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
         check_sizes("input", io.inputs.iter().map(|tensor| tensor.len()), &self.prepared.input_bytes)?;
         check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.prepared.output_bytes)?;
         let dispatches = std::mem::take(&mut self.prepared.dispatches);
-        let ran = dispatches.iter().enumerate().try_for_each(|(position, dispatch)| {
+        let ran = part.into_iter().try_for_each(|position| {
+            let dispatch = dispatches.get(position).ok_or_else(|| missing(position))?;
             let start = Instant::now();
             self.step(dispatch, io)?;
             finished(position, start.elapsed().as_secs_f64());
@@ -133,9 +142,40 @@ impl Executor for InterpExecutor {
     fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
         self.states.get_mut(index).map(Vec::as_mut_slice).ok_or_else(|| DeviceError::no_state(index))
     }
+
+    fn parts(&mut self) -> Option<&mut dyn Parts> {
+        Some(self)
+    }
 }
 
-fn range(buffer: &BufferRef) -> std::ops::Range<usize> {
+impl Parts for InterpExecutor {
+    fn run_part(&mut self, part: Range<usize>, io: &mut Io<'_>, mut seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
+        let first = part.start;
+        self.run_some(part, io, |position, took| {
+            let total = seconds.as_deref_mut().and_then(|seconds| seconds.get_mut(position - first));
+            total.into_iter().for_each(|total| *total += took);
+        })
+    }
+
+    fn read(&mut self, from: &BufferRef, io: &Io<'_>, to: &mut [u8]) -> Result<(), DeviceError> {
+        let bytes = self.view(from, io)?;
+        if bytes.len() != to.len() {
+            return Err(outside(from));
+        }
+        to.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write(&mut self, to: &BufferRef, io: &mut Io<'_>, from: &[u8]) -> Result<(), DeviceError> {
+        self.write_back(to, from, io)
+    }
+
+    fn deliver(&mut self, _output: u32, _io: &mut Io<'_>) -> Result<(), DeviceError> {
+        Ok(())
+    }
+}
+
+fn range(buffer: &BufferRef) -> Range<usize> {
     buffer.offset as usize..buffer.offset.saturating_add(buffer.bytes) as usize
 }
 
@@ -161,6 +201,10 @@ fn check_sizes(kind: &str, given: impl Iterator<Item = usize>, expected: &[u64])
 
 fn outside(buffer: &BufferRef) -> DeviceError {
     DeviceError::InvalidPlan { problem: format!("{buffer:?} does not exist or cannot be written") }
+}
+
+fn missing(dispatch: usize) -> DeviceError {
+    DeviceError::InvalidPlan { problem: format!("there is no dispatch {dispatch}") }
 }
 
 fn invalid<T>(problem: String) -> Result<T, DeviceError> {

@@ -1,0 +1,164 @@
+//! Two devices as one: the first runs what its code has kernels for, the second the steps that this code leaves to it.
+//!
+//! Kernels are numbered through: those of the first device, then those of the second. Both devices hold working memory and states;
+//! `schedule` finds what must be copied between them.
+
+mod schedule;
+
+use lostwax_format::Variant;
+use lostwax_target_api::{BufferRef, DeviceError, Executor, Io, Parts, Prepared, Program, Region};
+use schedule::{Schedule, Segment};
+use std::sync::Arc;
+
+/// A variant whose dispatches are all there: those that it leaves to another device are those of `fallback`, with kernels numbered
+/// behind its own.
+pub(crate) fn merge(variant: &Variant, fallback: &Variant) -> Variant {
+    let mut merged = variant.clone();
+    let own = merged.kernels.len() as u32;
+    for step in &variant.fallback_steps {
+        let slot = merged.dispatches.get_mut(*step as usize);
+        if let Some((slot, dispatch)) = slot.zip(fallback.dispatches.get(*step as usize)) {
+            slot.clone_from(dispatch);
+            slot.kernel = dispatch.kernel.saturating_add(own);
+        }
+    }
+    merged.kernels.extend_from_slice(&fallback.kernels);
+    merged
+}
+
+/// Code of two devices.
+pub(crate) struct PlacedProgram {
+    /// Of the device that was asked for, and of its fallback.
+    pub(crate) programs: [Arc<dyn Program>; 2],
+    /// The names of the devices.
+    pub(crate) names: [String; 2],
+}
+
+impl Program for PlacedProgram {
+    fn kernel_count(&self) -> usize {
+        self.programs.iter().map(|program| program.kernel_count()).sum()
+    }
+
+    fn executor(self: Arc<Self>, threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
+        let [first, second] = &self.programs;
+        let own_kernels = first.kernel_count() as u32;
+        let executors = [Arc::clone(first).executor(threads)?, Arc::clone(second).executor(threads)?];
+        let mut pair = Pair { executors, names: self.names.clone(), staging: Vec::new(), copied: 0 };
+        (0..2).try_for_each(|side| pair.side(side).map(drop))?;
+        Ok(Box::new(PlacedExecutor { own_kernels, pair, schedule: Schedule::default(), holds: Vec::new() }))
+    }
+}
+
+struct PlacedExecutor {
+    own_kernels: u32,
+    pair: Pair,
+    schedule: Schedule,
+    /// By state, which of the devices have its contents.
+    holds: Vec<[bool; 2]>,
+}
+
+/// The executors of both devices, and copies between them.
+struct Pair {
+    executors: [Box<dyn Executor>; 2],
+    names: [String; 2],
+    staging: Vec<u8>,
+    copied: u64,
+}
+
+impl Pair {
+    fn side(&mut self, side: usize) -> Result<&mut dyn Parts, DeviceError> {
+        let Self { executors, names, .. } = self;
+        let parts = executors.get_mut(side).and_then(|executor| executor.parts());
+        let device = || names.get(side).cloned().unwrap_or_default();
+        let what = "runs that it shares with another device";
+        parts.ok_or_else(|| DeviceError::Unsupported { device: device(), what: what.into() })
+    }
+
+    /// Brings a range to one side from the other.
+    fn copy(&mut self, buffer: &BufferRef, to: usize, io: &mut Io<'_>) -> Result<(), DeviceError> {
+        if buffer.bytes == 0 {
+            return Ok(());
+        }
+        let mut staging = std::mem::take(&mut self.staging);
+        staging.resize(buffer.bytes as usize, 0);
+        let copied = self.side(1 - to)?.read(buffer, io, &mut staging);
+        copied.and_then(|()| self.side(to)?.write(buffer, io, &staging))?;
+        self.staging = staging;
+        self.copied = self.copied.saturating_add(buffer.bytes);
+        Ok(())
+    }
+}
+
+impl PlacedExecutor {
+    fn run_all(&mut self, io: &mut Io<'_>, mut seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
+        let Self { pair, schedule, holds, .. } = self;
+        pair.copied = 0;
+        for segment in &schedule.segments {
+            let Segment { side, part, .. } = segment;
+            schedule.copies_of(segment).iter().try_for_each(|buffer| pair.copy(buffer, *side, io))?;
+            schedule.states_of(segment).iter().try_for_each(|state| state.bring(pair, *side, holds, io))?;
+            let count = part.len();
+            let (own, rest) = seconds.take().map(|seconds| seconds.split_at_mut(count.min(seconds.len()))).unzip();
+            seconds = rest;
+            pair.side(*side)?.run_part(part.clone(), io, own)?;
+        }
+        schedule.outputs.iter().try_for_each(|(output, side)| pair.side(*side)?.deliver(*output, io))
+    }
+
+    /// States of a new size are zeros everywhere.
+    fn fit_states(&mut self, prepared: &Prepared) {
+        let old = self.schedule.state_bytes();
+        let is_same = |index: usize| old.get(index).is_some_and(|bytes| prepared.state_bytes.get(index) == Some(bytes));
+        let kept: Vec<usize> = (0..prepared.state_bytes.len()).filter(|index| is_same(*index)).collect();
+        if kept.len() == prepared.state_bytes.len() {
+            return;
+        }
+        let mut holds = vec![[true; 2]; prepared.state_bytes.len()];
+        kept.iter().for_each(|index| holds[*index] = self.holds.get(*index).copied().unwrap_or([true; 2]));
+        self.holds = holds;
+    }
+}
+
+impl schedule::StateUse {
+    /// Sees to it that one side has a state, and if it writes to it, that no other counts as having it.
+    fn bring(&self, pair: &mut Pair, side: usize, holds: &mut [[bool; 2]], io: &mut Io<'_>) -> Result<(), DeviceError> {
+        let Some(held) = holds.get_mut(self.index as usize) else { return Ok(()) };
+        if !held[side] {
+            let whole = BufferRef { region: Region::State(self.index), offset: 0, bytes: self.bytes };
+            pair.copy(&whole, side, io)?;
+        }
+        held[side] = true;
+        held[1 - side] &= !self.is_written;
+        Ok(())
+    }
+}
+
+impl Executor for PlacedExecutor {
+    fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
+        self.fit_states(prepared);
+        self.schedule.fill(prepared, self.own_kernels);
+        let executors = self.pair.executors.iter_mut().zip(&self.schedule.prepared);
+        executors.into_iter().try_for_each(|(executor, prepared)| executor.prepare(prepared))
+    }
+
+    fn run(&mut self, io: &mut Io<'_>) -> Result<(), DeviceError> {
+        self.run_all(io, None)
+    }
+
+    fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError> {
+        seconds.resize(self.schedule.segments.iter().map(|segment| segment.part.len()).sum(), 0.0);
+        self.run_all(io, Some(seconds))
+    }
+
+    fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
+        let missing = || DeviceError::no_state(index);
+        let held = self.holds.get_mut(index).ok_or_else(missing)?;
+        let side = usize::from(!held[0]);
+        *held = [side == 0, side == 1];
+        self.pair.executors.get_mut(side).ok_or_else(missing)?.state(index)
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.pair.copied
+    }
+}
