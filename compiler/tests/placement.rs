@@ -318,7 +318,7 @@ fn the_program_tells_which_kernels_run_elsewhere() {
     let json = place.json("compile model.onnx -o model.lwx --target gpu", 0);
     assert_eq!(json["variants"][0]["refused_kernels"][0]["runs_on"], "cpu");
     let (_, plan, _) = place.run("inspect model.lwx --plan");
-    assert!(plan.contains("placement  gpu baseline: 0 steps on gpu, 1 on cpu") && plan.contains("device"), "{plan}");
+    assert!(plan.contains("placement  gpu native: 0 steps on gpu, 1 on cpu") && plan.contains("device"), "{plan}");
     let (code, _, stderr) = place.run("compile model.onnx -o strict.lwx --target gpu --strict");
     assert_eq!(code, 3);
     assert!(stderr.contains("(--strict)") && stderr.contains("runs on cpu"), "{stderr}");
