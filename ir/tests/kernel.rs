@@ -286,6 +286,9 @@ fn threads_that_touch_what_another_writes_are_faults() {
     };
     race(&THREADS.replace("store l1[%t]", "store l1[0]"), "threads 0 and 1 touch element 0 of `all`, and one writes");
     race(&THREADS.replace("if [-%t]", "if [1 - %t]"), "threads 0 and 1 touch element 0 of `y`, and one writes");
+    let later = "v10 = load l1[0]\n      store l1[3 - %t], v2";
+    let first = THREADS.replace("store l0[0], f32(0.0)", "store l0[0], f32(0.0)\n    store l1[%t], f32(0.0)");
+    race(&first.replace("store l1[%t], v2", later), "threads 2 and 3 touch element 0 of `all`, and one writes");
     let early = "store l1[%t], v2\n      v10 = load l1[0]";
     race(&THREADS.replace("store l1[%t], v2", early), "threads 0 and 1 touch element 0 of `all`, and one writes");
 }

@@ -11,14 +11,16 @@ pub(super) struct Threads {
     /// The state of each thread that does not run.
     waiting: Vec<(Locals, Rows)>,
     current: usize,
-    /// Who touched an element since the threads last met: the thread and whether one wrote. Elements that only ever one thread
-    /// writes and no other reads are not at odds.
+    /// Who touched an element since the threads last met.
     touched: RefCell<HashMap<(bool, usize, usize), Touch>>,
 }
 
 #[derive(Clone, Copy)]
 struct Touch {
+    /// The last thread that did.
     thread: usize,
+    /// Another one that did, if any.
+    other: Option<usize>,
     wrote: bool,
 }
 
@@ -40,11 +42,12 @@ impl Threads {
         };
         let thread = self.current;
         let mut touched = self.touched.borrow_mut();
-        let touch = touched.entry(place).or_insert(Touch { thread, wrote: writes });
-        if touch.thread != thread && (touch.wrote || writes) {
-            return fault(format!("threads {} and {thread} touch element {} of `{name}`, and one writes", touch.thread, place.2));
+        let touch = touched.entry(place).or_insert(Touch { thread, other: None, wrote: false });
+        let other = if touch.thread == thread { touch.other } else { Some(touch.thread) };
+        *touch = Touch { thread, other, wrote: touch.wrote || writes };
+        if let Some(other) = other.filter(|_| touch.wrote) {
+            return fault(format!("threads {other} and {thread} touch element {} of `{name}`, and one writes", place.2));
         }
-        *touch = Touch { thread, wrote: touch.wrote || writes };
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ pub(in crate::schedule) fn reduce(
     let slices = power_of_two(typical / STEPS_PER_THREAD, 1, most / columns);
     let columns = columns.max(FEWEST_THREADS / slices);
     let split = Split { columns, slices, rows: 1, along_columns };
-    let worth = typical >= FEWEST_STEPS && slices > 1 && !matches!(reduction.dtype.size(), 8);
+    let worth = typical >= FEWEST_STEPS && slices > 1;
     worth.then(|| {
         let mut builder = KernelBuilder::new(buffers.to_vec());
         let count = product(nest.axes.iter().map(|axis| &axis.extent));
