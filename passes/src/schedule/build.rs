@@ -1,6 +1,7 @@
 //! Building kernels: statements, scalars and the expansion of bodies.
 
-use lostwax_ir::compute::{Body, Step, StepId};
+use super::nest::Nest;
+use lostwax_ir::compute::{Axis, Body, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{
     BufferDecl, BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, RowDecl, RowId, Scalar, Stmt, Storage,
@@ -80,6 +81,13 @@ impl KernelBuilder {
             values.push(value);
         }
         values.pop().unwrap_or(Operand::Int(DType::I64, 0))
+    }
+
+    /// Appends the result of a nest at bound loops, and its store.
+    pub(super) fn store_result(&mut self, block: &mut Block, nest: &Nest, context: &Context<'_>) {
+        let value = self.expand(block, &nest.result, context);
+        let output = BufferId(self.buffers.len() as u32 - 1);
+        block.push(Stmt::Store { place: Place::Buffer(output, context.dim(&nest.index)), value });
     }
 
     /// Appends one step, of whose operands the values are given by position.
@@ -202,6 +210,21 @@ impl<'a> Context<'a> {
     pub(super) fn cond(&self, cond: &Cond) -> Cond {
         Cond(cond.0.iter().map(|part| self.dim(part)).collect()).simplify()
     }
+}
+
+/// The context with loops bound to coordinates.
+pub(super) fn bind_each<'c>(context: Context<'c>, axes: &'c [Axis], coords: &[Dim]) -> Context<'c> {
+    axes.iter().zip(coords).fold(context, |context, (axis, at)| context.bind(&axis.symbol, at.clone()))
+}
+
+/// The context with loops bound to the point at a flat position.
+pub(super) fn bind<'c>(context: Context<'c>, axes: &'c [Axis], flat: &Dim) -> Context<'c> {
+    bind_each(context, axes, &unflatten(flat, &extents(axes)))
+}
+
+/// The iterations of each loop.
+pub(super) fn extents(axes: &[Axis]) -> Vec<Dim> {
+    axes.iter().map(|axis| axis.extent.clone()).collect()
 }
 
 /// A loop.

@@ -1,11 +1,11 @@
 //! Nests without a reduction: one lane per output element.
 
-use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten};
+use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind_each, for_loop, unflatten};
 use super::nest::Nest;
 use super::representative;
 use lostwax_ir::compute::Axis;
 use lostwax_ir::dim::{Dim, Symbol, product};
-use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LoopKind, Place, Stmt};
+use lostwax_ir::kernel::{BufferDecl, Kernel, LoopKind};
 use lostwax_target_api::Caps;
 
 /// Relative cost of reading or writing one vector whose elements are not neighbours.
@@ -101,8 +101,7 @@ impl Plan {
 
     fn item(&self, builder: &mut KernelBuilder, nest: &Nest, item: &Dim) -> Block {
         let coords = unflatten(item, &self.blocks());
-        let context =
-            self.grid.iter().zip(&coords).fold(Context::default(), |c, (axis, coord)| c.bind(&axis.symbol, coord.clone()));
+        let context = bind_each(Context::default(), &self.grid, &coords);
         let start = coords.last().map_or_else(Dim::default, |block| block.clone() * self.block.into());
         if self.single {
             return self.single_vector(builder, nest, &context, start);
@@ -159,8 +158,6 @@ impl Plan {
 
 fn store(builder: &mut KernelBuilder, nest: &Nest, context: &Context<'_>) -> Block {
     let mut body = Vec::new();
-    let value = builder.expand(&mut body, &nest.result, context);
-    let output = BufferId(builder.buffers.len() as u32 - 1);
-    body.push(Stmt::Store { place: Place::Buffer(output, context.dim(&nest.index)), value });
+    builder.store_result(&mut body, nest, context);
     body
 }

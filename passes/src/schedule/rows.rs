@@ -1,12 +1,12 @@
 //! Reductions over contiguous memory: one lane per reduced element, one output element at a time.
 
-use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten};
+use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind, for_loop};
 use super::nest::{Nest, NestReduction};
 use super::reduce::{accumulate, combine_lanes, identity};
 use super::representative;
 use lostwax_ir::compute::Axis;
 use lostwax_ir::dim::{Dim, product};
-use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_ir::kernel::{BufferDecl, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_target_api::Caps;
 
 /// Builds the kernel.
@@ -44,10 +44,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn row(&self, builder: &mut KernelBuilder, flat: &Dim) -> Block {
-        let extents: Vec<Dim> = self.nest.axes.iter().map(|axis| axis.extent.clone()).collect();
-        let coords = unflatten(flat, &extents);
-        let mut context =
-            self.nest.axes.iter().zip(coords).fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at));
+        let mut context = bind(Context::default(), &self.nest.axes, flat);
         let mut block = self.clear(builder);
         block.extend(self.reduce(builder, context.clone(), &self.reduction.axes));
         let combine = |builder: &mut KernelBuilder, block: &mut Block, low, high| {
@@ -55,9 +52,7 @@ impl<'a> Emitter<'a> {
         };
         block.extend(combine_lanes(builder, self.partial, self.lanes, combine));
         context.reduced = Some(builder.define(&mut block, Scalar::Load(Place::Local(self.partial, Dim::default()))));
-        let value = builder.expand(&mut block, &self.nest.result, &context);
-        let output = BufferId(builder.buffers.len() as u32 - 1);
-        block.push(Stmt::Store { place: Place::Buffer(output, context.dim(&self.nest.index)), value });
+        builder.store_result(&mut block, self.nest, &context);
         block
     }
 

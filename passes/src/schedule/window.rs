@@ -4,13 +4,13 @@
 //! computed together, so that what they share is loaded once; positions whose window lies wholly inside take a path without
 //! conditions.
 
-use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, literal, unflatten, when};
+use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind_each, for_loop, literal, unflatten, when};
 use super::nest::{Nest, NestReduction};
 use super::reduce::{accumulate, identity};
 use super::representative;
 use lostwax_ir::compute::{Axis, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol, product};
-use lostwax_ir::kernel::{BufferDecl, BufferId, Cond, Kernel, LocalId, LoopKind, Place, Scalar, Stmt};
+use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Place, Scalar, Stmt};
 use lostwax_ir::scalar::{BinaryOp, ReduceOp};
 use lostwax_target_api::Caps;
 
@@ -159,8 +159,7 @@ fn missing_is_neutral(reduction: &NestReduction) -> bool {
 impl<'a> Emitter<'a> {
     fn item(&self, builder: &mut KernelBuilder, item: &Dim) -> Block {
         let coords = unflatten(item, &self.plan.extents());
-        let context =
-            self.plan.outer.iter().zip(&coords).fold(Context::default(), |c, (axis, at)| c.bind(&axis.symbol, at.clone()));
+        let context = bind_each(Context::default(), &self.plan.outer, &coords);
         let chunk = if self.plan.split_vector { coords.last().cloned() } else { None };
         let Some(axis) = &self.plan.tiled else {
             return self.chunks(builder, &context, chunk, &Dim::default());
@@ -301,9 +300,7 @@ impl<'a> Emitter<'a> {
         let mut body = Vec::new();
         context.unguarded = false;
         context.reduced = Some(builder.define(&mut body, Scalar::Load(self.sum_at(&at, &lane))));
-        let value = builder.expand(&mut body, &self.nest.result, &context);
-        let output = BufferId(builder.buffers.len() as u32 - 1);
-        body.push(Stmt::Store { place: Place::Buffer(output, context.dim(&self.nest.index)), value });
+        builder.store_result(&mut body, self.nest, &context);
         let kind = LoopKind::Vector { active: active.cloned() };
         let vectors = vec![for_loop(&lane, self.plan.lanes, kind, body)];
         for_loop(&at, self.plan.positions, LoopKind::Unrolled, when(exists, vectors))

@@ -1,8 +1,8 @@
 //! One block of keys: scores, and values that are added.
 
-use super::roles::{Keys, bind};
+use super::roles::Keys;
 use super::{Emitter, Position, float};
-use crate::schedule::build::{ALL_LANES, Block, KernelBuilder, for_loop};
+use crate::schedule::build::{ALL_LANES, Block, KernelBuilder, bind, for_loop};
 use lostwax_ir::compute::{Body, Step};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{Cond, LoopKind, Operand, Place, Scalar, Stmt};
@@ -232,7 +232,7 @@ impl Emitter<'_> {
 }
 
 /// `sum += factor * other`.
-fn multiply_add(builder: &mut KernelBuilder, factor: &Operand, other: Place, sum: Place) -> Block {
+pub(super) fn multiply_add(builder: &mut KernelBuilder, factor: &Operand, other: Place, sum: Place) -> Block {
     let mut body = Vec::new();
     let other = builder.define(&mut body, Scalar::Load(other));
     let old = builder.define(&mut body, Scalar::Load(sum.clone()));

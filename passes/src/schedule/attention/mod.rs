@@ -15,15 +15,15 @@ mod tile;
 pub use roles::is_weighted;
 pub(super) use roles::reads_contiguously;
 
-use super::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten};
+use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind, bind_each, extents, for_loop, unflatten};
 use super::nest::Nest;
 use lostwax_ir::compute::{Axis, Body, Softmax};
 use lostwax_ir::dim::{Dim, product};
-use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_ir::kernel::{BufferDecl, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
 use lostwax_target_api::Caps;
-use roles::{Roles, bind};
+use roles::Roles;
 use tile::Tile;
 
 /// What the largest score starts with: below any that counts, and finite, so that differences are numbers.
@@ -131,14 +131,13 @@ impl<'a> Emitter<'a> {
     fn grid(&self) -> Vec<Dim> {
         let rows = self.roles.row_count().ceil_div(self.tile.rows);
         let columns = self.roles.column_count().ceil_div(self.tile.columns);
-        self.roles.batch.iter().map(|axis| axis.extent.clone()).chain([rows, columns]).collect()
+        extents(&self.roles.batch).into_iter().chain([rows, columns]).collect()
     }
 
     fn item(&self, builder: &mut KernelBuilder, coords: &[Dim]) -> Block {
         let (batch, [row, column]) = coords.split_at(self.roles.batch.len()) else { return Vec::new() };
-        let axes = self.roles.batch.iter().zip(batch);
         let position = Position {
-            context: axes.fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at.clone())),
+            context: bind_each(Context::default(), &self.roles.batch, batch),
             row: row.clone() * self.tile.rows.into(),
             column: column.clone() * self.tile.columns.into(),
         };
@@ -254,9 +253,7 @@ impl<'a> Emitter<'a> {
         let mut body = Vec::new();
         let sum = builder.define(&mut body, Scalar::Load(sum));
         context.reduced = Some(builder.define(&mut body, Scalar::Binary(BinaryOp::Mul, sum, inverse.clone())));
-        let value = builder.expand(&mut body, &self.roles.nest.result, &context);
-        let output = BufferId(builder.buffers.len() as u32 - 1);
-        body.push(Stmt::Store { place: Place::Buffer(output, context.dim(&self.roles.nest.index)), value });
+        builder.store_result(&mut body, self.roles.nest, &context);
         body
     }
 

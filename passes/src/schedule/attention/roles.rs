@@ -1,6 +1,6 @@
 //! Which loops of a weighted sum are rows, keys and columns, and which keys rows see.
 
-use crate::schedule::build::{Context, unflatten};
+use crate::schedule::build::Context;
 use crate::schedule::nest::{Nest, body_loads};
 use lostwax_ir::compute::{Axis, Body, Softmax};
 use lostwax_ir::dim::{Dim, product};
@@ -132,10 +132,4 @@ fn never_falls(bound: &Dim, rows: &[Axis]) -> bool {
 
 fn count(axes: &[Axis]) -> Dim {
     product(axes.iter().map(|axis| &axis.extent))
-}
-
-/// The context with loops bound to the point at a flat position.
-pub(super) fn bind<'c>(context: Context<'c>, axes: &'c [Axis], flat: &Dim) -> Context<'c> {
-    let extents: Vec<Dim> = axes.iter().map(|axis| axis.extent.clone()).collect();
-    axes.iter().zip(unflatten(flat, &extents)).fold(context, |context, (axis, at)| context.bind(&axis.symbol, at))
 }

@@ -4,12 +4,13 @@
 //! own powers; then each takes some columns and adds the weighted values of all keys of the block. Scores, powers and the first
 //! factors lie in shared memory; sums, totals and the largest scores so far in registers, the latter two in those of all threads.
 
-use super::roles::{Keys, Roles, bind};
+use super::block::multiply_add;
+use super::roles::{Keys, Roles};
 use super::softmax::larger;
 use super::{LOWEST, float};
-use crate::schedule::build::{Block, Context, KernelBuilder, for_loop, unflatten, when};
+use crate::schedule::build::{Block, Context, KernelBuilder, bind, bind_each, extents, for_loop, unflatten, when};
 use crate::schedule::representative;
-use crate::schedule::threads::{each_thread, extents, store_result, unrolled};
+use crate::schedule::threads::{each_thread, unrolled};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
@@ -60,7 +61,7 @@ pub(super) fn schedule(name: &str, roles: &Roles<'_>, buffers: &[BufferDecl], ca
     let item = builder.symbol("item", &product(&grid));
     let mut coords = unflatten(&Dim::symbol(&item), &grid);
     let row = coords.pop().unwrap_or_default() * shape.rows.into();
-    let batch = roles.batch.iter().zip(coords).fold(Context::default(), |context, (axis, at)| context.bind(&axis.symbol, at));
+    let batch = bind_each(Context::default(), &roles.batch, &coords);
     let emitter = Emitter { locals: Locals::new(&mut builder, &shape), roles, shape, batch, row };
     let body = emitter.item(&mut builder);
     Some(builder.finish(name, item, product(&grid), body))
@@ -179,7 +180,9 @@ impl Emitter<'_> {
         let context = bind(self.batch.clone(), &self.roles.weight.axes, &Dim::symbol(&depth));
         let key = builder.expand(&mut step, &self.roles.weight.right, &bind(context, self.roles.keys, &existing));
         step.push(
-            self.each_row(builder, |builder, row| add_product(builder, self.query_at(row, &Dim::symbol(&depth)), &key, own(row))),
+            self.each_row(builder, |builder, row| {
+                multiply_add(builder, &key, self.query_at(row, &Dim::symbol(&depth)), own(row))
+            }),
         );
         let finish = self.each_row(builder, |builder, row| {
             let mut body = Vec::new();
@@ -257,9 +260,9 @@ impl Emitter<'_> {
         body.push(self.each_row(builder, |builder, row| {
             let power = shared_at(self.locals.powers, row, &Dim::symbol(&key));
             let total = Place::Local(self.locals.totals, row.clone());
-            let mut body = add_product(builder, power.clone(), &float(1.0), total);
+            let mut body = multiply_add(builder, &float(1.0), power.clone(), total);
             for (column, value) in (0..).zip(&values) {
-                body.extend(add_product(builder, power.clone(), value, self.sum_at(row, column)));
+                body.extend(multiply_add(builder, value, power.clone(), self.sum_at(row, column)));
             }
             body
         }));
@@ -281,8 +284,11 @@ impl Emitter<'_> {
                     self.roles.row_count() - 1.into() - at.clone(),
                     self.roles.column_count() - 1.into() - column.clone(),
                 ]);
-                let context = bind(bind(self.batch.clone(), &self.roles.rows, &at), &self.roles.columns, &column);
-                body.extend(when(exists.simplify(), store_result(builder, self.roles.nest, context, value)));
+                let mut context = bind(bind(self.batch.clone(), &self.roles.rows, &at), &self.roles.columns, &column);
+                context.reduced = Some(value);
+                let mut stores = Vec::new();
+                builder.store_result(&mut stores, self.roles.nest, &context);
+                body.extend(when(exists.simplify(), stores));
             }
             body
         })]
@@ -298,14 +304,4 @@ fn shared_at(local: LocalId, row: &Dim, key: &Dim) -> Place {
 fn power(builder: &mut KernelBuilder, block: &mut Block, score: Operand, largest: Operand) -> Operand {
     let difference = builder.define(block, Scalar::Binary(BinaryOp::Sub, score, largest));
     builder.define(block, Scalar::Unary(UnaryOp::Exp, difference))
-}
-
-/// `sum += factor * other`.
-fn add_product(builder: &mut KernelBuilder, factor: Place, other: &Operand, sum: Place) -> Block {
-    let mut body = Vec::new();
-    let factor = builder.define(&mut body, Scalar::Load(factor));
-    let old = builder.define(&mut body, Scalar::Load(sum.clone()));
-    let value = builder.define(&mut body, Scalar::MulAdd(factor, other.clone(), old));
-    body.push(Stmt::Store { place: sum, value });
-    body
 }

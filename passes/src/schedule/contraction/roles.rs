@@ -80,10 +80,7 @@ pub fn is_contraction(nest: &Nest) -> bool {
 
 /// Whether the contraction reads its first factor along the depth, and its second along the columns, as neighbours.
 pub fn reads_contiguously(nest: &Nest) -> bool {
-    roles(nest).is_some_and(|roles| {
-        let depth = roles.left.1.affine_in(&roles.loops.depth.symbol).is_some_and(|(stride, _)| stride.is(1));
-        depth && roles.right_is_contiguous()
-    })
+    roles(nest).is_some_and(|roles| roles.left_along_depth() && roles.right_is_contiguous())
 }
 
 /// Whether the nest is a contraction whose first factor is guarded and whose innermost loop is so short that explicit padding,

@@ -2,10 +2,10 @@
 
 use super::roles::Loops;
 use super::tile::Tile;
-use crate::schedule::build::{ALL_LANES, Block, Context, KernelBuilder, for_loop, unflatten, when};
+use crate::schedule::build::{ALL_LANES, Block, Context, KernelBuilder, bind, bind_each, for_loop, unflatten, when};
 use crate::schedule::nest::Nest;
 use lostwax_ir::dim::{Dim, Symbol, product};
-use lostwax_ir::kernel::{BufferId, Cond, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_ir::kernel::{Cond, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::types::DType;
 
 /// The blocks that work items stand for.
@@ -149,14 +149,11 @@ impl<'a> Tiles<'a> {
     }
 
     pub(super) fn bind_rows<'c>(&'c self, context: Context<'c>, flat: &Dim) -> Context<'c> {
-        let extents: Vec<Dim> = self.loops.rows.iter().map(|axis| axis.extent.clone()).collect();
-        let coords = unflatten(flat, &extents);
-        self.loops.rows.iter().zip(coords).fold(context, |context, (axis, coord)| context.bind(&axis.symbol, coord))
+        bind(context, &self.loops.rows, flat)
     }
 
     pub(super) fn bind_batch<'c>(&'c self, context: Context<'c>, position: &Position) -> Context<'c> {
-        let batch = self.loops.batch.iter().zip(&position.batch);
-        batch.fold(context, |context, (axis, coord)| context.bind(&axis.symbol, coord.clone()))
+        bind_each(context, &self.loops.batch, &position.batch)
     }
 
     /// Runs `body` for each vector of the tile's columns; it is given the first column and the lane, and gives how many lanes are
@@ -233,9 +230,7 @@ impl<'a> Tiles<'a> {
                 let reduced = builder.define(&mut body, Scalar::Load(sum));
                 let mut context = context.clone().bind(&self.loops.column.symbol, column + Dim::symbol(&lane));
                 context.reduced = Some(reduced);
-                let value = builder.expand(&mut body, &self.nest.result, &context);
-                let output = BufferId(builder.buffers.len() as u32 - 1);
-                body.push(Stmt::Store { place: Place::Buffer(output, context.dim(&self.nest.index)), value });
+                builder.store_result(&mut body, self.nest, &context);
                 for_loop(&lane, lanes.clone(), LoopKind::Vector { active }, body)
             })
             .collect()

@@ -7,13 +7,12 @@
 mod split;
 mod staged;
 
-use super::build::{Block, Context, KernelBuilder, for_loop};
+use super::build::{Block, Context, KernelBuilder, bind, bind_each, extents, for_loop};
 use super::contraction::Roles;
 use super::nest::Nest;
 use super::{Argument, Scheduled};
-use lostwax_ir::compute::Axis;
 use lostwax_ir::dim::{Dim, Symbol};
-use lostwax_ir::kernel::{BufferDecl, BufferId, LoopKind, Operand, Place, Stmt};
+use lostwax_ir::kernel::{BufferDecl, Cond, LoopKind, Operand, Stmt};
 use lostwax_target_api::ThreadCaps;
 
 /// Builds the kernel of a contraction, if sharing its work items is worth it.
@@ -38,23 +37,44 @@ pub(super) fn each_thread(builder: &mut KernelBuilder, count: i64, body: impl Fn
     for_loop(&thread, count, LoopKind::Threads, body)
 }
 
-/// Binds loops to coordinates.
-fn bind_all<'a>(context: Context<'a>, axes: &'a [Axis], coords: Vec<Dim>) -> Context<'a> {
-    axes.iter().zip(coords).fold(context, |context, (axis, coord)| context.bind(&axis.symbol, coord))
+/// The first row and column of a block of a contraction's output.
+struct Corner<'a> {
+    roles: &'a Roles,
+    batch: Vec<Dim>,
+    row: Dim,
+    column: Dim,
 }
 
-pub(super) fn extents(axes: &[Axis]) -> Vec<Dim> {
-    axes.iter().map(|axis| axis.extent.clone()).collect()
-}
+impl<'a> Corner<'a> {
+    /// Work items for blocks of so many rows and columns: their number along each direction, batch, rows, columns.
+    fn grid(roles: &Roles, rows: i64, columns: i64) -> Vec<Dim> {
+        let blocks = [roles.loops.row_count().ceil_div(rows), roles.loops.column.extent.ceil_div(columns)];
+        extents(&roles.loops.batch).into_iter().chain(blocks).collect()
+    }
 
-/// Calculates the result from what was reduced, and stores it.
-pub(super) fn store_result(builder: &mut KernelBuilder, nest: &Nest, mut context: Context<'_>, reduced: Operand) -> Block {
-    let mut block = Vec::new();
-    context.reduced = Some(reduced);
-    let value = builder.expand(&mut block, &nest.result, &context);
-    let output = BufferId(builder.buffers.len() as u32 - 1);
-    block.push(Stmt::Store { place: Place::Buffer(output, context.dim(&nest.index)), value });
-    block
+    /// That of the work item at these coordinates of the grid.
+    fn new(roles: &'a Roles, mut coords: Vec<Dim>, rows: i64, columns: i64) -> Self {
+        let (column, row) = (coords.pop().unwrap_or_default(), coords.pop().unwrap_or_default());
+        Self { roles, batch: coords, row: row * rows.into(), column: column * columns.into() }
+    }
+
+    /// The batch loops, bound.
+    fn context(&self) -> Context<'a> {
+        bind_each(Context::default(), &self.roles.loops.batch, &self.batch)
+    }
+
+    /// Stores the sum of a row and column of the block; gives the condition under which they exist, too.
+    fn store(&self, builder: &mut KernelBuilder, nest: &Nest, (row, column): (&Dim, &Dim), sum: Operand) -> (Cond, Block) {
+        let loops = &self.roles.loops;
+        let (row, column) = (self.row.clone() + row.clone(), self.column.clone() + column.clone());
+        let exists =
+            Cond(vec![loops.row_count() - 1.into() - row.clone(), loops.column.extent.clone() - 1.into() - column.clone()]);
+        let mut context = bind(self.context(), &loops.rows, &row).bind(&loops.column.symbol, column);
+        context.reduced = Some(sum);
+        let mut block = Vec::new();
+        builder.store_result(&mut block, nest, &context);
+        (exists.simplify(), block)
+    }
 }
 
 /// A loop that is expanded.

@@ -4,8 +4,8 @@
 //! found is combined in shared memory by halves. Threads that follow each other take what lies side by side in memory: steps of one
 //! element, or one step of neighbouring elements.
 
-use super::{bind_all, each_thread, extents, store_result, unrolled};
-use crate::schedule::build::{Block, Context, KernelBuilder, for_loop, unflatten, when};
+use super::{Corner, each_thread, unrolled};
+use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::{Nest, NestReduction};
 use crate::schedule::reduce::{accumulate, identity};
@@ -90,18 +90,21 @@ pub(in crate::schedule) fn reduce(
         let of_column = |column: &Dim| {
             let flat = first.clone() + column.clone();
             let exists = Cond(vec![count.clone() - 1.into() - flat.clone()]).simplify();
-            (bind_all(Context::default(), &nest.axes, unflatten(&flat, &extents(&nest.axes))), exists)
+            (bind(Context::default(), &nest.axes, &flat), exists)
         };
         let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim| {
             let (context, exists) = of_column(column);
-            let context = bind_all(context, &reduction.axes, unflatten(&step, &extents(&reduction.axes)));
+            let context = bind(context, &reduction.axes, &step);
             let mut body = Vec::new();
             accumulate(builder, &mut body, reduction, &context, &engine.own(0));
             when(exists, body)
         };
         let store = |builder: &mut KernelBuilder, _: &Dim, column: &Dim, reduced: Operand| {
-            let (context, exists) = of_column(column);
-            (exists, store_result(builder, nest, context, reduced))
+            let (mut context, exists) = of_column(column);
+            context.reduced = Some(reduced);
+            let mut block = Vec::new();
+            builder.store_result(&mut block, nest, &context);
+            (exists, block)
         };
         let body = engine.item(&mut builder, &steps, &partial, &store);
         builder.finish(name, item, grid, body)
@@ -131,16 +134,14 @@ pub(super) fn contract(
     }
     let split = Split { columns, slices, rows, along_columns: true };
     let mut builder = KernelBuilder::new(buffers.to_vec());
-    let blocks = [roles.loops.row_count().ceil_div(rows), roles.loops.column.extent.ceil_div(columns)];
-    let grid: Vec<Dim> = extents(&roles.loops.batch).into_iter().chain(blocks).collect();
+    let grid = Corner::grid(roles, rows, columns);
     let item = builder.symbol("item", &product(&grid));
     let engine = Engine::new(&mut builder, split, ReduceOp::Sum, DType::F32);
-    let product_of = Products { nest, roles, second: &second, reduced: &reduced, engine: &engine, chunk };
-    let corner = Corner::new(unflatten(&Dim::symbol(&item), &grid), &split);
+    let product_of = Products { roles, second: &second, reduced: &reduced, engine: &engine, chunk };
+    let corner = Corner::new(roles, unflatten(&Dim::symbol(&item), &grid), rows, columns);
     let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim| product_of.add(builder, &corner, column, &step);
-    let store = |builder: &mut KernelBuilder, row: &Dim, column: &Dim, sum: Operand| {
-        product_of.store(builder, &corner, (row, column), sum)
-    };
+    let store =
+        |builder: &mut KernelBuilder, row: &Dim, column: &Dim, sum: Operand| corner.store(builder, nest, (row, column), sum);
     let body = engine.item(&mut builder, &chunks, &partial, &store);
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing, slow: None })
 }
@@ -240,23 +241,8 @@ impl Engine {
     }
 }
 
-/// The first row and column of a work item.
-struct Corner {
-    batch: Vec<Dim>,
-    row: Dim,
-    column: Dim,
-}
-
-impl Corner {
-    fn new(mut coords: Vec<Dim>, split: &Split) -> Self {
-        let (column, row) = (coords.pop().unwrap_or_default(), coords.pop().unwrap_or_default());
-        Self { batch: coords, row: row * split.rows.into(), column: column * split.columns.into() }
-    }
-}
-
 /// The products that a contraction sums up.
 struct Products<'a> {
-    nest: &'a Nest,
     roles: &'a Roles,
     second: &'a SecondFactor<'a>,
     reduced: &'a [Axis],
@@ -267,13 +253,12 @@ struct Products<'a> {
 
 impl Products<'_> {
     /// Adds the products of a chunk to the sums of all rows.
-    fn add(&self, builder: &mut KernelBuilder, corner: &Corner, column: &Dim, chunk: &Dim) -> Block {
+    fn add(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, column: &Dim, chunk: &Dim) -> Block {
         let last = self.roles.loops.column.extent.clone() - 1.into();
         let column = (corner.column.clone() + column.clone()).minimum(last);
         vec![unrolled(builder, self.chunk, |builder, within| {
             let step = chunk.clone() * self.chunk.into() + Dim::symbol(within);
-            let context = bind_all(Context::default(), &self.roles.loops.batch, corner.batch.clone());
-            let context = bind_all(context, self.reduced, unflatten(&step, &extents(self.reduced)));
+            let context = bind(corner.context(), self.reduced, &step);
             let mut body = Vec::new();
             let second = self.second.element(builder, &mut body, &context, &column);
             for row in 0..self.engine.split.rows {
@@ -289,20 +274,7 @@ impl Products<'_> {
     /// An element of the first factor; that of the last row for rows that do not exist.
     fn first(&self, builder: &mut KernelBuilder, block: &mut Block, context: &Context<'_>, row: &Dim) -> Operand {
         let last = self.roles.loops.row_count() - 1.into();
-        let coords = unflatten(&row.minimum(last), &extents(&self.roles.loops.rows));
-        let context = bind_all(context.clone(), &self.roles.loops.rows, coords);
+        let context = bind(context.clone(), &self.roles.loops.rows, &row.minimum(last));
         self.roles.first_element(builder, block, &context, Cond::default())
-    }
-
-    fn store(&self, builder: &mut KernelBuilder, corner: &Corner, (row, column): (&Dim, &Dim), sum: Operand) -> (Cond, Block) {
-        let (row, column) = (corner.row.clone() + row.clone(), corner.column.clone() + column.clone());
-        let exists = Cond(vec![
-            self.roles.loops.row_count() - 1.into() - row.clone(),
-            self.roles.loops.column.extent.clone() - 1.into() - column.clone(),
-        ]);
-        let context = bind_all(Context::default(), &self.roles.loops.batch, corner.batch.clone());
-        let context = bind_all(context, &self.roles.loops.rows, unflatten(&row, &extents(&self.roles.loops.rows)));
-        let context = context.bind(&self.roles.loops.column.symbol, column);
-        (exists.simplify(), store_result(builder, self.nest, context, sum))
     }
 }

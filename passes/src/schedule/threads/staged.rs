@@ -4,8 +4,8 @@
 //! threads bring the block's part of both factors into shared memory, each an equal share, and then each adds the products of its
 //! rows and columns to sums in registers: every element that is read is used once for each row, or column, of the block.
 
-use super::{bind_all, each_thread, extents, store_result, unrolled};
-use crate::schedule::build::{Block, Context, KernelBuilder, for_loop, unflatten, when};
+use super::{Corner, each_thread, unrolled};
+use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::Nest;
 use crate::schedule::{Argument, Scheduled, representative};
@@ -85,12 +85,11 @@ pub(super) fn schedule(
     let shape = choose(roles, caps).filter(|_| representative(&steps) >= SHORTEST_DEPTH)?;
     let (second, packing) = SecondFactor::new(roles, inputs);
     let mut builder = KernelBuilder::new(buffers.to_vec());
-    let row_blocks = roles.loops.row_count().ceil_div(shape.rows);
-    let column_blocks = roles.loops.column.extent.ceil_div(shape.columns);
-    let grid: Vec<Dim> = extents(&roles.loops.batch).into_iter().chain([row_blocks, column_blocks]).collect();
+    let grid = Corner::grid(roles, shape.rows, shape.columns);
     let item = builder.symbol("item", &product(&grid));
     let emitter = Emitter::new(&mut builder, nest, roles, second, shape);
-    let body = emitter.item(&mut builder, unflatten(&Dim::symbol(&item), &grid), &steps);
+    let body =
+        emitter.item(&mut builder, &Corner::new(roles, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns), &steps);
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing, slow: None })
 }
 
@@ -105,13 +104,6 @@ struct Emitter<'a> {
     sums: LocalId,
 }
 
-/// Where a block lies.
-struct Corner {
-    batch: Vec<Dim>,
-    row: Dim,
-    column: Dim,
-}
-
 impl<'a> Emitter<'a> {
     fn new(builder: &mut KernelBuilder, nest: &'a Nest, roles: &'a Roles, second: SecondFactor<'a>, shape: Shape) -> Self {
         let staged = [("rows", shape.rows), ("columns", shape.columns)]
@@ -120,16 +112,14 @@ impl<'a> Emitter<'a> {
         Self { nest, roles, second, reduced: roles.loops.reduced().cloned().collect(), shape, staged, sums }
     }
 
-    fn item(&self, builder: &mut KernelBuilder, mut coords: Vec<Dim>, steps: &Dim) -> Block {
-        let (column, row) = (coords.pop().unwrap_or_default(), coords.pop().unwrap_or_default());
-        let corner = Corner { batch: coords, row: row * self.shape.rows.into(), column: column * self.shape.columns.into() };
+    fn item(&self, builder: &mut KernelBuilder, corner: &Corner<'a>, steps: &Dim) -> Block {
         let threads = self.shape.threads();
         let clear = each_thread(builder, threads, |builder, _| self.clear(builder));
         let step = builder.symbol("step", &steps.ceil_div(self.shape.depth));
         let first = Dim::symbol(&step) * self.shape.depth.into();
-        let stage = each_thread(builder, threads, |builder, thread| self.stage(builder, &corner, (&first, steps), thread));
+        let stage = each_thread(builder, threads, |builder, thread| self.stage(builder, corner, (&first, steps), thread));
         let multiply = each_thread(builder, threads, |builder, thread| self.multiply(builder, thread));
-        let store = each_thread(builder, threads, |builder, thread| self.store(builder, &corner, thread));
+        let store = each_thread(builder, threads, |builder, thread| self.store(builder, corner, thread));
         vec![clear, for_loop(&step, steps.ceil_div(self.shape.depth), LoopKind::Serial, vec![stage, multiply]), store]
     }
 
@@ -150,7 +140,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Brings this thread's share of both factors into shared memory.
-    fn stage(&self, builder: &mut KernelBuilder, corner: &Corner, (first, steps): (&Dim, &Dim), thread: &Dim) -> Block {
+    fn stage(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, (first, steps): (&Dim, &Dim), thread: &Dim) -> Block {
         let along_depth = [self.roles.left_along_depth(), self.second.along_depth()];
         let mut block = Vec::new();
         for factor in 0..2 {
@@ -175,22 +165,27 @@ impl<'a> Emitter<'a> {
         block
     }
 
-    fn at_step<'c>(&'c self, corner: &Corner, step: Dim) -> Context<'c> {
-        let context = bind_all(Context::default(), &self.roles.loops.batch, corner.batch.clone());
-        bind_all(context, &self.reduced, unflatten(&step, &extents(&self.reduced)))
+    fn at_step<'c>(&'c self, corner: &Corner<'c>, step: Dim) -> Context<'c> {
+        bind(corner.context(), &self.reduced, &step)
     }
 
     /// An element of the first factor, 0 where there is none.
-    fn left(&self, builder: &mut KernelBuilder, block: &mut Block, corner: &Corner, at: (Dim, Cond), row: &Dim) -> Operand {
+    fn left(&self, builder: &mut KernelBuilder, block: &mut Block, corner: &Corner<'_>, at: (Dim, Cond), row: &Dim) -> Operand {
         let flat = corner.row.clone() + row.clone();
         let exists = at.1.and(Cond(vec![self.roles.loops.row_count() - 1.into() - flat.clone()]));
-        let coords = unflatten(&flat, &extents(&self.roles.loops.rows));
-        let context = bind_all(self.at_step(corner, at.0), &self.roles.loops.rows, coords);
+        let context = bind(self.at_step(corner, at.0), &self.roles.loops.rows, &flat);
         self.roles.first_element(builder, block, &context, exists)
     }
 
     /// An element of the second factor, 0 where there is none.
-    fn right(&self, builder: &mut KernelBuilder, block: &mut Block, corner: &Corner, at: (Dim, Cond), column: &Dim) -> Operand {
+    fn right(
+        &self,
+        builder: &mut KernelBuilder,
+        block: &mut Block,
+        corner: &Corner<'_>,
+        at: (Dim, Cond),
+        column: &Dim,
+    ) -> Operand {
         let column = corner.column.clone() + column.clone();
         let last = self.roles.loops.column.extent.clone() - 1.into();
         let exists = at.1.and(Cond(vec![last.clone() - column.clone()])).simplify();
@@ -228,24 +223,17 @@ impl<'a> Emitter<'a> {
         vec![for_loop(&step, self.shape.depth, LoopKind::Serial, body)]
     }
 
-    fn store(&self, builder: &mut KernelBuilder, corner: &Corner, thread: &Dim) -> Block {
+    fn store(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, thread: &Dim) -> Block {
         let (row, column) = (thread.floor_div(self.shape.across()), thread.modulo(self.shape.across()));
         let rows = unrolled(builder, self.shape.thread_rows, |builder, i| {
             vec![unrolled(builder, self.shape.thread_columns, |builder, j| {
-                let at = corner.row.clone() + row.clone() * self.shape.thread_rows.into() + Dim::symbol(i);
-                let across = corner.column.clone() + column.clone() + Dim::symbol(j) * self.shape.across().into();
-                let exists = Cond(vec![
-                    self.roles.loops.row_count() - 1.into() - at.clone(),
-                    self.roles.loops.column.extent.clone() - 1.into() - across.clone(),
-                ]);
-                let coords = unflatten(&at, &extents(&self.roles.loops.rows));
-                let context = bind_all(Context::default(), &self.roles.loops.batch, corner.batch.clone());
-                let context = bind_all(context, &self.roles.loops.rows, coords);
-                let context = context.bind(&self.roles.loops.column.symbol, across);
+                let at = row.clone() * self.shape.thread_rows.into() + Dim::symbol(i);
+                let across = column.clone() + Dim::symbol(j) * self.shape.across().into();
                 let mut body = Vec::new();
                 let sum = builder.define(&mut body, Scalar::Load(self.sum_at(&Dim::symbol(i), &Dim::symbol(j))));
-                body.extend(store_result(builder, self.nest, context, sum));
-                when(exists.simplify(), body)
+                let (exists, stores) = corner.store(builder, self.nest, (&at, &across), sum);
+                body.extend(stores);
+                when(exists, body)
             })]
         });
         vec![rows]

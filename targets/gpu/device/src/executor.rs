@@ -23,6 +23,8 @@ pub(crate) struct GpuExecutor {
     /// The integers of all dispatches, as the processor has them and as they are put together.
     parameters: Memory,
     integers: Vec<u8>,
+    /// The bytes that the integers of one dispatch take, before those of the next.
+    slot: u64,
     bindings: Bindings,
     steps: Vec<Step>,
     /// The sizes that the memory was made for.
@@ -45,13 +47,14 @@ impl GpuExecutor {
         let results = Memory::new(gpu, Use::readable("all outputs"), 0)?;
         let parameters = Memory::new(gpu, Use::uniform("the parameters of all kernels"), 0)?;
         let (integers, bindings, steps, sizes) = (Vec::new(), Bindings::default(), Vec::new(), Prepared::default());
-        Ok(Self { program, space, results, parameters, integers, bindings, steps, sizes })
+        let slot = slot(&program);
+        Ok(Self { program, space, results, parameters, integers, slot, bindings, steps, sizes })
     }
 
     /// Brings all memory to the sizes given.
     fn allocate(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         let gpu = &self.program.gpu;
-        let parameters = self.slot().saturating_mul(prepared.dispatches.len() as u64);
+        let parameters = self.slot.saturating_mul(prepared.dispatches.len() as u64);
         if u32::try_from(parameters).is_err() {
             let problem = format!("{} dispatches take {parameters} bytes", prepared.dispatches.len());
             return Err(DeviceError::LimitExceeded { resource: "parameters of kernels", problem });
@@ -64,15 +67,8 @@ impl GpuExecutor {
         self.results.resize(gpu, results).map(|_| ())
     }
 
-    /// The bytes that the integers of one dispatch take, before those of the next.
-    fn slot(&self) -> u64 {
-        let words = |kernel: &Kernel| parameter_words(kernel.symbols as usize, kernel.arguments.len());
-        let most = self.program.kernels.iter().map(words).max().unwrap_or(1) as u64 * 4;
-        most.next_multiple_of(16).next_multiple_of(self.program.gpu.limits.min_uniform_buffer_offset_alignment.into())
-    }
-
     fn fill(&mut self, dispatches: &[Dispatch]) -> Result<(), DeviceError> {
-        let slot = self.slot() as usize;
+        let slot = self.slot as usize;
         self.integers.clear();
         self.bindings.begin();
         for (position, dispatch) in dispatches.iter().enumerate() {
@@ -105,7 +101,7 @@ impl GpuExecutor {
         }
         let most = self.program.gpu.limits.max_compute_workgroups_per_dimension;
         let workgroups = kernel.workgroups(dispatch.grid, most).ok_or_else(|| too_many(dispatch.grid.into(), "work items"))?;
-        let slot = (&self.parameters, self.slot());
+        let slot = (&self.parameters, self.slot);
         let memory = |region| self.space.memory(region);
         let mut bind = || self.bindings.get(&self.program.gpu, kernel, &parts, memory, slot);
         let binding = if dispatch.grid == 0 { None } else { Some(bind()?) };
@@ -235,6 +231,13 @@ impl Executor for GpuExecutor {
     fn parts(&mut self) -> Option<&mut dyn Parts> {
         Some(self)
     }
+}
+
+/// The bytes that the integers of any dispatch of a program take, such that the next may follow.
+fn slot(program: &GpuProgram) -> u64 {
+    let words = |kernel: &Kernel| parameter_words(kernel.symbols as usize, kernel.arguments.len());
+    let most = program.kernels.iter().map(words).max().unwrap_or(1) as u64 * 4;
+    most.next_multiple_of(16).next_multiple_of(program.gpu.limits.min_uniform_buffer_offset_alignment.into())
 }
 
 fn put(parameters: &mut Vec<u8>, value: i32) {

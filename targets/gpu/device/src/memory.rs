@@ -87,10 +87,15 @@ impl Memory {
 
     /// Writes to the beginning before all that is submitted from now on.
     pub(crate) fn write(&self, gpu: &Gpu, content: &[u8]) -> Result<(), DeviceError> {
+        self.write_at(gpu, 0, content)
+    }
+
+    /// Writes to an offset, a multiple of 4, before all that is submitted from now on; zeros follow up to the next multiple.
+    pub(crate) fn write_at(&self, gpu: &Gpu, offset: u64, content: &[u8]) -> Result<(), DeviceError> {
         let (whole, rest) = content.split_at(content.len() - content.len() % COPY as usize);
         gpu.guarded(lost, || {
             for (position, chunk) in whole.chunks(CHUNK).enumerate() {
-                gpu.queue.write_buffer(&self.buffer, (position * CHUNK) as u64, chunk);
+                gpu.queue.write_buffer(&self.buffer, offset + (position * CHUNK) as u64, chunk);
                 if chunk.len() == CHUNK {
                     gpu.queue.submit([]);
                 }
@@ -98,7 +103,7 @@ impl Memory {
             if !rest.is_empty() {
                 let mut word = [0; COPY as usize];
                 word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                gpu.queue.write_buffer(&self.buffer, whole.len() as u64, &word);
+                gpu.queue.write_buffer(&self.buffer, offset + whole.len() as u64, &word);
             }
         })
     }

@@ -1,7 +1,6 @@
 //! Runs that are shared with another device: inputs are sent with the first part, outputs stay here until they are asked for.
 
 use super::{GpuExecutor, check_sizes, invalid};
-use crate::gpu::lost;
 use crate::memory::{Memory, padded};
 use lostwax_target_api::{BufferRef, DeviceError, Io, Parts, Region};
 use std::ops::Range;
@@ -28,18 +27,7 @@ impl Parts for GpuExecutor {
     fn write(&mut self, to: &BufferRef, io: &mut Io<'_>, from: &[u8]) -> Result<(), DeviceError> {
         check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.sizes.output_bytes)?;
         self.hand_back(to.region)?;
-        let memory = self.range(to, from.len())?;
-        let whole = from.len() - from.len() % wgpu::COPY_BUFFER_ALIGNMENT as usize;
-        let (words, rest) = from.split_at(whole);
-        let mut word = [0; wgpu::COPY_BUFFER_ALIGNMENT as usize];
-        word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        let gpu = &self.program.gpu;
-        gpu.guarded(lost, || {
-            gpu.queue.write_buffer(&memory.buffer, to.offset, words);
-            if !rest.is_empty() {
-                gpu.queue.write_buffer(&memory.buffer, to.offset + whole as u64, &word);
-            }
-        })
+        self.range(to, from.len())?.write_at(&self.program.gpu, to.offset, from)
     }
 
     fn deliver(&mut self, output: u32, io: &mut Io<'_>) -> Result<(), DeviceError> {
