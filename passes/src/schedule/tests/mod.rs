@@ -55,17 +55,17 @@ fn moderate(format: &BlockFormat, block: &mut [u8]) {
 }
 
 /// The parts of a tensor of a block format with scales and minima of ordinary size.
-fn parts(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Vec<Value> {
-    let count = rows * depth / format.values as usize * format.bytes as usize;
+fn parts(graph: &mut Graph, format: &BlockFormat, shape: &[usize], random: &mut Random) -> Vec<Value> {
+    let count = shape.iter().product::<usize>() / format.values as usize * format.bytes as usize;
     let mut bytes: Vec<u8> = (0..count).map(|_| random.int(0, 255) as u8).collect();
     bytes.chunks_exact_mut(format.bytes as usize).for_each(|block| moderate(format, block));
-    let parts = format.split(&[rows, depth], &bytes).unwrap();
+    let parts = format.split(shape, &bytes).unwrap();
     parts.into_iter().map(|part| graph.constant(part).unwrap()).collect()
 }
 
 /// Such a tensor, decoded in the graph.
 fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Value {
-    let parts = parts(graph, format, rows, depth, random);
+    let parts = parts(graph, format, &[rows, depth], random);
     graph.add(Op::Dequantize, Attrs::new().with("format", format.name).with("rows", rows as i64), &parts).unwrap()
 }
 
@@ -173,13 +173,14 @@ fn converted_factors_are_read_only_where_they_are() {
 /// A product of activations of so many rows, perhaps for each of a batch, that are quantized as `format` wants it, with 40 columns.
 fn quantized_product(format: &BlockFormat, lead: &[i64], rows: Dim, depth: i64) -> Graph {
     let (mut random, mut graph, group) = (Random::new(17), Graph::new("test"), i64::from(format.group));
-    let lead: Vec<Dim> = lead.iter().map(|size| Dim::constant(*size)).collect();
     let mut input = |name: &str, dtype: DType, size: i64| {
-        let dims = [lead.clone(), vec![rows.clone(), Dim::constant(depth / group), size.into()]].concat();
+        let batch = lead.iter().map(|size| Dim::constant(*size));
+        let dims = [batch.collect(), vec![rows.clone(), Dim::constant(depth / group), size.into()]].concat();
         graph.input(name, &TensorType::new(dtype, dims)).unwrap()
     };
     let mut operands = vec![input("words", DType::U32, group / 4), input("scales", DType::F32, 1), input("sums", DType::I32, 1)];
-    operands.extend(parts(&mut graph, format, 40, depth as usize, &mut random));
+    let shape: Vec<usize> = lead.iter().chain(&[40, depth]).map(|size| *size as usize).collect();
+    operands.extend(parts(&mut graph, format, &shape, &mut random));
     let attrs = Attrs::new().with("format", format.name).with("rows", 40i64);
     let y = graph.add(Op::BlockMatMul, attrs, &operands).unwrap();
     graph.output("y", y);
