@@ -7,6 +7,7 @@
 //! down. Blocks that no row sees are left out, and only blocks that not all rows see whole have conditions.
 
 mod block;
+mod groups;
 mod roles;
 mod shared;
 mod softmax;

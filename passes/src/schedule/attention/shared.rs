@@ -3,6 +3,8 @@
 //! Of a block of keys, each thread takes one key and finds its score with all rows; then all know the largest, and each makes its
 //! own powers; then each takes some columns and adds the weighted values of all keys of the block. Scores, powers and the first
 //! factors lie in shared memory; sums, totals and the largest scores so far in registers, the latter two in those of all threads.
+//! Where there are too few work items to keep a machine busy, several groups of threads do so, each with every so-manieth block of
+//! keys, and put together what they found at the end (`groups`).
 
 use super::block::multiply_add;
 use super::roles::{Keys, Roles};
@@ -17,8 +19,8 @@ use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
 use lostwax_target_api::ThreadCaps;
 
-/// Threads of a work item, and keys of a block.
-const THREADS: i64 = 64;
+/// Threads of a group, and keys of a block.
+pub(super) const THREADS: i64 = 64;
 
 /// Rows of a work item, at most.
 const MOST_ROWS: i64 = 8;
@@ -26,12 +28,18 @@ const MOST_ROWS: i64 = 8;
 /// Sums that one thread keeps, at most.
 const MOST_SUMS: i64 = 32;
 
+/// The score of a key that a row does not see: so much below all that counts that its power is 0, and finite, so that differences
+/// are numbers.
+const UNSEEN: f64 = f32::MIN as f64;
+
 /// The sizes of a work item.
 #[derive(Clone, Copy)]
-struct Shape {
-    rows: i64,
+pub(super) struct Shape {
+    /// Groups of threads.
+    pub(super) groups: i64,
+    pub(super) rows: i64,
     /// Columns of one thread, a block of columns apart.
-    columns: i64,
+    pub(super) columns: i64,
     /// The length of the products that scores are made from.
     depth: i64,
 }
@@ -40,15 +48,38 @@ impl Shape {
     /// The shape with the most rows that fits; none if sizes are not known or too large.
     fn new(roles: &Roles<'_>, caps: &ThreadCaps) -> Option<Self> {
         let (columns, depth) = (roles.column_count().as_constant()?, roles.depth().as_constant()?);
-        let shape = |rows: i64| Self { rows, columns: (columns + THREADS - 1) / THREADS, depth };
-        let fits = |shape: &Self| shape.shared_bytes() <= i64::from(caps.shared_bytes) && shape.rows * shape.columns <= MOST_SUMS;
+        let shape = |rows: i64| Self { groups: 1, rows, columns: (columns + THREADS - 1) / THREADS, depth };
         let most = representative(&roles.row_count()).clamp(1, MOST_ROWS);
-        let enough = THREADS <= i64::from(caps.most);
-        (1..=most).rev().map(shape).find(fits).filter(|_| enough)
+        let shape = (1..=most).rev().map(shape).find(|shape| shape.fits(caps))?;
+        Some(shape.with_groups(roles, caps))
+    }
+
+    fn fits(&self, caps: &ThreadCaps) -> bool {
+        self.threads() <= i64::from(caps.most)
+            && self.shared_bytes() <= i64::from(caps.shared_bytes)
+            && self.rows * self.columns <= MOST_SUMS
+    }
+
+    /// The shape with as many groups as it takes to keep the machine busy, or as fit, if there may be blocks of keys for them.
+    fn with_groups(self, roles: &Roles<'_>, caps: &ThreadCaps) -> Self {
+        let batch: i64 = roles.batch.iter().map(|axis| representative(&axis.extent)).product();
+        let items = batch * representative(&roles.row_count().ceil_div(self.rows));
+        let blocks = roles.key_count().ceil_div(THREADS).bounds().1;
+        let shapes = std::iter::successors(Some(self), |shape| Some(Self { groups: shape.groups * 2, ..*shape }));
+        let wanted = |shape: &Self| {
+            shape.groups == 1
+                || shape.fits(caps) && shape.groups <= blocks && items * shape.groups / 2 < i64::from(caps.work_items)
+        };
+        shapes.take_while(wanted).last().unwrap_or(self)
+    }
+
+    pub(super) fn threads(&self) -> i64 {
+        self.groups * THREADS
     }
 
     fn shared_bytes(&self) -> i64 {
-        4 * self.rows * (2 * THREADS + self.depth)
+        let found = if self.groups > 1 { 2 } else { 0 };
+        4 * self.rows * (self.groups * (2 * THREADS + found) + self.depth)
     }
 }
 
@@ -67,20 +98,20 @@ pub(super) fn schedule(name: &str, roles: &Roles<'_>, buffers: &[BufferDecl], ca
     Some(builder.finish(name, item, product(&grid), body))
 }
 
-struct Locals {
+pub(super) struct Locals {
     /// `[rows, depth]`, shared.
     queries: LocalId,
-    /// `[rows, keys]`, shared.
-    scores: LocalId,
-    /// `[rows, keys]`, shared.
+    /// `[groups, rows, keys]`, shared.
+    pub(super) scores: LocalId,
+    /// `[groups, rows, keys]`, shared.
     powers: LocalId,
     /// The scores of this thread's key.
     own: LocalId,
     /// The largest score of each row so far.
-    maxima: LocalId,
+    pub(super) maxima: LocalId,
     /// The same with the current block.
     largest: LocalId,
-    totals: LocalId,
+    pub(super) totals: LocalId,
     /// `[rows, columns]`
     sums: LocalId,
 }
@@ -88,7 +119,8 @@ struct Locals {
 impl Locals {
     fn new(builder: &mut KernelBuilder, shape: &Shape) -> Self {
         let mut shared = |name: &str, width: i64| builder.shared(name, DType::F32, (shape.rows * width) as u32);
-        let (queries, scores, powers) = (shared("queries", shape.depth), shared("scores", THREADS), shared("powers", THREADS));
+        let keys = shape.groups * THREADS;
+        let (queries, scores, powers) = (shared("queries", shape.depth), shared("scores", keys), shared("powers", keys));
         let mut registers = |name: &str, width: i64| builder.local(name, DType::F32, (shape.rows * width) as u32);
         Self {
             queries,
@@ -103,32 +135,64 @@ impl Locals {
     }
 }
 
-struct Emitter<'a> {
-    locals: Locals,
+pub(super) struct Emitter<'a> {
+    pub(super) locals: Locals,
     roles: &'a Roles<'a>,
-    shape: Shape,
+    pub(super) shape: Shape,
     /// Where the work item lies along the batch loops.
     batch: Context<'a>,
     /// Its first row.
     row: Dim,
 }
 
+/// Where a thread is.
+pub(super) struct Seat {
+    pub(super) group: Dim,
+    /// The thread within its group.
+    pub(super) thread: Dim,
+}
+
+impl Seat {
+    pub(super) fn new(thread: &Dim) -> Self {
+        Self { group: thread.floor_div(THREADS), thread: thread.modulo(THREADS) }
+    }
+}
+
 impl Emitter<'_> {
     fn item(&self, builder: &mut KernelBuilder) -> Block {
+        let mut block =
+            vec![each_thread(builder, self.shape.threads(), |builder, thread| self.start(builder, thread)), self.blocks(builder)];
+        match self.shape.groups {
+            1 => block.push(each_thread(builder, THREADS, |builder, thread| self.store(builder, thread))),
+            _ => block.extend(self.merge(builder)),
+        }
+        block
+    }
+
+    /// Runs over the blocks of keys that some row sees, one for each group at a time.
+    fn blocks(&self, builder: &mut KernelBuilder) -> Stmt {
         let last = Dim::constant(self.shape.rows - 1);
         let keys = self.roles.seen_keys(&self.row_context(&0.into()), &self.row_context(&last), THREADS);
-        let block = builder.symbol("block", &keys.blocks);
-        let start = (keys.first_block.clone() + Dim::symbol(&block)) * THREADS.into();
+        let rounds = keys.blocks.ceil_div(self.shape.groups);
+        let round = builder.symbol("block", &rounds);
+        let mut step = |body: &dyn Fn(&mut KernelBuilder, &Seat, &Dim) -> Block| {
+            each_thread(builder, self.shape.threads(), |builder, thread| {
+                let seat = Seat::new(thread);
+                let block = Dim::symbol(&round) * self.shape.groups.into() + seat.group.clone();
+                let exists = match self.shape.groups {
+                    1 => Cond::default(),
+                    _ => Cond(vec![keys.blocks.clone() - 1.into() - block.clone()]).simplify(),
+                };
+                let body = body(builder, &seat, &((keys.first_block.clone() + block) * THREADS.into()));
+                when(exists, body)
+            })
+        };
         let body = vec![
-            each_thread(builder, THREADS, |builder, thread| self.score(builder, &start, thread)),
-            each_thread(builder, THREADS, |builder, thread| self.weigh(builder, thread)),
-            each_thread(builder, THREADS, |builder, thread| self.add_values(builder, &start, &keys, thread)),
+            step(&|builder, seat, start| self.score(builder, start, seat)),
+            step(&|builder, seat, _| self.weigh(builder, seat)),
+            step(&|builder, seat, start| self.add_values(builder, start, &keys, seat)),
         ];
-        vec![
-            each_thread(builder, THREADS, |builder, thread| self.start(builder, thread)),
-            for_loop(&block, keys.blocks.clone(), LoopKind::Serial, body),
-            each_thread(builder, THREADS, |builder, thread| self.store(builder, thread)),
-        ]
+        for_loop(&round, rounds, LoopKind::Serial, body)
     }
 
     /// The loops at a row of the work item, or at the last one for those that do not exist.
@@ -137,11 +201,11 @@ impl Emitter<'_> {
         bind(self.batch.clone(), &self.roles.rows, &flat)
     }
 
-    fn each_row(&self, builder: &mut KernelBuilder, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {
+    pub(super) fn each_row(&self, builder: &mut KernelBuilder, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {
         unrolled(builder, self.shape.rows, |builder, row| body(builder, &Dim::symbol(row)))
     }
 
-    fn sum_at(&self, row: &Dim, column: i64) -> Place {
+    pub(super) fn sum_at(&self, row: &Dim, column: i64) -> Place {
         Place::Local(self.locals.sums, row.clone() * self.shape.columns.into() + column.into())
     }
 
@@ -151,9 +215,10 @@ impl Emitter<'_> {
 
     /// Brings this thread's share of the first factors into shared memory, and clears what it keeps.
     fn start(&self, builder: &mut KernelBuilder, thread: &Dim) -> Block {
-        let count = self.shape.rows * self.shape.depth;
-        let share = builder.symbol("share", &((count + THREADS - 1) / THREADS).into());
-        let flat = Dim::symbol(&share) * THREADS.into() + thread.clone();
+        let (count, threads) = (self.shape.rows * self.shape.depth, self.shape.threads());
+        let shares = (count + threads - 1) / threads;
+        let share = builder.symbol("share", &shares.into());
+        let flat = Dim::symbol(&share) * threads.into() + thread.clone();
         let (row, depth) = (flat.floor_div(self.shape.depth), flat.modulo(self.shape.depth));
         let mut copy = Vec::new();
         let context = bind(self.row_context(&row), &self.roles.weight.axes, &depth);
@@ -166,12 +231,12 @@ impl Emitter<'_> {
             let sums = (0..self.shape.columns).map(|column| (self.sum_at(row, column), 0.0));
             places.into_iter().chain(sums).map(|(place, value)| Stmt::Store { place, value: float(value) }).collect()
         });
-        vec![for_loop(&share, (count + THREADS - 1) / THREADS, LoopKind::Serial, when(exists, copy)), clear]
+        vec![for_loop(&share, shares, LoopKind::Serial, when(exists, copy)), clear]
     }
 
-    /// The scores of this thread's key with all rows; the lowest where the row does not see it.
-    fn score(&self, builder: &mut KernelBuilder, start: &Dim, thread: &Dim) -> Block {
-        let at = start.clone() + thread.clone();
+    /// The scores of this thread's key with all rows.
+    fn score(&self, builder: &mut KernelBuilder, start: &Dim, seat: &Seat) -> Block {
+        let at = start.clone() + seat.thread.clone();
         let existing = at.minimum(self.roles.key_count() - 1.into());
         let own = |row: &Dim| Place::Local(self.locals.own, row.clone());
         let clear = self.each_row(builder, |_, row| vec![Stmt::Store { place: own(row), value: float(0.0) }]);
@@ -193,16 +258,17 @@ impl Emitter<'_> {
             let seen = context.cond(&self.roles.weight.valid).and(exists).simplify();
             let value = match seen.always() {
                 true => score,
-                false => builder.define(&mut body, Scalar::SelectIf(seen, score, float(f64::NEG_INFINITY))),
+                false => builder.define(&mut body, Scalar::SelectIf(seen, score, float(UNSEEN))),
             };
-            body.push(Stmt::Store { place: shared_at(self.locals.scores, row, thread), value });
+            body.push(Stmt::Store { place: self.shared_at(self.locals.scores, &seat.group, row, &seat.thread), value });
             body
         });
         vec![clear, for_loop(&depth, self.shape.depth, LoopKind::Serial, step), finish]
     }
 
     /// Finds the largest scores, makes the powers of this thread's key, and scales down what was summed so far.
-    fn weigh(&self, builder: &mut KernelBuilder, thread: &Dim) -> Block {
+    fn weigh(&self, builder: &mut KernelBuilder, seat: &Seat) -> Block {
+        let of_key = |local: LocalId, row: &Dim, key: &Dim| self.shared_at(local, &seat.group, row, key);
         let largest = |row: &Dim| Place::Local(self.locals.largest, row.clone());
         let maximum = |row: &Dim| Place::Local(self.locals.maxima, row.clone());
         let copy = self.each_row(builder, |builder, row| {
@@ -215,7 +281,7 @@ impl Emitter<'_> {
         let compare = self.each_row(builder, |builder, row| {
             let mut body = Vec::new();
             let old = builder.define(&mut body, Scalar::Load(largest(row)));
-            let new = builder.define(&mut body, Scalar::Load(shared_at(self.locals.scores, row, &Dim::symbol(&key))));
+            let new = builder.define(&mut body, Scalar::Load(of_key(self.locals.scores, row, &Dim::symbol(&key))));
             let value = larger(builder, &mut body, old, new);
             body.push(Stmt::Store { place: largest(row), value });
             body
@@ -225,9 +291,9 @@ impl Emitter<'_> {
             let new = builder.define(&mut body, Scalar::Load(largest(row)));
             let old = builder.define(&mut body, Scalar::Load(maximum(row)));
             let factor = power(builder, &mut body, old, new.clone());
-            let score = builder.define(&mut body, Scalar::Load(shared_at(self.locals.scores, row, thread)));
+            let score = builder.define(&mut body, Scalar::Load(of_key(self.locals.scores, row, &seat.thread)));
             let own = power(builder, &mut body, score, new.clone());
-            body.push(Stmt::Store { place: shared_at(self.locals.powers, row, thread), value: own });
+            body.push(Stmt::Store { place: of_key(self.locals.powers, row, &seat.thread), value: own });
             body.push(Stmt::Store { place: maximum(row), value: new });
             let sums = (0..self.shape.columns).map(|column| self.sum_at(row, column));
             for place in sums.chain([Place::Local(self.locals.totals, row.clone())]) {
@@ -240,25 +306,26 @@ impl Emitter<'_> {
         vec![copy, for_loop(&key, THREADS, LoopKind::Serial, vec![compare]), scale]
     }
 
-    /// A column of this thread.
-    fn column(&self, thread: &Dim, column: i64) -> Dim {
-        thread.clone() + Dim::constant(column * THREADS)
+    /// A group's element of a row for a key of its block.
+    pub(super) fn shared_at(&self, local: LocalId, group: &Dim, row: &Dim, key: &Dim) -> Place {
+        let row = group.clone() * self.shape.rows.into() + row.clone();
+        Place::Local(local, row * THREADS.into() + key.clone())
     }
 
     /// Adds the values of the block's keys, weighted, to the sums of this thread's columns.
-    fn add_values(&self, builder: &mut KernelBuilder, start: &Dim, keys: &Keys, thread: &Dim) -> Block {
+    fn add_values(&self, builder: &mut KernelBuilder, start: &Dim, keys: &Keys, seat: &Seat) -> Block {
         let count = (keys.end.clone() - start.clone()).minimum(THREADS);
         let key = builder.symbol("j", &count);
         let context = bind(self.batch.clone(), self.roles.keys, &(start.clone() + Dim::symbol(&key)));
         let mut body = Vec::new();
         let values: Vec<Operand> = (0..self.shape.columns)
             .map(|column| {
-                let existing = self.column(thread, column).minimum(self.roles.column_count() - 1.into());
+                let existing = column_of(&seat.thread, column).minimum(self.roles.column_count() - 1.into());
                 builder.expand(&mut body, self.roles.value, &bind(context.clone(), &self.roles.columns, &existing))
             })
             .collect();
         body.push(self.each_row(builder, |builder, row| {
-            let power = shared_at(self.locals.powers, row, &Dim::symbol(&key));
+            let power = self.shared_at(self.locals.powers, &seat.group, row, &Dim::symbol(&key));
             let total = Place::Local(self.locals.totals, row.clone());
             let mut body = multiply_add(builder, &float(1.0), power.clone(), total);
             for (column, value) in (0..).zip(&values) {
@@ -272,36 +339,38 @@ impl Emitter<'_> {
     /// Divides the sums by the totals and stores the results.
     fn store(&self, builder: &mut KernelBuilder, thread: &Dim) -> Block {
         vec![self.each_row(builder, |builder, row| {
-            let at = self.row.clone() + row.clone();
             let mut body = Vec::new();
             let total = builder.define(&mut body, Scalar::Load(Place::Local(self.locals.totals, row.clone())));
             let inverse = builder.define(&mut body, Scalar::Unary(UnaryOp::Recip, total));
             for number in 0..self.shape.columns {
-                let column = self.column(thread, number);
                 let sum = builder.define(&mut body, Scalar::Load(self.sum_at(row, number)));
                 let value = builder.define(&mut body, Scalar::Binary(BinaryOp::Mul, sum, inverse.clone()));
-                let exists = Cond(vec![
-                    self.roles.row_count() - 1.into() - at.clone(),
-                    self.roles.column_count() - 1.into() - column.clone(),
-                ]);
-                let mut context = bind(bind(self.batch.clone(), &self.roles.rows, &at), &self.roles.columns, &column);
-                context.reduced = Some(value);
-                let mut stores = Vec::new();
-                builder.store_result(&mut stores, self.roles.nest, &context);
-                body.extend(when(exists.simplify(), stores));
+                body.extend(self.store_result(builder, row, &column_of(thread, number), value));
             }
             body
         })]
     }
+
+    /// Stores what a row and column come to, if they exist.
+    pub(super) fn store_result(&self, builder: &mut KernelBuilder, row: &Dim, column: &Dim, value: Operand) -> Block {
+        let at = self.row.clone() + row.clone();
+        let exists =
+            Cond(vec![self.roles.row_count() - 1.into() - at.clone(), self.roles.column_count() - 1.into() - column.clone()]);
+        let mut context = bind(bind(self.batch.clone(), &self.roles.rows, &at), &self.roles.columns, column);
+        context.reduced = Some(value);
+        let mut stores = Vec::new();
+        builder.store_result(&mut stores, self.roles.nest, &context);
+        when(exists.simplify(), stores)
+    }
 }
 
-/// A row's element for a key of the block.
-fn shared_at(local: LocalId, row: &Dim, key: &Dim) -> Place {
-    Place::Local(local, row.clone() * THREADS.into() + key.clone())
+/// A column of a thread.
+pub(super) fn column_of(thread: &Dim, number: i64) -> Dim {
+    thread.clone() + Dim::constant(number * THREADS)
 }
 
 /// The power of a score relative to another.
-fn power(builder: &mut KernelBuilder, block: &mut Block, score: Operand, largest: Operand) -> Operand {
+pub(super) fn power(builder: &mut KernelBuilder, block: &mut Block, score: Operand, largest: Operand) -> Operand {
     let difference = builder.define(block, Scalar::Binary(BinaryOp::Sub, score, largest));
     builder.define(block, Scalar::Unary(UnaryOp::Exp, difference))
 }

@@ -1,6 +1,6 @@
 //! Work items that threads share, beside the graphs that they come from. The interpreter faults on races.
 
-use super::{SHARING, quantized_inputs, quantized_product, run_scheduled, run_with, scheduled_on};
+use super::{SHARING, attention, quantized_inputs, quantized_product, run_scheduled, run_with, scheduled_on, sizes};
 use crate::Tier;
 use crate::testing::{agree, evaluate};
 use lostwax_ir::attrs::Attrs;
@@ -150,5 +150,35 @@ fn long_reductions_are_split() {
         let y = graph.add(op, Attrs::new().with("axes", vec![shape.len() as i64 - 1]), &[x]).unwrap();
         graph.output("y", y);
         check(&graph, &inputs(&graph), threads, false);
+    }
+}
+
+/// Few rows and many keys: groups of threads take blocks of keys in turn, in the last round not all of them, and put together what
+/// they found. Some see none of the keys that a window leaves.
+#[test]
+fn groups_of_threads_share_the_keys_of_few_rows() {
+    for (sizes, threads) in [
+        (sizes(1, 1, 3, 16, 16), 256),
+        (sizes(1, 1, 9, 20, 70), 128),
+        (sizes(2, 1, 1, 8, 130), 256),
+        (sizes(1, 2, 2, 9, 13), 128),
+        (sizes(1, 4, 1, 8, 8), 64),
+    ] {
+        for (past, window, cap) in [(299, 0, 0.0), (260, 0, 3.0), (299, 70, 0.0), (255, 3, 0.0), (511, 200, 2.0)] {
+            let attrs = Attrs::new().with("scale", 0.3).with("cap", cap).with("window", window);
+            let (graph, inputs) = attention(&sizes, past + sizes.n, attrs.with("past", vec![Dim::constant(past)]));
+            check(&graph, &inputs, Some(threads), false);
+        }
+    }
+}
+
+/// Of windows that lie in one block or two, most groups see no key.
+#[test]
+fn groups_that_see_no_key_count_nothing() {
+    for (n, past) in [(1, 255), (2, 270), (8, 316), (5, 380)] {
+        let attrs = Attrs::new().with("scale", 40.0).with("cap", 0.0).with("window", 2i64);
+        let attrs = attrs.with("past", vec![Dim::constant(past)]);
+        let (graph, inputs) = attention(&sizes(n, 1, 1, 4, 5), past + n, attrs);
+        check(&graph, &inputs, Some(256), false);
     }
 }
