@@ -98,8 +98,8 @@ impl Target for Gpu {
 fn listing(written: &[Written]) -> String {
     let mut text = String::new();
     for (position, Written { shader, listings }) in written.iter().enumerate() {
-        for (language, source) in listings {
-            text += &format!("// {position}: {}, {language}\n{source}\n", shader.name);
+        for (title, source) in listings {
+            text += &format!("// {position}: {}, {title}\n{source}\n", shader.name);
         }
     }
     text

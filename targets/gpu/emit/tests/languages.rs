@@ -133,28 +133,30 @@ fn kernels_are_written_as_before() {
 fn metal_finds_arguments_in_slots() {
     for (_, text) in &KERNELS[..4] {
         let shaders = read(&emit("metal", text).unwrap().code).unwrap();
-        let (shader, text) = (&shaders[0], shaders[0].text(Language::Msl).unwrap());
+        let shader = &shaders[0];
+        let form = shader.plainest().unwrap();
+        let text = form.text(Language::Msl).unwrap();
         let arguments = shader.arguments.len();
         assert!(text.contains(&format!("kernel void {}(", Language::Msl.entry_point())), "{text}");
         assert!(text.contains(&format!("[[buffer({arguments})]]")), "{text}");
         assert!(text.contains(&format!("constant _mslBufferSizes& _buffer_sizes [[buffer({})]]", arguments + 1)), "{text}");
         assert!(!text.contains(&format!("[[buffer({})]]", arguments + 2)), "{text}");
         assert_eq!(text.matches("uint size").count(), arguments, "{text}");
-        assert_eq!(text.matches(", threadgroup ").count(), shader.shared.len(), "{text}");
+        assert_eq!(text.matches(", threadgroup ").count(), form.shared.len(), "{text}");
     }
 }
 
 #[test]
 fn shared_memory_is_told() {
     let shaders = read(&emit("", REVERSE).unwrap().code).unwrap();
-    assert_eq!((shaders[0].shared.as_slice(), shaders[0].invocations()), ([256].as_slice(), 64));
+    assert_eq!((shaders[0].forms[0].shared.as_slice(), shaders[0].invocations()), ([256].as_slice(), 64));
 }
 
 #[test]
 fn languages_have_what_can_be_expressed_in_them() {
     let shaders = read(&emit("", DOUBLES).unwrap().code).unwrap();
-    assert!(shaders[0].features.contains(&Feature::Float64));
-    let languages: Vec<Language> = shaders[0].sources.keys().copied().collect();
+    assert!(shaders[0].forms[0].features.contains(&Feature::Float64));
+    let languages: Vec<Language> = shaders[0].forms[0].sources.keys().copied().collect();
     assert_eq!(languages, [Language::Wgsl, Language::Spirv]);
     let text = listing(DOUBLES);
     assert!(text.contains("// It takes floats of 64 bits, which MSL has not.") && text.contains("double("), "{text}");

@@ -25,8 +25,12 @@ pub fn code(kernels: &[Kernel]) -> Vec<u8> {
     let options = EmitOptions { forms: [Form::Listing].into() };
     let emitted = target.emit(&variants[0], kernels, &options).unwrap_or_else(|error| panic!("{error}"));
     for shader in read(&emitted.code).unwrap() {
-        check_spirv(&shader.sources[&Language::Spirv]);
-        assert_eq!(shader.sources.contains_key(&Language::Msl), !shader.features.contains(&Feature::Float64));
+        for form in &shader.forms {
+            let has = |feature: Feature| form.features.contains(&feature);
+            form.sources.get(&Language::Spirv).into_iter().for_each(|words| check_spirv(words));
+            assert_eq!(form.sources.contains_key(&Language::Spirv), !has(Feature::PackedDots));
+            assert_eq!(form.sources.contains_key(&Language::Msl), !has(Feature::Float64) && !has(Feature::PackedDots));
+        }
     }
     emitted.code
 }
