@@ -258,6 +258,17 @@ impl Emitter<'_> {
         }
     }
 
+    /// The element of a shared local at a number.
+    pub(crate) fn shared_pointer(&mut self, id: LocalId, index: Value) -> Emit<Value> {
+        match self.locals.get(id.0 as usize).map(|local| &local.variables) {
+            Some(Variables::Array(base)) => {
+                let base = *base;
+                Ok(self.builder.value(Expression::Access { base, index }))
+            }
+            _ => Fault::invalid(format!("local {} is not shared", id.0)),
+        }
+    }
+
     fn load_local(&mut self, id: LocalId, index: &Dim, lane: usize) -> Emit<(DType, Value)> {
         let (dtype, pointer) = self.local_pointer(id, index, lane)?;
         Ok((dtype, self.builder.load(pointer)))

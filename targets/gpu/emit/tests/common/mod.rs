@@ -49,7 +49,13 @@ pub fn executor(code: &[u8]) -> Box<dyn Executor> {
 
 /// The buffers after a run of one kernel, whose writable arguments are outputs that begin as states of the content given.
 pub fn run(kernel: &Kernel, buffers: &[Vec<u8>], symbols: &[i64], grid: u64) -> Vec<Vec<u8>> {
-    let mut executor = executor(&code(std::slice::from_ref(kernel)));
+    run_code(&**device(), &code(std::slice::from_ref(kernel)), buffers, symbols, grid)
+}
+
+/// As [`run`], with the code of one kernel on a device.
+pub fn run_code(device: &dyn Device, code: &[u8], buffers: &[Vec<u8>], symbols: &[i64], grid: u64) -> Vec<Vec<u8>> {
+    let program = device.load(code, Arc::new(Vec::new())).unwrap_or_else(|error| panic!("{error}"));
+    let mut executor = program.executor(1).unwrap();
     let whole =
         |position: usize| BufferRef { region: Region::State(position as u32), offset: 0, bytes: buffers[position].len() as u64 };
     let dispatch = Dispatch { kernel: 0, buffers: (0..buffers.len()).map(whole).collect(), symbols: symbols.to_vec(), grid };
