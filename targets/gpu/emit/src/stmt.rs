@@ -3,6 +3,7 @@
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
 use crate::kernel::{Binding, Emitter, Lanes, Typed};
+use crate::survey::takes_quads;
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{Cond, LoopKind, Operand, RowId, Stmt};
 use lostwax_ir::types::DType;
@@ -40,7 +41,10 @@ impl Emitter<'_> {
             Stmt::For { var, extent, kind: LoopKind::Serial, body } => self.serial(var, extent, body),
             Stmt::For { var, kind: LoopKind::Threads, body, .. } => self.each_thread(var, body),
             Stmt::For { var, extent, kind: LoopKind::Unrolled, body } => self.unrolled(var, extent, body),
-            Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => self.vector(var, extent, active.as_ref(), body),
+            Stmt::For { var, extent, kind: kind @ LoopKind::Vector { active }, body } => {
+                let quads = takes_quads(extent, kind, body).then(|| var.clone());
+                self.vector(var, extent, active.as_ref(), quads, body)
+            }
             Stmt::Let { id, value } => {
                 let value = self.scalar(value)?;
                 if self.values.insert(*id, value).is_some() {
@@ -53,6 +57,7 @@ impl Emitter<'_> {
             Stmt::SetRow { row, at, offset, valid } => self.set_row(*row, at, offset, valid),
             Stmt::Prefetch(..) => Ok(()),
             Stmt::Store { place, value } => self.store(place, value),
+            Stmt::Reduce { op, local, stride } => self.reduce(*op, *local, *stride),
             Stmt::If { cond, then, otherwise } => self.branches(cond, then, otherwise),
         }
     }
@@ -98,12 +103,20 @@ impl Emitter<'_> {
     fn each_thread(&mut self, var: &Symbol, body: &[Stmt]) -> Emit<()> {
         let Some(thread) = self.thread else { return Fault::invalid("threads without a number of their own") };
         self.with_symbol(var, Binding::Value(0, thread), |this| this.block(body))?;
-        self.builder.push(Statement::ControlBarrier(Barrier::WORK_GROUP | Barrier::STORAGE));
+        let storage = if self.rereads { Barrier::STORAGE } else { Barrier::empty() };
+        self.builder.push(Statement::ControlBarrier(Barrier::WORK_GROUP | storage));
         Ok(())
     }
 
     fn counted(&mut self, var: &Symbol, extent: &Dim, body: &[Stmt]) -> Emit<()> {
         let limit = self.integer(extent, 0)?;
+        self.repeat(limit, |this, value| {
+            this.with_symbol(var, Binding::Value(this.builder.level(), value), |this| this.block(body))
+        })
+    }
+
+    /// Writes `body` for the numbers from 0 up to before a limit.
+    pub(crate) fn repeat(&mut self, limit: Value, body: impl FnOnce(&mut Self, Value) -> Emit<()>) -> Emit<()> {
         let int = self.builder.scalar_type(Scalar::I32);
         let counter = self.builder.variable(int);
         let (zero, one) = (self.builder.int(0), self.builder.int(1));
@@ -111,7 +124,7 @@ impl Emitter<'_> {
         let block = self.nested(|this| {
             let value = this.builder.load(counter);
             this.leave_loop_at(value, limit)?;
-            this.with_symbol(var, Binding::Value(this.builder.level(), value), |this| this.block(body))
+            body(this, value)
         })?;
         let continuing = self.nested(|this| {
             let value = this.builder.load(counter);
@@ -142,7 +155,7 @@ impl Emitter<'_> {
         (0..count).try_for_each(|step| self.with_symbol(var, Binding::Constant(step), |this| this.block(body)))
     }
 
-    fn vector(&mut self, var: &Symbol, extent: &Dim, active: Option<&Dim>, body: &[Stmt]) -> Emit<()> {
+    fn vector(&mut self, var: &Symbol, extent: &Dim, active: Option<&Dim>, quads: Option<Symbol>, body: &[Stmt]) -> Emit<()> {
         let extent = self.resolve(extent);
         let count = extent.as_constant().filter(|count| (1..=MAX_LANES).contains(count) && count.count_ones() == 1);
         let Some(count) = count else {
@@ -153,7 +166,7 @@ impl Emitter<'_> {
         }
         let active = active.map(|active| self.resolve(active)).filter(|active| active.bounds().0 < count);
         let mask = active.map(|active| self.mask(&active, count)).transpose()?;
-        self.lanes = Some(Lanes { count: count as usize, mask });
+        self.lanes = Some(Lanes { count: count as usize, mask, quads });
         let result = self.with_symbol(var, Binding::Lane, |this| this.block(body));
         self.lanes = None;
         result
@@ -249,7 +262,7 @@ impl Emitter<'_> {
             failing.extend(self.both(running, Some(fails)));
         }
         for (mask, body) in [(holding, then), (failing, otherwise)] {
-            self.lanes = Some(Lanes { mask: Some(mask), ..whole.clone() });
+            self.lanes = Some(Lanes { mask: Some(mask), quads: None, ..whole.clone() });
             self.block(body)?;
         }
         self.lanes = Some(whole);
