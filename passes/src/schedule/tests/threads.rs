@@ -2,6 +2,7 @@
 
 use super::{SHARING, attention, quantized_inputs, quantized_product, run_scheduled, run_with, scheduled_on, sizes};
 use crate::Tier;
+use crate::schedule::Scheduled;
 use crate::testing::{agree, evaluate};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat};
@@ -103,12 +104,24 @@ fn any_number_of_rows_is_staged() {
     }
 }
 
+/// Each step sums up several products of bytes, so few steps are enough. With many, each thread has two under way at once.
 #[test]
 fn quantized_products_of_few_rows_are_split() {
-    for rows in [1, 2, 4] {
-        let graph = quantized_product(block_format("q4_1"), &[], rows.into(), 32 * 40);
-        check(&graph, &quantized_inputs(&graph), Some(128), false);
+    for (rows, groups, threads) in [(1, 5, 64), (2, 18, 256), (1, 40, 256), (4, 64, 256), (1, 67, 256)] {
+        let graph = quantized_product(block_format("q4_1"), &[], rows.into(), 32 * groups);
+        check(&graph, &quantized_inputs(&graph), Some(threads), false);
+        let scheduled = scheduled_on(&SHARING, &graph);
+        assert_eq!(steps_at_once(&scheduled), if groups < 32 { None } else { Some(2) }, "{groups}");
     }
+    for format in BLOCK_FORMATS {
+        let graph = quantized_product(format, &[], 1.into(), 4 * i64::from(format.values).max(128));
+        check(&graph, &quantized_inputs(&graph), Some(256), false);
+    }
+}
+
+/// The sums of one row that each thread of a split reduction has beside the last.
+fn steps_at_once(scheduled: &Scheduled) -> Option<u32> {
+    scheduled.kernel.locals.iter().find(|local| local.name == "sums").map(|local| local.len)
 }
 
 #[test]
@@ -150,6 +163,27 @@ fn long_reductions_are_split() {
         let y = graph.add(op, Attrs::new().with("axes", vec![shape.len() as i64 - 1]), &[x]).unwrap();
         graph.output("y", y);
         check(&graph, &inputs(&graph), threads, false);
+    }
+}
+
+/// Turns of four steps at once, steps that are left, and lengths that are too short for a turn.
+#[test]
+fn reductions_of_any_length_take_four_steps_at_once() {
+    let reduction = |length: Dim| {
+        let mut graph = Graph::new("test");
+        let x = graph.input("x", &TensorType::new(DType::F32, [Dim::constant(3), length])).unwrap();
+        let y = graph.add(Op::ReduceSum, Attrs::new().with("axes", vec![1i64]), &[x]).unwrap();
+        graph.output("y", y);
+        graph
+    };
+    let symbol = Symbol::new("n", 1, 4096);
+    let scheduled = scheduled_on(&SHARING, &reduction(Dim::symbol(&symbol)));
+    assert_eq!(steps_at_once(&scheduled), Some(4));
+    for length in [1, 15, 16, 63, 64, 65, 128, 1000] {
+        let graph = reduction(length.into());
+        let inputs = inputs(&graph);
+        let expected = evaluate(&graph, &inputs).unwrap();
+        assert!(agree(&expected[0], &run_with(&scheduled, &graph, &inputs, &[length]), Tier::Reassociate), "{length}");
     }
 }
 

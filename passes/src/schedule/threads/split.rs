@@ -10,7 +10,7 @@ use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::{Nest, NestReduction};
 use crate::schedule::reduce::{accumulate, identity};
 use crate::schedule::{Argument, Scheduled, representative};
-use lostwax_ir::compute::Axis;
+use lostwax_ir::compute::{Axis, Step};
 use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::ReduceOp;
@@ -22,6 +22,12 @@ const FEWEST_STEPS: i64 = 32;
 
 /// Steps that each thread should take at least.
 const STEPS_PER_THREAD: i64 = 4;
+
+/// Steps that a thread has under way at once, at most.
+const MOST_AT_ONCE: i64 = 4;
+
+/// Statements of the steps that a thread has under way at once, at most.
+const MOST_STATEMENTS: i64 = 128;
 
 /// Threads that a work item should have at least.
 const FEWEST_THREADS: i64 = 64;
@@ -74,33 +80,35 @@ pub(in crate::schedule) fn reduce(
 ) -> Option<Kernel> {
     let steps = product(reduction.axes.iter().map(|axis| &axis.extent));
     let typical = representative(&steps);
+    let work = typical.saturating_mul(products(reduction));
     let most = i64::from(caps.most);
     let columns = if along_columns { i64::from(caps.coalesced) } else { 1 };
-    let slices = power_of_two(typical / STEPS_PER_THREAD, 1, most / columns);
+    let slices = power_of_two((work / STEPS_PER_THREAD).min(typical), 1, most / columns);
     let columns = columns.max(FEWEST_THREADS / slices);
     let split = Split { columns, slices, rows: 1, along_columns };
-    let worth = typical >= FEWEST_STEPS && slices > 1;
+    let worth = work >= FEWEST_STEPS && slices > 1;
     worth.then(|| {
         let mut builder = KernelBuilder::new(buffers.to_vec());
         let count = product(nest.axes.iter().map(|axis| &axis.extent));
         let grid = count.ceil_div(split.columns);
         let item = builder.symbol("item", &grid);
         let engine = Engine::new(&mut builder, split, reduction.op, reduction.dtype);
-        let first = Dim::symbol(&item) * split.columns.into();
         let of_column = |column: &Dim| {
-            let flat = first.clone() + column.clone();
+            let flat = Dim::symbol(&item) * split.columns.into() + column.clone();
             let exists = Cond(vec![count.clone() - 1.into() - flat.clone()]).simplify();
-            (bind(Context::default(), &nest.axes, &flat), exists)
+            (flat, exists)
         };
-        let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim| {
-            let (context, exists) = of_column(column);
-            let context = bind(context, &reduction.axes, &step);
+        let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim, found: &Found<'_>| {
+            let (flat, exists) = of_column(column);
+            let flat = if exists.always() { flat } else { flat.minimum(count.clone() - 1.into()) };
+            let context = bind(bind(Context::default(), &nest.axes, &flat), &reduction.axes, &step);
             let mut body = Vec::new();
-            accumulate(builder, &mut body, reduction, &context, &engine.own(0));
-            when(exists, body)
+            accumulate(builder, &mut body, reduction, &context, &found(0));
+            body
         };
         let store = |builder: &mut KernelBuilder, _: &Dim, column: &Dim, reduced: Operand| {
-            let (mut context, exists) = of_column(column);
+            let (flat, exists) = of_column(column);
+            let mut context = bind(Context::default(), &nest.axes, &flat);
             context.reduced = Some(reduced);
             let mut block = Vec::new();
             builder.store_result(&mut block, nest, &context);
@@ -109,6 +117,12 @@ pub(in crate::schedule) fn reduce(
         let body = engine.item(&mut builder, &steps, &partial, &store);
         builder.finish(name, item, grid, body)
     })
+}
+
+/// The products of bytes that a step sums up, or 1: one that has several counts as so many.
+fn products(reduction: &NestReduction) -> i64 {
+    let products = reduction.value.steps.iter().filter(|step| matches!(step, Step::Dot4(..))).count();
+    products.max(1) as i64
 }
 
 /// Builds the kernel of a contraction of few rows, if it has the size for it.
@@ -137,13 +151,33 @@ pub(super) fn contract(
     let grid = Corner::grid(&roles.loops, rows, columns);
     let item = builder.symbol("item", &product(&grid));
     let engine = Engine::new(&mut builder, split, ReduceOp::Sum, DType::F32);
-    let product_of = Products { roles, second: &second, reduced: &reduced, engine: &engine, chunk };
+    let product_of = Products { roles, second: &second, reduced: &reduced, rows, chunk };
     let corner = Corner::new(&roles.loops, unflatten(&Dim::symbol(&item), &grid), rows, columns);
-    let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim| product_of.add(builder, &corner, column, &step);
+    let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim, found: &Found<'_>| {
+        product_of.add(builder, &corner, column, &step, found)
+    };
     let store =
         |builder: &mut KernelBuilder, row: &Dim, column: &Dim, sum: Operand| corner.store(builder, nest, (row, column), sum);
     let body = engine.item(&mut builder, &chunks, &partial, &store);
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing, slow: None })
+}
+
+/// How many steps a thread should have under way at once, given what one takes and how many there typically are.
+fn steps_at_once(step: &[Stmt], typical: i64) -> i64 {
+    power_of_two((MOST_STATEMENTS / statements(step).max(1)).min(typical), 1, MOST_AT_ONCE)
+}
+
+/// The statements of a block once loops are expanded.
+fn statements(block: &[Stmt]) -> i64 {
+    let of = |stmt: &Stmt| match stmt {
+        Stmt::For { extent, kind: LoopKind::Unrolled, body, .. } => {
+            extent.as_constant().unwrap_or(1).saturating_mul(statements(body))
+        }
+        Stmt::For { body, .. } => statements(body),
+        Stmt::If { then, otherwise, .. } => statements(then) + statements(otherwise),
+        _ => 1,
+    };
+    block.iter().map(of).fold(0, i64::saturating_add)
 }
 
 /// What threads do to reduce together.
@@ -157,8 +191,11 @@ struct Engine {
     shared: LocalId,
 }
 
-/// Appends what a step adds for a column.
-type Partial<'a> = dyn Fn(&mut KernelBuilder, &Dim, Dim) -> Block + 'a;
+/// Where a thread keeps what it found for a row.
+type Found<'a> = dyn Fn(i64) -> Place + 'a;
+
+/// What a step adds for a column, which may be past the last, to what was found.
+type Partial<'a> = dyn Fn(&mut KernelBuilder, &Dim, Dim, &Found<'_>) -> Block + 'a;
 
 /// Stores the result of a row and column; gives the condition under which it exists.
 type Store<'a> = dyn Fn(&mut KernelBuilder, &Dim, &Dim, Operand) -> (Cond, Block) + 'a;
@@ -191,17 +228,74 @@ impl Engine {
     /// Every so-manieth step of a column, put into shared memory.
     fn reduce_slice(&self, builder: &mut KernelBuilder, thread: &Dim, steps: &Dim, partial: &Partial<'_>) -> Block {
         let (slice, column) = self.split.place(thread);
-        let mut block: Block =
-            (0..self.split.rows).map(|row| Stmt::Store { place: self.own(row), value: identity(self.op, self.dtype) }).collect();
-        let rounds = steps.ceil_div(self.split.slices);
-        let round = builder.symbol("round", &rounds);
-        let step = Dim::symbol(&round) * self.split.slices.into() + slice.clone();
-        let exists = Cond(vec![steps.clone() - 1.into() - step.clone()]).simplify();
-        let body = partial(builder, &column, step);
-        block.push(for_loop(&round, rounds, LoopKind::Serial, when(exists, body)));
+        let mut block = self.clear(self.partial, self.split.rows);
+        block.extend(self.rounds(builder, (&slice, &column), steps, partial));
         for row in 0..self.split.rows {
             let value = builder.define(&mut block, Scalar::Load(self.own(row)));
             block.push(Stmt::Store { place: self.found(&row.into(), &slice, &column), value });
+        }
+        block
+    }
+
+    fn clear(&self, local: LocalId, count: i64) -> Block {
+        let clear = |at: i64| Stmt::Store { place: Place::Local(local, at.into()), value: identity(self.op, self.dtype) };
+        (0..count).map(clear).collect()
+    }
+
+    /// All steps of a slice: as many at once as are worth it, which all exist, and then the rest one after another.
+    fn rounds(&self, builder: &mut KernelBuilder, (slice, column): (&Dim, &Dim), steps: &Dim, partial: &Partial<'_>) -> Block {
+        let (slices, rounds) = (Dim::constant(self.split.slices), steps.ceil_div(self.split.slices));
+        let round = builder.symbol("round", &rounds);
+        let single = |at: &Dim| at.clone() * slices.clone() + slice.clone();
+        let exists = |step: &Dim| match steps.is_multiple_of(self.split.slices) {
+            true => Cond::default(),
+            false => Cond(vec![steps.clone() - 1.into() - step.clone()]).simplify(),
+        };
+        let step = single(&Dim::symbol(&round));
+        let body = partial(builder, column, step.clone(), &|row| self.own(row));
+        let at_once = steps_at_once(&body, representative(steps) / self.split.slices);
+        if at_once == 1 {
+            return vec![for_loop(&round, rounds, LoopKind::Serial, when(exists(&step), body))];
+        }
+        let turns = steps.floor_div(self.split.slices * at_once);
+        let mut block = self.turns(builder, &turns, at_once, |builder, at, found| partial(builder, column, single(at), found));
+        let done = turns * at_once.into();
+        let rest = rounds - done.clone();
+        if rest.is(0) {
+            return block;
+        }
+        let step = single(&(done + Dim::symbol(&round)));
+        let body = partial(builder, column, step.clone(), &|row| self.own(row));
+        block.push(for_loop(&round, rest, LoopKind::Serial, when(exists(&step), body)));
+        block
+    }
+
+    /// Turns of several rounds at once, each of which adds to sums of its own, so that none waits for another.
+    fn turns(
+        &self,
+        builder: &mut KernelBuilder,
+        turns: &Dim,
+        at_once: i64,
+        round: impl Fn(&mut KernelBuilder, &Dim, &Found<'_>) -> Block,
+    ) -> Block {
+        let rows = self.split.rows;
+        let sums = builder.local("sums", self.dtype, (at_once * rows) as u32);
+        let sum_at = |number: &Dim, row: i64| Place::Local(sums, number.clone() * rows.into() + row.into());
+        let turn = builder.symbol("turn", turns);
+        let body = unrolled(builder, at_once, |builder, number| {
+            let number = Dim::symbol(number);
+            let at = Dim::symbol(&turn) * at_once.into() + number.clone();
+            round(builder, &at, &|row| sum_at(&number, row))
+        });
+        let mut block = self.clear(sums, at_once * rows);
+        block.push(for_loop(&turn, turns.clone(), LoopKind::Serial, vec![body]));
+        for row in 0..rows {
+            let mut value = builder.define(&mut block, Scalar::Load(sum_at(&0.into(), row)));
+            for number in 1..at_once {
+                let other = builder.define(&mut block, Scalar::Load(sum_at(&number.into(), row)));
+                value = builder.define(&mut block, Scalar::Binary(self.op.combine(), value, other));
+            }
+            block.push(Stmt::Store { place: self.own(row), value });
         }
         block
     }
@@ -227,14 +321,14 @@ struct Products<'a> {
     roles: &'a Roles,
     second: &'a SecondFactor<'a>,
     reduced: &'a [Axis],
-    engine: &'a Engine,
+    rows: i64,
     /// Steps along the depth that belong together.
     chunk: i64,
 }
 
 impl Products<'_> {
     /// Adds the products of a chunk to the sums of all rows.
-    fn add(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, column: &Dim, chunk: &Dim) -> Block {
+    fn add(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, column: &Dim, chunk: &Dim, found: &Found<'_>) -> Block {
         let last = self.roles.loops.column.extent.clone() - 1.into();
         let column = (corner.column.clone() + column.clone()).minimum(last);
         vec![unrolled(builder, self.chunk, |builder, within| {
@@ -242,11 +336,11 @@ impl Products<'_> {
             let context = bind(corner.context(), self.reduced, &step);
             let mut body = Vec::new();
             let second = self.second.element(builder, &mut body, &context, &column);
-            for row in 0..self.engine.split.rows {
+            for row in 0..self.rows {
                 let first = self.first(builder, &mut body, &context, &(corner.row.clone() + row.into()));
-                let sum = builder.define(&mut body, Scalar::Load(self.engine.own(row)));
+                let sum = builder.define(&mut body, Scalar::Load(found(row)));
                 let value = builder.define(&mut body, Scalar::MulAdd(first, second.clone(), sum));
-                body.push(Stmt::Store { place: self.engine.own(row), value });
+                body.push(Stmt::Store { place: found(row), value });
             }
             body
         })]
