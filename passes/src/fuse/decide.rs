@@ -8,7 +8,7 @@ use lostwax_ir::compute::{Compute, Reduction, Step, StepId};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::{Class, Op};
-use lostwax_ir::scalar::BinaryOp;
+use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,6 +106,24 @@ fn is_relayout(compute: &Compute) -> bool {
         && valid.always()
         && input.element_count() == compute.output.element_count()
         && View::dense(input).index(coords) == View::dense(&compute.output).index(&compute.coords)
+}
+
+/// Whether the compute is a single operation that costs little more than reading its result would.
+fn is_light(compute: &Compute) -> bool {
+    let [loads @ .., Step::Unary(UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Recip, _)] = compute.result.steps.as_slice() else {
+        return false;
+    };
+    compute.reduction.is_none() && loads.iter().all(|step| matches!(step, Step::Load { .. }))
+}
+
+/// Whether neighbouring elements of the result read the same element of an operand, so that it is computed once for all of them.
+fn is_shared_by_neighbours(consumer: &Compute, slot: u32) -> bool {
+    let mut loads = consumer.result.steps.iter().filter_map(|step| match step {
+        Step::Load { input, coords, .. } if *input == slot => Some(coords),
+        _ => None,
+    });
+    let Some(last) = consumer.axes.last() else { return false };
+    loads.all(|coords| !coords.iter().any(|coord| coord.mentions(&last.symbol)))
 }
 
 /// Points of the iteration space, reduced loops included.
@@ -293,7 +311,7 @@ impl<'a> Decisions<'a> {
                     once || is_free(compute)
                 }
             }
-            _ => once || cheap,
+            _ => once || cheap || (is_light(compute) && is_shared_by_neighbours(consumer, slot)),
         }
     }
 

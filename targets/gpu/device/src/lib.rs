@@ -90,7 +90,7 @@ impl Device for Processor {
             let part = if kernels < shaders.len() { format!(" of {kernels} kernels") } else { String::new() };
             Content { name: format!("{}{part}", language.name()), bytes }
         };
-        Ok(Language::ALL.into_iter().map(content).collect())
+        Ok(Language::ALL.into_iter().map(content).filter(|content| content.bytes > 0).collect())
     }
 
     fn describe(&self) -> Vec<Adapter> {

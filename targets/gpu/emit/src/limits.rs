@@ -19,6 +19,16 @@ pub(crate) struct Profile {
     language: Language,
 }
 
+/// What every implementation of WebGPU has.
+const COMMON: Limits = Limits {
+    storage_buffers: 8,
+    binding_bytes: 128 << 20,
+    buffer_bytes: 256 << 20,
+    workgroup_bytes: 16 << 10,
+    invocations: 256,
+    workgroups: 65_535,
+};
+
 /// All profiles; the first is that of code for which none is named.
 ///
 /// Metal has 31 slots for buffers, of which the parameters and the sizes take two.
@@ -26,53 +36,20 @@ pub(crate) const PROFILES: [Profile; 4] = [
     Profile {
         name: "native",
         doc: "what Vulkan, Metal and Direct3D 12 have in common on today's processors",
-        limits: Limits {
-            storage_buffers: 29,
-            binding_bytes: 128 << 20,
-            buffer_bytes: 256 << 20,
-            workgroup_bytes: 16 << 10,
-            invocations: 256,
-            workgroups: 65_535,
-        },
+        limits: Limits { storage_buffers: 29, ..COMMON },
         language: Language::Wgsl,
     },
-    Profile {
-        name: "webgpu-default",
-        doc: "what every implementation of WebGPU has",
-        limits: Limits {
-            storage_buffers: 8,
-            binding_bytes: 128 << 20,
-            buffer_bytes: 256 << 20,
-            workgroup_bytes: 16 << 10,
-            invocations: 256,
-            workgroups: 65_535,
-        },
-        language: Language::Wgsl,
-    },
+    Profile { name: "webgpu-default", doc: "what every implementation of WebGPU has", limits: COMMON, language: Language::Wgsl },
     Profile {
         name: "vulkan",
         doc: "what the Vulkan Roadmap 2022 requires",
-        limits: Limits {
-            storage_buffers: 30,
-            binding_bytes: 128 << 20,
-            buffer_bytes: 1 << 30,
-            workgroup_bytes: 16 << 10,
-            invocations: 256,
-            workgroups: 65_535,
-        },
+        limits: Limits { storage_buffers: 30, buffer_bytes: 1 << 30, ..COMMON },
         language: Language::Spirv,
     },
     Profile {
         name: "metal",
         doc: "what Metal has on Apple's own processors",
-        limits: Limits {
-            storage_buffers: 29,
-            binding_bytes: 256 << 20,
-            buffer_bytes: 256 << 20,
-            workgroup_bytes: 32 << 10,
-            invocations: 1024,
-            workgroups: 65_535,
-        },
+        limits: Limits { storage_buffers: 29, binding_bytes: 256 << 20, workgroup_bytes: 32 << 10, invocations: 1024, ..COMMON },
         language: Language::Msl,
     },
 ];
