@@ -6,7 +6,10 @@ use lostwax_target_api::DeviceError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use wgpu::{Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Features, Limits, MapMode, PipelineCache, PollType};
+use wgpu::{
+    Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ErrorFilter, Features, Limits, MapMode,
+    PipelineCache, PollType,
+};
 
 /// What is asked for of an adapter that has it.
 const WANTED: Features = Features::SHADER_INT64.union(Features::SHADER_F64).union(Features::TIMESTAMP_QUERY);
@@ -127,6 +130,19 @@ impl Gpu {
                 }
             }
         }
+    }
+
+    /// Hands commands over to the processor; `refused` makes an error of what the interface objects to.
+    pub(crate) fn submit(
+        &self,
+        refused: impl FnOnce(String) -> DeviceError,
+        commands: impl FnOnce(&mut CommandEncoder),
+    ) -> Result<(), DeviceError> {
+        self.guarded(refused, || {
+            let mut encoder = self.device.create_command_encoder(&CommandEncoderDescriptor::default());
+            commands(&mut encoder);
+            self.queue.submit([encoder.finish()]);
+        })
     }
 
     /// Runs something, and tells what was invalid, what found no memory, and what failed within the driver.

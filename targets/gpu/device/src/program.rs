@@ -107,10 +107,11 @@ fn on_all_cores<T: Sync, R: Send>(
 fn layouts(gpu: &Gpu, shaders: &[Shader]) -> Result<BTreeMap<usize, BindGroupLayout>, DeviceError> {
     let counts: BTreeSet<usize> = shaders.iter().map(|shader| shader.bindings()).collect();
     let refused = |problem| DeviceError::LimitExceeded { resource: "buffers of one kernel", problem };
-    gpu.guarded(refused, || counts.into_iter().map(|count| (count, layout(gpu, count))).collect())
+    gpu.guarded(refused, || counts.into_iter().map(|count| (count, layout(gpu, count, true))).collect())
 }
 
-fn layout(gpu: &Gpu, bindings: usize) -> BindGroupLayout {
+/// A layout of storage buffers, and behind them the parameters if there are any.
+pub(crate) fn layout(gpu: &Gpu, bindings: usize, has_parameters: bool) -> BindGroupLayout {
     let entry = |(binding, ty)| BindGroupLayoutEntry {
         binding,
         visibility: ShaderStages::COMPUTE,
@@ -118,7 +119,8 @@ fn layout(gpu: &Gpu, bindings: usize) -> BindGroupLayout {
         count: None,
     };
     let pieces = std::iter::repeat_n(BufferBindingType::Storage { read_only: false }, bindings);
-    let entries: Vec<BindGroupLayoutEntry> = (0..).zip(pieces.chain([BufferBindingType::Uniform])).map(entry).collect();
+    let entries: Vec<BindGroupLayoutEntry> =
+        (0..).zip(pieces.chain(has_parameters.then_some(BufferBindingType::Uniform))).map(entry).collect();
     gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
