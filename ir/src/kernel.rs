@@ -14,11 +14,11 @@
 //!
 //! A work item may be shared by **threads**: the iterations of a [`LoopKind::Threads`] loop run at once, each with its own locals
 //! except for those in [`Storage::Shared`], and the next statement begins when all have ended. All such loops of a kernel have the
-//! same number of iterations, and iteration `t` of each is the same thread. Outside of them such a kernel has only loops and
-//! conditions, so that all threads take the same way. Within one such loop no thread touches what another writes.
+//! same number of iterations, and iteration `t` of each is the same thread. Outside of them such a kernel has only loops, conditions
+//! and [`Stmt::Reduce`], so that all threads take the same way. Within one such loop no thread touches what another writes.
 
 use crate::dim::{Dim, Symbol};
-use crate::scalar::{BinaryOp, UnaryOp};
+use crate::scalar::{BinaryOp, ReduceOp, UnaryOp};
 use crate::types::DType;
 
 /// The position of a buffer among the kernel's arguments.
@@ -221,6 +221,17 @@ pub enum Stmt {
         place: Place,
         /// What.
         value: Operand,
+    },
+    /// Reduces what threads have left in shared memory, all of them together and in any order. The local holds one element for each
+    /// thread, or several rows of them. Of each row, the elements that are a multiple of `stride` apart are reduced to the first
+    /// of them; the others have no value afterwards. Only outside of [`LoopKind::Threads`] loops.
+    Reduce {
+        /// How two elements become one.
+        op: ReduceOp,
+        /// A local in [`Storage::Shared`], whose length is a multiple of the threads.
+        local: LocalId,
+        /// A power of two, as the number of threads is, and less than it.
+        stride: u32,
     },
     /// Runs one of two blocks. The condition may depend on the lane only where both blocks hold nothing but stores and lets.
     If {

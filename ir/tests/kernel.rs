@@ -219,12 +219,20 @@ fn broken_rules_are_named() {
 fn broken_rules_of_threads_are_named() {
     let threads = |body: &str| format!("for %t: 0..=3 to (4) threads {{\n{body}\n}}");
     assert_eq!(problems(&threads("v0 = load b0[%i]\nstore b1[%t], v0")), Vec::<String>::new());
-    assert_problem(&format!("{}\nstore b1[0], f32(1)", threads("")), "only loops and conditions");
+    assert_problem(&format!("{}\nstore b1[0], f32(1)", threads("")), "only loops, conditions and reductions");
     assert_problem(&threads("for %u: 0..=3 to (4) threads {\n}"), "inside of another");
     assert_problem(&format!("{}\nfor %u: 0..=7 to (8) threads {{\n}}", threads("")), "one constant extent");
     assert_problem("for %t: 0.. to (n) threads {\n}", "one constant extent");
     assert_problem("for %t: 0..=2047 to (2048) threads {\n}", "one constant extent");
     assert_problem("store l1[0], f32(1)", "outside of the loops of threads");
+    let reduced = |reduce: &str| format!("{}\n{reduce}", threads(""));
+    assert_eq!(problems(&reduced("reduce max l1 stride 2")), Vec::<String>::new());
+    assert_problem("reduce sum l1 stride 1", "outside of their loops");
+    assert_problem(&threads("reduce sum l1 stride 1"), "outside of their loops");
+    assert_problem(&reduced("reduce sum l0 stride 1"), "numbers in shared memory");
+    assert_problem(&reduced("reduce sum l7 stride 1"), "numbers in shared memory");
+    assert_problem(&reduced("reduce sum l1 stride 3"), "a power of two");
+    assert_problem(&reduced("reduce sum l1 stride 4"), "less than the 4 threads");
 }
 
 #[test]
@@ -276,6 +284,46 @@ fn threads_keep_their_locals_and_share_memory() {
     assert_eq!(buffers[1], [28.0, 92.0]);
     assert_eq!(kernel(THREADS).threads(), Some(4));
     assert_eq!(kernel(SCALE).threads(), None);
+}
+
+/// Two rows of four elements, of which those two apart are added up.
+const REDUCED: &str = "\
+kernel \"reduced\" {
+  item %i: 0..=0
+  grid (1)
+  buffer \"x\": f32
+  buffer \"y\": f32 writable
+  local \"all\": f32[8] shared
+  for %t: 0..=3 to (4) threads {
+    v0 = load b0[%t]
+    v1 = load b0[%t + 4]
+    store l0[%t], v0
+    store l0[%t + 4], v1
+  }
+  reduce sum l0 stride 2
+  for %t: 0..=3 to (4) threads {
+    if [1 - %t] {
+      v2 = load l0[%t]
+      v3 = load l0[%t + 4]
+      store b1[%t], v2
+      store b1[%t + 2], v3
+    }
+  }
+}";
+
+#[test]
+fn threads_reduce_what_they_share() {
+    let mut buffers = [(0..8).map(|i| i as f32).collect::<Vec<f32>>(), vec![0.0; 4]];
+    assert_eq!(run(REDUCED, &mut buffers, &[]), Ok(()));
+    assert_eq!(buffers[1], [2.0, 4.0, 10.0, 12.0]);
+    let faults = [
+        (REDUCED.replace("if [1 - %t]", "if []"), "element 2 of local `all` was never written"),
+        (REDUCED.replace("store l0[%t + 4], v1", ""), "an element of `all` was never written"),
+    ];
+    for (text, expected) in faults {
+        let expected = Err(EvalError::Fault(expected.to_string()));
+        assert_eq!(run(&text, &mut buffers.clone(), &[]), expected, "{text}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use lostwax_ir::graph::Graph;
 use lostwax_ir::kernel::*;
 use lostwax_ir::ops::Op;
 use lostwax_ir::random::{Random, random_graph};
-use lostwax_ir::scalar::{BinaryOp, UnaryOp};
+use lostwax_ir::scalar::{BinaryOp, ReduceOp, UnaryOp};
 use lostwax_ir::text::{parse_graph, parse_kernel, print_graph, print_kernel};
 use lostwax_ir::types::DType;
 use lostwax_ir::verify::verify_graph;
@@ -177,7 +177,7 @@ fn pick_body(random: &mut Random, symbols: &mut Vec<Symbol>, depth: i64) -> Vec<
 }
 
 fn pick_stmt(random: &mut Random, symbols: &mut Vec<Symbol>, depth: i64) -> Stmt {
-    match random.int(if depth > 3 { 2 } else { 0 }, 5) {
+    match random.int(if depth > 3 { 2 } else { 0 }, 7) {
         0 => {
             let extent = pick_dim(random, symbols);
             let kind = match random.int(0, 4) {
@@ -206,6 +206,7 @@ fn pick_stmt(random: &mut Random, symbols: &mut Vec<Symbol>, depth: i64) -> Stmt
             Stmt::LetIndex { symbol, value: pick_operand(random) }
         }
         5 => Stmt::Prefetch(BufferId(1), pick_dim(random, symbols)),
+        6 => Stmt::Reduce { op: ReduceOp::Max, local: LocalId(random.int(0, 3) as u32), stride: random.int(0, 99) as u32 },
         _ => Stmt::SetRow {
             row: RowId(0),
             at: pick_dim(random, symbols),

@@ -117,6 +117,7 @@ impl Machine<'_, '_> {
             Code::SetRow { row, at, offset, valid } => self.set_row(*row, at, offset, valid),
             Code::Nothing => Ok(()),
             Code::Store { place, value } => self.store(place, value),
+            Code::Reduce { op, local, stride } => self.reduce(*op, *local, *stride),
             Code::If { cond, then, otherwise } => self.branch(cond, then, otherwise),
         }
     }

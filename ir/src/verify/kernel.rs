@@ -2,7 +2,7 @@
 
 use super::VerifyError;
 use crate::dim::{Dim, Symbol};
-use crate::kernel::{BufferId, Cond, Kernel, LoopKind, Operand, Place, Scalar, Stmt, Storage, ValueId};
+use crate::kernel::{BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, Scalar, Stmt, Storage, ValueId};
 use crate::number::Number;
 use crate::types::DType;
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,9 +99,9 @@ impl Verifier<'_> {
     }
 
     fn stmt(&mut self, stmt: &Stmt) {
-        let steers = matches!(stmt, Stmt::For { .. } | Stmt::If { .. });
-        if self.threads.is_some() && !self.scope.in_threads && !steers {
-            self.error("outside of the loops of its threads a kernel may have only loops and conditions");
+        let is_common = matches!(stmt, Stmt::For { .. } | Stmt::If { .. } | Stmt::Reduce { .. });
+        if self.threads.is_some() && !self.scope.in_threads && !is_common {
+            self.error("outside of the loops of its threads a kernel may have only loops, conditions and reductions");
         }
         match stmt {
             Stmt::For { var, extent, kind, body } => self.repeat(var, extent, kind, body),
@@ -136,7 +136,24 @@ impl Verifier<'_> {
                 }
             }
             Stmt::Store { place, value } => self.store(place, value),
+            Stmt::Reduce { local, stride, .. } => self.reduce(*local, *stride),
             Stmt::If { cond, then, otherwise } => self.branch(cond, then, otherwise),
+        }
+    }
+
+    fn reduce(&mut self, local: LocalId, stride: u32) {
+        let threads = self.threads.filter(|_| !self.scope.in_threads).filter(|threads| threads.is_power_of_two());
+        let Some(threads) = threads else {
+            self.error("a reduction among threads must be outside of their loops, and their number a power of two");
+            return;
+        };
+        if !stride.is_power_of_two() || stride >= threads {
+            self.error(format!("the stride {stride} of a reduction must be a power of two and less than the {threads} threads"));
+        }
+        let local = self.kernel.locals.get(local.0 as usize);
+        let holds_rows = |local: &&LocalDecl| local.storage == Storage::Shared && local.len.is_multiple_of(threads);
+        if local.filter(holds_rows).is_none_or(|local| local.dtype == DType::Bool) {
+            self.error("a reduction among threads must be of numbers in shared memory, one or more for each thread");
         }
     }
 

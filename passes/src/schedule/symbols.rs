@@ -63,6 +63,7 @@ impl Scan {
             }
             Stmt::Prefetch(_, index) => self.dim(index),
             Stmt::Store { place, .. } => self.place(place),
+            Stmt::Reduce { .. } => {}
             Stmt::If { cond, then, otherwise } => {
                 self.cond(cond);
                 self.block(then);

@@ -4,6 +4,7 @@ use crate::dim::{Bindings, Dim, Symbol};
 use crate::eval::EvalError;
 use crate::eval::index::{Index, Slots};
 use crate::kernel::{Cond, Kernel, LoopKind, Operand, Place, Scalar, Stmt};
+use crate::scalar::ReduceOp;
 use crate::types::DType;
 
 /// A compiled kernel.
@@ -26,6 +27,7 @@ pub(super) enum Code {
     SetRow { row: usize, at: Index, offset: Index, valid: Vec<Index> },
     Nothing,
     Store { place: Target, value: Operand },
+    Reduce { op: ReduceOp, local: usize, stride: usize },
     If { cond: Vec<Index>, then: Vec<Code>, otherwise: Vec<Code> },
 }
 
@@ -106,6 +108,11 @@ impl Compiler<'_> {
                 valid: self.cond(valid)?,
             },
             Stmt::Prefetch(..) => Code::Nothing,
+            Stmt::Reduce { op, local, stride } => Code::Reduce {
+                op: *op,
+                local: self.checked(local.0, self.kernel.locals.len() as u32, "local")?,
+                stride: *stride as usize,
+            },
             Stmt::Store { place, value } => Code::Store { place: self.place(place)?, value: value.clone() },
             Stmt::If { cond, then, otherwise } => {
                 Code::If { cond: self.cond(cond)?, then: self.block(then)?, otherwise: self.block(otherwise)? }

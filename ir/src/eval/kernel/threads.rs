@@ -2,6 +2,7 @@
 
 use super::{Cell, Code, EvalError, Lanes, Locals, Machine, Rows, fault};
 use crate::kernel::{Kernel, Storage};
+use crate::scalar::ReduceOp;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::{swap, take};
@@ -72,6 +73,30 @@ impl Machine<'_, '_> {
             self.switch(thread);
             result
         })
+    }
+
+    /// Reduces each row of a shared local by halves; what is no result has no value afterwards.
+    pub(super) fn reduce(&mut self, op: ReduceOp, local: usize, stride: usize) -> Result<(), EvalError> {
+        let (decl, mut width) = (&self.kernel.locals[local], self.threads.waiting.len());
+        let misfits = !self.locals[local].len().is_multiple_of(width.max(1)) || stride == 0 || !width.is_multiple_of(stride);
+        if width == 0 || misfits || decl.storage != Storage::Shared {
+            return fault(format!("local `{}` cannot be reduced among threads", decl.name));
+        }
+        for row in self.locals[local].chunks_mut(width) {
+            while width > stride {
+                let (kept, rest) = row.split_at_mut(width / 2);
+                for (low, high) in kept.iter_mut().zip(rest) {
+                    let pair = low.zip(high.take());
+                    *low = pair.and_then(|(low, high)| low.binary(op.combine(), high));
+                    if low.is_none() {
+                        return fault(format!("an element of `{}` was never written", decl.name));
+                    }
+                }
+                width /= 2;
+            }
+            width = self.threads.waiting.len();
+        }
+        Ok(())
     }
 
     /// Exchanges the state at hand with that of a thread, except for what all share.

@@ -5,7 +5,7 @@ use crate::kernel::{
     BufferDecl, BufferId, Cond, Kernel, LocalDecl, LocalId, LoopKind, Operand, Place, RowDecl, RowId, Scalar, Stmt, Storage,
     ValueId,
 };
-use crate::scalar::{BinaryOp, UnaryOp};
+use crate::scalar::{BinaryOp, ReduceOp, UnaryOp};
 use crate::text::ParseError;
 use crate::text::cursor::{Cursor, Symbols};
 use crate::types::DType;
@@ -165,6 +165,7 @@ impl Parser<'_> {
                 self.cursor.expect(",")?;
                 Ok(Stmt::Store { place, value: self.operand()? })
             }
+            "reduce" => self.reduce(),
             "if" => self.branch(),
             _ => match word.strip_prefix('v').and_then(|digits| digits.parse().ok()) {
                 Some(id) => {
@@ -226,6 +227,16 @@ impl Parser<'_> {
             Place::Buffer(id, index) => Ok(Stmt::Prefetch(id, index)),
             Place::Local(..) | Place::Row(..) => self.cursor.error_at(start, "an element of a buffer expected"),
         }
+    }
+
+    fn reduce(&mut self) -> Result<Stmt, ParseError> {
+        let start = self.cursor.here();
+        let Some(op) = ReduceOp::from_name(self.cursor.word()) else {
+            return self.cursor.error_at(start, "a reduction expected");
+        };
+        let local = LocalId(self.cursor.count_after("l")?);
+        self.cursor.expect_word("stride")?;
+        Ok(Stmt::Reduce { op, local, stride: self.cursor.count()? })
     }
 
     fn branch(&mut self) -> Result<Stmt, ParseError> {

@@ -78,6 +78,7 @@ impl Printer {
             }
             Stmt::Prefetch(id, index) => self.line(format_args!("prefetch {}", place(&Place::Buffer(*id, index.clone())))),
             Stmt::Store { place: target, value } => self.line(format_args!("store {}, {}", place(target), operand(value))),
+            Stmt::Reduce { op, local, stride } => self.line(format_args!("reduce {} l{} stride {stride}", op.name(), local.0)),
             Stmt::If { cond: test, then, otherwise } => {
                 self.line(format_args!("if {} {{", cond(test)));
                 self.nested(then);

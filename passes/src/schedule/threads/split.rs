@@ -1,7 +1,7 @@
 //! Reductions that are split among threads.
 //!
-//! A work item is a few elements of the output. For each of them, some threads each reduce every so-manieth step, and what they
-//! found is combined in shared memory by halves. Threads that follow each other take what lies side by side in memory: steps of one
+//! A work item is a few elements of the output. For each of them, some threads each reduce every so-manieth step, and then all
+//! reduce together what they found. Threads that follow each other take what lies side by side in memory: steps of one
 //! element, or one step of neighbouring elements.
 
 use super::{Corner, each_thread, unrolled};
@@ -183,11 +183,7 @@ impl Engine {
     fn item(&self, builder: &mut KernelBuilder, steps: &Dim, partial: &Partial<'_>, store: &Store<'_>) -> Block {
         let threads = self.split.threads();
         let mut block = vec![each_thread(builder, threads, |builder, thread| self.reduce_slice(builder, thread, steps, partial))];
-        let mut half = self.split.slices / 2;
-        while half > 0 {
-            block.push(each_thread(builder, threads, |builder, thread| self.combine(builder, thread, half)));
-            half /= 2;
-        }
+        block.push(Stmt::Reduce { op: self.op, local: self.shared, stride: self.split.columns as u32 });
         block.push(each_thread(builder, threads, |builder, thread| self.store(builder, thread, store)));
         block
     }
@@ -208,21 +204,6 @@ impl Engine {
             block.push(Stmt::Store { place: self.found(&row.into(), &slice, &column), value });
         }
         block
-    }
-
-    /// Combines what the second half of the slices found with what the first did.
-    fn combine(&self, builder: &mut KernelBuilder, thread: &Dim, half: i64) -> Block {
-        let (slice, column) = self.split.place(thread);
-        let mut body = Vec::new();
-        for row in 0..self.split.rows {
-            let place = self.found(&row.into(), &slice, &column);
-            let other = self.found(&row.into(), &(slice.clone() + half.into()), &column);
-            let low = builder.define(&mut body, Scalar::Load(place.clone()));
-            let high = builder.define(&mut body, Scalar::Load(other));
-            let value = builder.define(&mut body, Scalar::Binary(self.op.combine(), low, high));
-            body.push(Stmt::Store { place, value });
-        }
-        when(Cond(vec![Dim::constant(half - 1) - slice]), body)
     }
 
     /// Stores the results, the rows divided among the slices.

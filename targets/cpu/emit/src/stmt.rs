@@ -55,7 +55,9 @@ impl<'c> Emitter<'_, 'c, '_> {
             Stmt::For { var, extent, kind: LoopKind::Serial, body } => self.serial(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Unrolled, body } => self.unrolled(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => self.vector(var, extent, active.as_ref(), body),
-            Stmt::For { kind: LoopKind::Threads, .. } => Fault::unsupported("threads that share a work item"),
+            Stmt::For { kind: LoopKind::Threads, .. } | Stmt::Reduce { .. } => {
+                Fault::unsupported("threads that share a work item")
+            }
             Stmt::Let { id, value } => {
                 let value = self.scalar(value)?;
                 if self.values.insert(*id, value).is_some() {

@@ -1,6 +1,9 @@
 //! The code bytes, shared with the target: shaders, one after another, and how they are called.
 //!
-//! A shader is written in each [`Language`] that can express it. It has the entry point [`Language::entry_point`] with
+//! A shader has one or more [`Form`]s, which compute the same: the last with what every processor has, as far as the kernel allows,
+//! those before it with [`Feature`]s that make it faster. A processor takes the first form all of whose features it has.
+//!
+//! A form is written in each [`Language`] that can express it. It has the entry point [`Language::entry_point`] with
 //! [`WORKGROUP`] invocations in a workgroup; the invocation at `(x, y)` of all is work item `y * width + x`, and those past the
 //! last do nothing. Where work items have threads, a workgroup is one work item, counted in the same way, and its invocations are
 //! the threads. Where there are more workgroups than one dimension takes, they go on in the second.
@@ -19,12 +22,14 @@
 //! | *pieces* | the parameters | `constant` |
 //! | *pieces* + 1 | the *sizes*: the bytes that each piece's binding has, in order, integers of 32 bits | `constant` |
 //!
-//! Threadgroup memory has an index for each array of [`Shader::shared`], in order, with its length.
+//! Threadgroup memory has an index for each array of [`Form::shared`], in order, with its length.
 //!
 //! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of [`Shader::invocations`] threads. Indices are clamped to the sizes, so a
 //! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, and no less than an
 //! element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
 //! needs floats of 64 bits, which Metal has not, is not there in MSL.
+//!
+//! In WGSL, a form with [`Feature::Subgroups`] lacks the directive `enable subgroups;`, which browsers want before it.
 //!
 //! Integers in the code bytes are little-endian; texts and lists are preceded by their length, of 32 bits. A shader that is not
 //! written in a language has length 0 there.
@@ -39,7 +44,7 @@ use std::collections::BTreeMap;
 use std::num::TryFromIntError;
 use thiserror::Error;
 
-const MAGIC: &[u8] = b"lostwax shaders 2\n";
+const MAGIC: &[u8] = b"lostwax shaders 3\n";
 
 /// The version of the shading language of Metal: that of macOS 12 and iOS 15.
 pub const METAL_VERSION: (u8, u8) = (2, 4);
@@ -66,23 +71,32 @@ pub fn base_word(symbols: usize, argument: usize) -> usize {
 }
 
 /// What not every processor has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
     /// Integers of 64 bits.
     Int64,
     /// Floats of 64 bits.
     Float64,
+    /// Floats of 16 bits in memory.
+    Float16,
+    /// Exchange of values between the invocations of a subgroup.
+    Subgroups,
+    /// Dot products of four bytes as one operation.
+    PackedDots,
 }
 
 impl Feature {
     /// All features, in the order of their bits in code bytes.
-    pub const ALL: [Feature; 2] = [Feature::Int64, Feature::Float64];
+    pub const ALL: [Feature; 5] = [Feature::Int64, Feature::Float64, Feature::Float16, Feature::Subgroups, Feature::PackedDots];
 
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Int64 => "integers of 64 bits",
             Self::Float64 => "floats of 64 bits",
+            Self::Float16 => "floats of 16 bits",
+            Self::Subgroups => "subgroups",
+            Self::PackedDots => "dot products of packed bytes",
         }
     }
 }
@@ -109,6 +123,13 @@ pub struct Shader {
     pub threads: u32,
     /// The arguments in order.
     pub arguments: Vec<Argument>,
+    /// Ways to compute it, the one that is preferred first; never empty.
+    pub forms: Vec<Form>,
+}
+
+/// One way to compute a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
     /// What the processor must have.
     pub features: Vec<Feature>,
     /// The bytes of each array that the invocations of a workgroup share; multiples of 16.
@@ -117,17 +138,24 @@ pub struct Shader {
     pub sources: BTreeMap<Language, Vec<u8>>,
 }
 
-impl Shader {
+impl Form {
     /// The shader in a language of texts, if it is written in it.
     pub fn text(&self, language: Language) -> Option<&str> {
         str::from_utf8(self.sources.get(&language)?).ok()
     }
+}
 
-    /// What of a processor's limits the shader takes, as far as that does not depend on a dispatch; the rest is 0.
-    pub fn needs(&self) -> Limits {
+impl Shader {
+    /// The form that asks for least.
+    pub fn plainest(&self) -> Option<&Form> {
+        self.forms.last()
+    }
+
+    /// What of a processor's limits a form takes, as far as that does not depend on a dispatch; the rest is 0.
+    pub fn needs(&self, form: &Form) -> Limits {
         Limits {
             storage_buffers: self.bindings() as u64,
-            workgroup_bytes: self.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
+            workgroup_bytes: form.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
             invocations: self.invocations().into(),
             ..Limits::default()
         }
@@ -148,7 +176,7 @@ impl Shader {
 #[derive(Debug, Error)]
 pub enum FormatError {
     /// They are no shaders, or of another version.
-    #[error("it does not begin with `lostwax shaders 2`")]
+    #[error("it does not begin with `lostwax shaders 3`")]
     Magic,
     /// They end too early.
     #[error("it ends after {0} bytes, in the middle of a shader")]
@@ -179,14 +207,19 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
         bytes.extend(
             shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element, argument.pieces]),
         );
-        bytes.push(feature_bits(&shader.features));
-        put_length(&mut bytes, shader.shared.len());
-        bytes.extend(shader.shared.iter().flat_map(|array| array.to_le_bytes()));
-        for language in Language::ALL {
-            put_bytes(&mut bytes, shader.sources.get(&language).map_or(&[], Vec::as_slice));
-        }
+        put_length(&mut bytes, shader.forms.len());
+        shader.forms.iter().for_each(|form| put_form(&mut bytes, form));
     }
     bytes
+}
+
+fn put_form(bytes: &mut Vec<u8>, form: &Form) {
+    bytes.push(feature_bits(&form.features));
+    put_length(bytes, form.shared.len());
+    bytes.extend(form.shared.iter().flat_map(|array| array.to_le_bytes()));
+    for language in Language::ALL {
+        put_bytes(bytes, form.sources.get(&language).map_or(&[], Vec::as_slice));
+    }
 }
 
 fn put_length(bytes: &mut Vec<u8>, length: usize) {
@@ -258,10 +291,17 @@ impl<'a> Reader<'a> {
             symbols: self.word()?,
             threads: self.word()?,
             arguments: self.arguments()?,
-            features: self.features()?,
-            shared: self.words()?,
-            sources: self.sources()?,
+            forms: self.forms()?,
         })
+    }
+
+    fn forms(&mut self) -> Result<Vec<Form>, FormatError> {
+        let count = self.length()?;
+        let mut forms = Vec::new();
+        for _ in 0..count {
+            forms.push(Form { features: self.features()?, shared: self.words()?, sources: self.sources()? });
+        }
+        if forms.is_empty() { Err(FormatError::Value("a shader has no form".into())) } else { Ok(forms) }
     }
 
     fn arguments(&mut self) -> Result<Vec<Argument>, FormatError> {

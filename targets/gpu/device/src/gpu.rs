@@ -12,7 +12,11 @@ use wgpu::{
 };
 
 /// What is asked for of an adapter that has it.
-const WANTED: Features = Features::SHADER_INT64.union(Features::SHADER_F64).union(Features::TIMESTAMP_QUERY);
+const WANTED: Features = Features::SHADER_INT64
+    .union(Features::SHADER_F64)
+    .union(Features::SHADER_F16)
+    .union(Features::SUBGROUP)
+    .union(Features::TIMESTAMP_QUERY);
 
 /// A processor that the caller has opened.
 #[derive(Clone, Debug)]
@@ -91,6 +95,10 @@ impl Gpu {
         self.features.contains(match feature {
             Feature::Int64 => Features::SHADER_INT64,
             Feature::Float64 => Features::SHADER_F64,
+            Feature::Float16 => Features::SHADER_F16,
+            Feature::Subgroups => Features::SUBGROUP,
+            // The shading language has them everywhere, and each backend the best there is.
+            Feature::PackedDots => Features::empty(),
         })
     }
 

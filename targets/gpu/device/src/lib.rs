@@ -30,7 +30,7 @@ pub use gpu::Handles;
 /// The interface in the version that [`Handles`] are of.
 pub use wgpu;
 
-use format::Language;
+use format::{Language, Shader};
 use gpu::Gpu;
 use lostwax_target_api::{Adapter, Ceilings, Content, Device, DeviceError, DeviceMemory, Program, VariantInfo, WeightBytes};
 use program::GpuProgram;
@@ -110,8 +110,8 @@ impl Device for Processor {
     fn contents(&self, code: &[u8]) -> Result<Vec<Content>, DeviceError> {
         let shaders = format::read(code).map_err(|error| invalid_code(error.to_string()))?;
         let content = |language: Language| {
-            let sources = shaders.iter().filter_map(|shader| shader.sources.get(&language));
-            let (kernels, bytes) = sources.fold((0, 0), |(kernels, bytes), source| (kernels + 1, bytes + source.len() as u64));
+            let sizes = shaders.iter().map(|shader| written_bytes(shader, language));
+            let (kernels, bytes) = sizes.fold((0, 0), |(kernels, all), bytes| (kernels + usize::from(bytes > 0), all + bytes));
             let part = if kernels < shaders.len() { format!(" of {kernels} kernels") } else { String::new() };
             Content { name: format!("{}{part}", language.name()), bytes }
         };
@@ -134,6 +134,11 @@ impl Device for Processor {
     fn ceilings(&self) -> Result<Option<Ceilings>, DeviceError> {
         ceilings::measure(&*self.gpu()?).map(Some)
     }
+}
+
+/// The bytes of all forms in a language.
+fn written_bytes(shader: &Shader, language: Language) -> u64 {
+    shader.forms.iter().filter_map(|form| form.sources.get(&language)).map(|source| source.len() as u64).sum()
 }
 
 fn missing(problem: String) -> DeviceError {

@@ -1,7 +1,7 @@
 //! Shaders made into pipelines, and the weights in the processor's memory.
 
 use crate::executor::GpuExecutor;
-use crate::format::{Argument, Language, Shader, Shortage, WORKGROUP};
+use crate::format::{Argument, Form, Language, Shader, Shortage, WORKGROUP};
 use crate::gpu::Gpu;
 use crate::memory::{Memory, Use};
 use crate::{invalid_code, unsupported};
@@ -48,9 +48,10 @@ pub(crate) struct GpuProgram {
 
 impl GpuProgram {
     pub(crate) fn new(gpu: Arc<Gpu>, shaders: Vec<Shader>, weights: &[u8]) -> Result<Self, DeviceError> {
-        shaders.iter().try_for_each(|shader| check(&gpu, shader))?;
+        let chosen: Vec<(&Shader, &Form)> =
+            shaders.iter().map(|shader| Ok((shader, choose(&gpu, shader)?))).collect::<Result<_, DeviceError>>()?;
         let layouts = layouts(&gpu, &shaders)?;
-        let kernels = on_all_cores(&shaders, |shader| kernel(&gpu, &layouts, shader))?;
+        let kernels = on_all_cores(&chosen, |(shader, form)| kernel(&gpu, &layouts, shader, form))?;
         let memory = Memory::new(&gpu, Use::storage("the weights"), weights.len() as u64)?;
         memory.write(&gpu, weights)?;
         Ok(Self { gpu, kernels, weights: memory })
@@ -67,14 +68,17 @@ impl Program for GpuProgram {
     }
 }
 
-/// Whether the processor has what the shader needs.
-fn check(gpu: &Gpu, shader: &Shader) -> Result<(), DeviceError> {
-    let missing: Vec<&str> = shader.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect();
+/// The first form of a shader that the processor can run.
+fn choose<'s>(gpu: &Gpu, shader: &'s Shader) -> Result<&'s Form, DeviceError> {
+    let missing = |form: &Form| -> Vec<&str> {
+        form.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect()
+    };
     let (name, processor) = (&shader.name, gpu.description());
-    if !missing.is_empty() {
-        return Err(unsupported(format!("{}; kernel `{name}` needs them, {processor} has them not", missing.join(" and "))));
-    }
-    shader.needs().shortage(&gpu.offered()).map_or(Ok(()), |Shortage { what, needed, most }| {
+    let Some(form) = shader.forms.iter().find(|form| missing(form).is_empty()) else {
+        let missing = shader.plainest().map(missing).unwrap_or_default().join(" and ");
+        return Err(unsupported(format!("{missing}; kernel `{name}` needs them, {processor} has them not")));
+    };
+    shader.needs(form).shortage(&gpu.offered()).map_or(Ok(form), |Shortage { what, needed, most }| {
         let problem = format!("kernel `{name}` needs {needed}, {processor} takes at most {most}");
         Err(DeviceError::LimitExceeded { resource: what, problem })
     })
@@ -124,13 +128,13 @@ pub(crate) fn layout(gpu: &Gpu, bindings: usize, has_parameters: bool) -> BindGr
     gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
-fn kernel(gpu: &Gpu, layouts: &BTreeMap<usize, BindGroupLayout>, shader: &Shader) -> Result<Kernel, DeviceError> {
+fn kernel(gpu: &Gpu, layouts: &BTreeMap<usize, BindGroupLayout>, shader: &Shader, form: &Form) -> Result<Kernel, DeviceError> {
     let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
     let layout = layouts.get(&shader.bindings()).ok_or_else(|| refused("it has no layout".into()))?.clone();
-    let source = shader.text(LANGUAGE).ok_or_else(|| refused(format!("it is not written in {}", LANGUAGE.name())))?;
+    let source = form.text(LANGUAGE).ok_or_else(|| refused(format!("it is not written in {}", LANGUAGE.name())))?;
     let pipeline = gpu.guarded(refused, || pipeline(gpu, &shader.name, source, &layout))?;
-    let Shader { name, symbols, threads, arguments, .. } = shader.clone();
-    Ok(Kernel { name, symbols, threads, arguments, layout, pipeline })
+    let Shader { name, symbols, threads, arguments, .. } = shader;
+    Ok(Kernel { name: name.clone(), symbols: *symbols, threads: *threads, arguments: arguments.clone(), layout, pipeline })
 }
 
 fn pipeline(gpu: &Gpu, name: &str, source: &str, layout: &BindGroupLayout) -> ComputePipeline {

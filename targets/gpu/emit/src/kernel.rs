@@ -2,7 +2,7 @@
 
 use crate::builder::{Builder, Value};
 use crate::fault::{Emit, Fault};
-use lostwax_device_gpu::format::{PIECE_BYTES, WORKGROUP, base_word, parameter_words, symbol_word};
+use lostwax_device_gpu::format::{Feature, PIECE_BYTES, WORKGROUP, base_word, parameter_words, symbol_word};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{BufferDecl, Kernel, LocalDecl, RowId, Storage, ValueId};
 use lostwax_ir::types::DType;
@@ -41,6 +41,17 @@ pub(crate) struct Lanes {
     pub(crate) mask: Option<Vec<Value>>,
 }
 
+/// How memory holds an element of an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// As registers do.
+    Whole,
+    /// As a float of 16 bits.
+    Half,
+    /// As bits of a word, which others may write to as well.
+    Bits,
+}
+
 /// An argument.
 pub(crate) struct Buffer {
     /// Its pieces.
@@ -48,6 +59,7 @@ pub(crate) struct Buffer {
     /// Stands for the element of the binding at which the argument begins.
     pub(crate) base: Symbol,
     pub(crate) dtype: DType,
+    pub(crate) element: Element,
     pub(crate) writable: bool,
 }
 
@@ -72,10 +84,15 @@ pub(crate) struct Row {
     pub(crate) exists: Value,
 }
 
+/// A float of 16 bits.
+const HALF: Scalar = Scalar { kind: ScalarKind::Float, width: 2 };
+
 /// Writes one kernel.
 pub(crate) struct Emitter<'k> {
     pub(crate) builder: Builder,
     pub(crate) kernel: &'k Kernel,
+    /// What the processor has beyond what the kernel cannot do without.
+    extras: &'k [Feature],
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) locals: Vec<Local>,
     pub(crate) rows: Vec<Vec<Row>>,
@@ -89,11 +106,12 @@ pub(crate) struct Emitter<'k> {
     pub(crate) thread: Option<Value>,
 }
 
-/// The kernel as the entry point's function, in a module that also has the functions of `prelude`.
-pub(crate) fn emit_kernel(prelude: Module, kernel: &Kernel) -> Emit<(Module, naga::Function)> {
+/// The kernel as the entry point's function, in a module that also has the functions of `prelude`; uses the extras where they help.
+pub(crate) fn emit_kernel(prelude: Module, kernel: &Kernel, extras: &[Feature]) -> Emit<(Module, naga::Function)> {
     let mut emitter = Emitter {
         builder: Builder::new(prelude),
         kernel,
+        extras,
         buffers: Vec::new(),
         locals: Vec::new(),
         rows: Vec::new(),
@@ -164,14 +182,16 @@ impl Emitter<'_> {
         if decl.writable && decl.pieces > 1 {
             return Fault::unsupported(format!("a result of more than {PIECE_BYTES} bytes"));
         }
-        let element = match decl.dtype.size() {
-            4 | 8 => register_type(decl.dtype)?,
-            _ => Scalar::U32,
+        let element = self.element_of(decl.dtype);
+        let scalar = match element {
+            Element::Whole => register_type(decl.dtype)?,
+            Element::Half => HALF,
+            Element::Bits => Scalar::U32,
         };
-        let shared = decl.writable && decl.dtype.size() < 4;
-        let inner = if shared { TypeInner::Atomic(element) } else { TypeInner::Scalar(element) };
+        let shared = decl.writable && element == Element::Bits;
+        let inner = if shared { TypeInner::Atomic(scalar) } else { TypeInner::Scalar(scalar) };
         let base = self.builder.add_type(inner);
-        let stride = u32::from(element.width);
+        let stride = u32::from(scalar.width);
         let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Dynamic, stride });
         // Arguments of one dispatch may lie in one allocation, which is bound for writing everywhere or nowhere.
         let access = StorageAccess::LOAD | StorageAccess::STORE;
@@ -179,8 +199,21 @@ impl Emitter<'_> {
         let piece = |number| self.builder.global(AddressSpace::Storage { access }, Some(first.saturating_add(number)), ty);
         let pointers = (0..decl.pieces).map(piece).collect();
         let base = Symbol::new(format!("%base.{position}"), 0, i64::from(i32::MAX));
-        self.buffers.push(Buffer { pointers, base, dtype: decl.dtype, writable: decl.writable });
+        self.buffers.push(Buffer { pointers, base, dtype: decl.dtype, element, writable: decl.writable });
         Ok(())
+    }
+
+    fn element_of(&self, dtype: DType) -> Element {
+        match dtype {
+            DType::F16 if self.may_use(Feature::Float16) => Element::Half,
+            dtype if dtype.size() >= 4 => Element::Whole,
+            _ => Element::Bits,
+        }
+    }
+
+    /// Whether the processor has an extra.
+    pub(crate) fn may_use(&self, extra: Feature) -> bool {
+        self.extras.contains(&extra)
     }
 
     /// The bindings that are declared.

@@ -29,7 +29,7 @@ pub(crate) struct Writer {
     pub(crate) stored: Option<Language>,
     /// Whether it is for people too.
     pub(crate) is_listed: bool,
-    /// What it cannot express.
+    /// What it cannot express in the version that is written.
     lacks: &'static [Feature],
     write: fn(&Checked) -> Emit<Vec<u8>>,
 }
@@ -37,15 +37,21 @@ pub(crate) struct Writer {
 /// All languages.
 pub(crate) const WRITERS: [Writer; 4] = [
     Writer { name: Language::Wgsl.name(), stored: Some(Language::Wgsl), is_listed: true, lacks: &[], write: write_wgsl },
-    Writer { name: Language::Spirv.name(), stored: Some(Language::Spirv), is_listed: false, lacks: &[], write: write_spirv },
+    Writer {
+        name: Language::Spirv.name(),
+        stored: Some(Language::Spirv),
+        is_listed: false,
+        lacks: &[Feature::PackedDots],
+        write: write_spirv,
+    },
     Writer {
         name: Language::Msl.name(),
         stored: Some(Language::Msl),
         is_listed: true,
-        lacks: &[Feature::Float64],
+        lacks: &[Feature::Float64, Feature::PackedDots],
         write: write_msl,
     },
-    Writer { name: "HLSL", stored: None, is_listed: true, lacks: &[], write: write_hlsl },
+    Writer { name: "HLSL", stored: None, is_listed: true, lacks: &[Feature::Float16, Feature::PackedDots], write: write_hlsl },
 ];
 
 /// Those of the features that a language of code bytes cannot express.

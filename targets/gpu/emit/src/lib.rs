@@ -5,7 +5,7 @@
 //! - `module`: one kernel as one shader module, checked by naga and written in every language.
 //! - `language`: the table of languages. `limits`: the table of what kernels may take.
 //! - `kernel`: its entry point: arguments, locals, scopes. Statements are written by `stmt`, index arithmetic by `index`, memory
-//!   access by `place`, operations by `ops`, conversions by `convert`, all through `builder`, a thin layer over naga's arenas.
+//!   access by `place`, operations by `ops`, reductions among threads by `reduce`, conversions by `convert`, all through `builder`, a thin layer over naga's arenas.
 //! - `prelude.wgsl`, `double.wgsl`: functions that kernels call, in the shading language itself.
 //!
 //! A work item is an invocation. The lanes of a vector loop take each step together, as values of one invocation.
@@ -20,6 +20,7 @@ mod limits;
 mod module;
 mod ops;
 mod place;
+mod reduce;
 mod stmt;
 
 use fault::unsupported;
@@ -98,8 +99,8 @@ impl Target for Gpu {
 fn listing(written: &[Written]) -> String {
     let mut text = String::new();
     for (position, Written { shader, listings }) in written.iter().enumerate() {
-        for (language, source) in listings {
-            text += &format!("// {position}: {}, {language}\n{source}\n", shader.name);
+        for (title, source) in listings {
+            text += &format!("// {position}: {}, {title}\n{source}\n", shader.name);
         }
     }
     text

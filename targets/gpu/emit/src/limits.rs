@@ -3,7 +3,7 @@
 use crate::fault::unsupported;
 use crate::language::missing;
 use lostwax_device_gpu::NAME;
-use lostwax_device_gpu::format::{Language, Limits, Shader, Shortage, WORKGROUP};
+use lostwax_device_gpu::format::{Form, Language, Limits, Shader, Shortage, WORKGROUP};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{EmitError, VariantInfo};
 
@@ -105,9 +105,10 @@ impl Profile {
     /// # Errors
     /// What it takes, what the profile allows, and the profiles that allow it.
     pub(crate) fn check(&self, kernel: &Kernel, shader: &Shader) -> Result<(), EmitError> {
-        let needs = Limits { workgroups: least_workgroups(kernel, shader), ..shader.needs() };
-        let Some(problem) = self.objection(shader, &needs) else { return Ok(()) };
-        let fitting = PROFILES.iter().filter(|profile| profile.objection(shader, &needs).is_none());
+        let Some(form) = shader.plainest() else { return Ok(()) };
+        let needs = Limits { workgroups: least_workgroups(kernel, shader), ..shader.needs(form) };
+        let Some(problem) = self.objection(form, &needs) else { return Ok(()) };
+        let fitting = PROFILES.iter().filter(|profile| profile.objection(form, &needs).is_none());
         let targets: Vec<String> = fitting.map(|profile| format!("{NAME}:{}", profile.name)).collect();
         let advice = match targets.is_empty() {
             true => "no profile has them; another target may".to_string(),
@@ -117,13 +118,13 @@ impl Profile {
         Err(EmitError::LimitExceeded { target: NAME.into(), kernel: kernel.name.clone(), problem })
     }
 
-    /// What a shader takes and not all processors of the profile have.
-    fn objection(&self, shader: &Shader, needs: &Limits) -> Option<String> {
+    /// What a form takes and not all processors of the profile have.
+    fn objection(&self, form: &Form, needs: &Limits) -> Option<String> {
         let (name, language) = (self.name, self.language.name());
         if let Some(Shortage { what, needed, most }) = needs.shortage(&self.limits) {
             return Some(format!("{needed} {what}, the profile `{name}` has {most}"));
         }
-        let missing = missing(self.language, &shader.features);
+        let missing = missing(self.language, &form.features);
         let features: Vec<&str> = missing.iter().map(|feature| feature.name()).collect();
         let problem = || format!("{}, which the language of the profile `{name}`, {language}, has not", features.join(" and "));
         (!features.is_empty()).then(problem)

@@ -3,11 +3,11 @@
 use crate::fault::{Emit, Fault};
 use crate::kernel::emit_kernel;
 use crate::language::{Checked, WRITERS};
-use lostwax_device_gpu::format::{Argument, Feature, Language, Shader, WORKGROUP};
+use lostwax_device_gpu::format::{Argument, Feature, Form, Language, Shader, WORKGROUP};
 use lostwax_ir::kernel::{BufferDecl, Kernel};
 use naga::compact::{KeepUnused, compact};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, EntryPoint, Expression, Function, Module, ShaderStage};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
+use naga::{AddressSpace, EntryPoint, Expression, Function, MathFunction, Module, ShaderStage};
 use std::collections::BTreeMap;
 
 const PRELUDE: &str = concat!(include_str!("prelude.wgsl"), "\n", include_str!("double.wgsl"));
@@ -20,29 +20,66 @@ pub(crate) fn prelude() -> Emit<Module> {
 /// One kernel as a shader, in every language that can express it.
 pub(crate) struct Written {
     pub(crate) shader: Shader,
-    /// What people read, in each language.
-    pub(crate) listings: Vec<(&'static str, String)>,
+    /// What people read, each with its title.
+    pub(crate) listings: Vec<(String, String)>,
 }
+
+/// What forms of a kernel may do without, though they are faster with it.
+const EXTRAS: [Feature; 3] = [Feature::Float16, Feature::Subgroups, Feature::PackedDots];
 
 /// Writes a kernel; what only people read is left out unless it is asked for.
 pub(crate) fn write(prelude: &Module, kernel: &Kernel, is_listed: bool) -> Emit<Written> {
-    let checked = check(assemble(prelude, kernel)?)?;
-    let (mut sources, mut listings) = (BTreeMap::new(), Vec::new());
-    for writer in WRITERS.iter().filter(|writer| writer.stored.is_some() || is_listed) {
-        let written = writer.write(&checked)?;
-        if let (true, true) = (is_listed, writer.is_listed) {
-            let missing = |feature: &Feature| format!("// It takes {}, which {} has not.\n", feature.name(), writer.name);
-            let text = written.as_ref().map_or_else(missing, |source| String::from_utf8_lossy(source).into_owned());
-            listings.push((writer.name, text));
+    let with = |extras: &[Feature]| check(assemble(prelude, kernel, extras)?);
+    let richest = with(&EXTRAS)?;
+    let mut choices = choices(&richest.features).into_iter();
+    let first = choices.next().map(|extras| (extras, Ok(richest)));
+    let (mut forms, mut listings) = (Vec::new(), Vec::new());
+    for (extras, checked) in first.into_iter().chain(choices.map(|extras| (extras.clone(), with(&extras)))) {
+        let checked = checked?;
+        forms.push(form(&checked)?);
+        if is_listed {
+            listings.extend(list(&checked, &extras)?);
         }
-        if let (Some(language), Ok(source)) = (writer.stored, written) {
+    }
+    Ok(Written { shader: shader(kernel, forms)?, listings })
+}
+
+/// All choices of those extras that a kernel uses if it has all, the one of all first.
+fn choices(used: &[Feature]) -> Vec<Vec<Feature>> {
+    let useful: Vec<Feature> = EXTRAS.into_iter().filter(|extra| used.contains(extra)).collect();
+    let choice = |bits: usize| (0..).zip(&useful).filter(|(at, _)| bits >> at & 1 == 1).map(|(_, extra)| *extra).collect();
+    let mut choices: Vec<Vec<Feature>> = (0..1 << useful.len()).map(choice).collect();
+    choices.sort_by_key(|choice| useful.len() - choice.len());
+    choices
+}
+
+fn form(checked: &Checked) -> Emit<Form> {
+    let mut sources = BTreeMap::new();
+    for writer in &WRITERS {
+        if let (Some(language), Ok(source)) = (writer.stored, writer.write(checked)?) {
             sources.insert(language, source);
         }
     }
-    Ok(Written { shader: shader(kernel, &checked, sources)?, listings })
+    Ok(Form { features: checked.features.clone(), shared: shared(&checked.module)?, sources })
 }
 
-fn shader(kernel: &Kernel, checked: &Checked, sources: BTreeMap<Language, Vec<u8>>) -> Emit<Shader> {
+/// What people read of a form. Languages that lack an extra have only the forms without it.
+fn list(checked: &Checked, extras: &[Feature]) -> Emit<Vec<(String, String)>> {
+    let with: Vec<&str> = extras.iter().map(|extra| extra.name()).collect();
+    let with = if with.is_empty() { String::new() } else { format!(", with {}", with.join(" and ")) };
+    let mut listings = Vec::new();
+    for writer in WRITERS.iter().filter(|writer| writer.is_listed) {
+        let text = match writer.write(checked)? {
+            Ok(source) => String::from_utf8_lossy(&source).into_owned(),
+            Err(feature) if extras.contains(&feature) => continue,
+            Err(feature) => format!("// It takes {}, which {} has not.\n", feature.name(), writer.name),
+        };
+        listings.push((format!("{}{with}", writer.name), text));
+    }
+    Ok(listings)
+}
+
+fn shader(kernel: &Kernel, forms: Vec<Form>) -> Emit<Shader> {
     let argument = |decl: &BufferDecl| {
         let pieces =
             u8::try_from(decl.pieces).map_err(|_| Fault::Unsupported(format!("{} pieces of one tensor", decl.pieces)))?;
@@ -53,9 +90,7 @@ fn shader(kernel: &Kernel, checked: &Checked, sources: BTreeMap<Language, Vec<u8
         symbols: kernel.symbols.len() as u32,
         threads: kernel.threads().unwrap_or(0),
         arguments: kernel.buffers.iter().map(argument).collect::<Emit<_>>()?,
-        features: checked.features.clone(),
-        shared: shared(&checked.module)?,
-        sources,
+        forms,
     })
 }
 
@@ -70,8 +105,8 @@ fn shared(module: &Module) -> Emit<Vec<u32>> {
 }
 
 /// The module of a kernel, with what it uses and nothing else.
-fn assemble(prelude: &Module, kernel: &Kernel) -> Emit<Module> {
-    let (mut module, mut function) = emit_kernel(prelude.clone(), kernel)?;
+fn assemble(prelude: &Module, kernel: &Kernel, extras: &[Feature]) -> Emit<Module> {
+    let (mut module, mut function) = emit_kernel(prelude.clone(), kernel, extras)?;
     keep_arguments(&module, &mut function);
     module.entry_points.push(EntryPoint {
         name: Language::Wgsl.entry_point().into(),
@@ -105,15 +140,31 @@ fn validate(module: &Module, features: &[Feature]) -> Emit<ModuleInfo> {
     let capability = |feature: &Feature| match feature {
         Feature::Int64 => Capabilities::SHADER_INT64,
         Feature::Float64 => Capabilities::FLOAT64,
+        Feature::Float16 => Capabilities::SHADER_FLOAT16,
+        Feature::Subgroups => Capabilities::SUBGROUP,
+        Feature::PackedDots => Capabilities::empty(),
     };
     let mut validator = Validator::new(ValidationFlags::all(), features.iter().map(capability).collect());
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
     validator.validate(module).map_err(|error| Fault::Generator(error.emit_to_string("")))
 }
 
-/// Checks a module and finds the fewest features that it needs.
+/// Checks a module and finds the features that it needs.
 fn check(module: Module) -> Emit<Checked> {
-    let subsets = [vec![], vec![Feature::Int64], vec![Feature::Float64]];
-    let fewest = subsets.into_iter().find_map(|features| Some((validate(&module, &features).ok()?, features)));
-    let (info, features) = fewest.map_or_else(|| Ok((validate(&module, &Feature::ALL)?, Feature::ALL.to_vec())), Ok)?;
+    let packed = has_packed_dots(&module).then_some(Feature::PackedDots);
+    if let Ok(info) = validate(&module, &[]) {
+        return Ok(Checked { module, info, features: packed.into_iter().collect() });
+    }
+    let info = validate(&module, &Feature::ALL)?;
+    let is_needed = |feature: &Feature| {
+        let others: Vec<Feature> = Feature::ALL.into_iter().filter(|other| other != feature).collect();
+        validate(&module, &others).is_err()
+    };
+    let features = Feature::ALL.into_iter().filter(is_needed).chain(packed).collect();
     Ok(Checked { module, info, features })
+}
+
+fn has_packed_dots(module: &Module) -> bool {
+    let is_packed = |expression: &Expression| matches!(expression, Expression::Math { fun: MathFunction::Dot4I8Packed, .. });
+    module.functions.iter().any(|(_, function)| function.expressions.iter().any(|(_, expression)| is_packed(expression)))
 }

@@ -4,6 +4,7 @@ use crate::builder::Value;
 use crate::fault::{Emit, Fault};
 use crate::kernel::{Emitter, Typed, prefix, register_type};
 use crate::place::lane_of;
+use lostwax_device_gpu::format::Feature;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{Cond, Operand, Place, Scalar};
 use lostwax_ir::number::Number;
@@ -165,7 +166,8 @@ impl Emitter<'_> {
             expect(dtype, expected)?;
             values.push(value);
         }
-        Ok((DType::I32, self.builder.call("dot_of_bytes", &values)?))
+        let function = if self.may_use(Feature::PackedDots) { "dot_of_bytes" } else { "dot_of_bytes_apart" };
+        Ok((DType::I32, self.builder.call(function, &values)?))
     }
 
     fn shift(&mut self, operand: &Operand, count: u32, op: BinaryOperator, lane: usize) -> Emit<(DType, Value)> {

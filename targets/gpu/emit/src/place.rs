@@ -2,12 +2,12 @@
 
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
-use crate::kernel::{Emitter, Typed, Variables, register_type};
+use crate::kernel::{Element, Emitter, Typed, Variables, register_type};
 use lostwax_device_gpu::format::PIECE_BYTES;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferId, LocalId, Operand, Place};
 use lostwax_ir::types::DType;
-use naga::{AtomicFunction, BinaryOperator, Expression, MathFunction, Scalar, Statement, UnaryOperator};
+use naga::{AtomicFunction, BinaryOperator, Expression, MathFunction, Scalar, ScalarKind, Statement, UnaryOperator};
 
 /// Where in a word an element lies: the number of the word, and the first bit.
 #[derive(Clone, Copy)]
@@ -58,17 +58,23 @@ impl Emitter<'_> {
 
     /// Reads an element; where the guard fails, one that exists.
     fn load_element(&mut self, buffer: usize, index: Value, guard: Option<Value>) -> Emit<(DType, Value)> {
-        let Some((pointers, dtype)) = self.buffers.get(buffer).map(|buffer| (buffer.pointers.clone(), buffer.dtype)) else {
-            return Fault::invalid(format!("there is no buffer {buffer}"));
-        };
+        let Some(found) = self.buffers.get(buffer) else { return Fault::invalid(format!("there is no buffer {buffer}")) };
+        let (pointers, dtype, element) = (found.pointers.clone(), found.dtype, found.element);
         let zero = self.builder.int(0);
         let index = guard.map_or(index, |guard| self.builder.select(guard, index, zero));
-        if dtype.size() >= 4 {
-            return Ok((dtype, self.load_from(&pointers, index, dtype.size())?));
-        }
-        let part = self.part(dtype, index);
-        let word = self.load_from(&pointers, part.word, size_of::<u32>())?;
-        Ok((dtype, self.part_of_word(dtype, word, part.shift)?))
+        let value = match element {
+            Element::Whole => self.load_from(&pointers, index, dtype.size())?,
+            Element::Half => {
+                let half = self.load_from(&pointers, index, dtype.size())?;
+                self.builder.convert(half, ScalarKind::Float, Some(4))
+            }
+            Element::Bits => {
+                let part = self.part(dtype, index);
+                let word = self.load_from(&pointers, part.word, size_of::<u32>())?;
+                self.part_of_word(dtype, word, part.shift)?
+            }
+        };
+        Ok((dtype, value))
     }
 
     /// Reads an element of so many bytes: one of each piece, of which the one that it lies in counts.
@@ -102,7 +108,7 @@ impl Emitter<'_> {
         let (distance, last) = (self.builder.uint(per_word.trailing_zeros()), self.builder.int(per_word - 1));
         let word = self.builder.binary(BinaryOperator::ShiftRight, index, distance);
         let within = self.builder.binary(BinaryOperator::And, index, last);
-        let within = self.builder.convert(within, naga::ScalarKind::Uint, Some(4));
+        let within = self.builder.convert(within, ScalarKind::Uint, Some(4));
         let bits = self.builder.uint(bits);
         Part { word, shift: self.builder.binary(BinaryOperator::Multiply, within, bits) }
     }
@@ -125,7 +131,7 @@ impl Emitter<'_> {
                 Ok(self.builder.binary(BinaryOperator::NotEqual, bits, zero))
             }
             DType::I8 | DType::I16 => {
-                let signed = self.builder.convert(bits, naga::ScalarKind::Sint, Some(4));
+                let signed = self.builder.convert(bits, ScalarKind::Sint, Some(4));
                 Ok(self.wrapped(dtype, signed))
             }
             _ => Ok(bits),
@@ -139,7 +145,7 @@ impl Emitter<'_> {
             DType::BF16 => self.builder.call("bfloat_of_float", &[value]),
             DType::U8 | DType::U16 => Ok(value),
             _ => {
-                let unsigned = self.builder.convert(value, naga::ScalarKind::Uint, Some(4));
+                let unsigned = self.builder.convert(value, ScalarKind::Uint, Some(4));
                 let mask = self.builder.uint(mask(dtype));
                 Ok(self.builder.binary(BinaryOperator::And, unsigned, mask))
             }
@@ -195,16 +201,22 @@ impl Emitter<'_> {
     }
 
     fn store_element(&mut self, buffer: usize, index: Value, value: Value) -> Emit<()> {
-        let found = self.buffers.get(buffer).and_then(|buffer| Some((*buffer.pointers.first()?, buffer.dtype)));
-        let Some((pointer, dtype)) = found else { return Ok(()) };
-        if dtype.size() >= 4 {
-            let pointer = self.builder.value(Expression::Access { base: pointer, index });
-            self.builder.store(pointer, value);
-            return Ok(());
-        }
+        let found = self.buffers.get(buffer).and_then(|buffer| Some((*buffer.pointers.first()?, buffer.dtype, buffer.element)));
+        let Some((base, dtype, element)) = found else { return Ok(()) };
+        let whole = match element {
+            Element::Whole => value,
+            Element::Half => self.builder.convert(value, ScalarKind::Float, Some(2)),
+            Element::Bits => return self.store_bits(base, dtype, index, value),
+        };
+        let pointer = self.builder.value(Expression::Access { base, index });
+        self.builder.store(pointer, whole);
+        Ok(())
+    }
+
+    fn store_bits(&mut self, base: Value, dtype: DType, index: Value, value: Value) -> Emit<()> {
         let bits = self.packed(dtype, value)?;
         let part = self.part(dtype, index);
-        let pointer = self.builder.value(Expression::Access { base: pointer, index: part.word });
+        let pointer = self.builder.value(Expression::Access { base, index: part.word });
         let mask = self.builder.uint(mask(dtype));
         let place = self.builder.binary(BinaryOperator::ShiftLeft, mask, part.shift);
         let others = self.builder.unary(UnaryOperator::BitwiseNot, place);
@@ -243,6 +255,17 @@ impl Emitter<'_> {
                 let index = self.integer(&index, lane)?;
                 Ok((dtype, self.builder.value(Expression::Access { base, index })))
             }
+        }
+    }
+
+    /// The element of a shared local at a number.
+    pub(crate) fn shared_pointer(&mut self, id: LocalId, index: Value) -> Emit<Value> {
+        match self.locals.get(id.0 as usize).map(|local| &local.variables) {
+            Some(Variables::Array(base)) => {
+                let base = *base;
+                Ok(self.builder.value(Expression::Access { base, index }))
+            }
+            _ => Fault::invalid(format!("local {} is not shared", id.0)),
         }
     }
 

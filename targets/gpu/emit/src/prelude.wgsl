@@ -222,3 +222,9 @@ fn ulong_of_float(x: f32) -> u64 {
 fn dot_of_bytes(x: u32, y: u32, total: i32) -> i32 {
     return total + dot4I8Packed(x ^ 0x80808080u, y) + 128 * dot4I8Packed(0x01010101u, y);
 }
+// The same from single products.
+fn dot_of_bytes_apart(x: u32, y: u32, total: i32) -> i32 {
+    let first = i32(extractBits(x, 0u, 8u)) * extractBits(i32(y), 0u, 8u) + i32(extractBits(x, 8u, 8u)) * extractBits(i32(y), 8u, 8u);
+    let second = i32(extractBits(x, 16u, 8u)) * extractBits(i32(y), 16u, 8u) + i32(extractBits(x, 24u, 8u)) * extractBits(i32(y), 24u, 8u);
+    return total + first + second;
+}

@@ -53,6 +53,7 @@ impl Emitter<'_> {
             Stmt::SetRow { row, at, offset, valid } => self.set_row(*row, at, offset, valid),
             Stmt::Prefetch(..) => Ok(()),
             Stmt::Store { place, value } => self.store(place, value),
+            Stmt::Reduce { op, local, stride } => self.reduce(*op, *local, *stride),
             Stmt::If { cond, then, otherwise } => self.branches(cond, then, otherwise),
         }
     }
@@ -104,6 +105,13 @@ impl Emitter<'_> {
 
     fn counted(&mut self, var: &Symbol, extent: &Dim, body: &[Stmt]) -> Emit<()> {
         let limit = self.integer(extent, 0)?;
+        self.repeat(limit, |this, value| {
+            this.with_symbol(var, Binding::Value(this.builder.level(), value), |this| this.block(body))
+        })
+    }
+
+    /// Writes `body` for the numbers from 0 up to before a limit.
+    pub(crate) fn repeat(&mut self, limit: Value, body: impl FnOnce(&mut Self, Value) -> Emit<()>) -> Emit<()> {
         let int = self.builder.scalar_type(Scalar::I32);
         let counter = self.builder.variable(int);
         let (zero, one) = (self.builder.int(0), self.builder.int(1));
@@ -111,7 +119,7 @@ impl Emitter<'_> {
         let block = self.nested(|this| {
             let value = this.builder.load(counter);
             this.leave_loop_at(value, limit)?;
-            this.with_symbol(var, Binding::Value(this.builder.level(), value), |this| this.block(body))
+            body(this, value)
         })?;
         let continuing = self.nested(|this| {
             let value = this.builder.load(counter);

@@ -101,8 +101,36 @@ const REVERSE: &str = r#"kernel "reverse" {
 }
 "#;
 
-const KERNELS: [(&str, &str); 5] =
-    [("scale", SCALE), ("contraction", CONTRACTION), ("bytes", BYTES), ("reverse", REVERSE), ("doubles", DOUBLES)];
+/// Threads that add up what they have.
+const TOTAL: &str = r#"kernel "total" {
+  symbols n: 1..
+  item %i: 0..
+  grid (n)
+  buffer "x": f32
+  buffer "y": f32 writable
+  local "all": f32[64] shared
+  for %t: 0..=63 to (64) threads {
+    v0 = load b0[64*%i + %t]
+    store l0[%t], v0
+  }
+  reduce sum l0 stride 1
+  for %t: 0..=63 to (64) threads {
+    if [-%t] {
+      v1 = load l0[0]
+      store b1[%i], v1
+    }
+  }
+}
+"#;
+
+const KERNELS: [(&str, &str); 6] = [
+    ("scale", SCALE),
+    ("contraction", CONTRACTION),
+    ("bytes", BYTES),
+    ("reverse", REVERSE),
+    ("total", TOTAL),
+    ("doubles", DOUBLES),
+];
 
 fn emit(profile: &str, text: &str) -> Result<Emitted, EmitError> {
     let (target, kernel): (_, Kernel) = (target(), parse_kernel(text).unwrap_or_else(|error| panic!("{error}\n{text}")));
@@ -131,30 +159,32 @@ fn kernels_are_written_as_before() {
 /// What an embedder of MSL is told: slots of arguments, parameters and sizes, an element of which belongs to each argument.
 #[test]
 fn metal_finds_arguments_in_slots() {
-    for (_, text) in &KERNELS[..4] {
+    for (_, text) in &KERNELS[..5] {
         let shaders = read(&emit("metal", text).unwrap().code).unwrap();
-        let (shader, text) = (&shaders[0], shaders[0].text(Language::Msl).unwrap());
+        let shader = &shaders[0];
+        let form = shader.plainest().unwrap();
+        let text = form.text(Language::Msl).unwrap();
         let arguments = shader.arguments.len();
         assert!(text.contains(&format!("kernel void {}(", Language::Msl.entry_point())), "{text}");
         assert!(text.contains(&format!("[[buffer({arguments})]]")), "{text}");
         assert!(text.contains(&format!("constant _mslBufferSizes& _buffer_sizes [[buffer({})]]", arguments + 1)), "{text}");
         assert!(!text.contains(&format!("[[buffer({})]]", arguments + 2)), "{text}");
         assert_eq!(text.matches("uint size").count(), arguments, "{text}");
-        assert_eq!(text.matches(", threadgroup ").count(), shader.shared.len(), "{text}");
+        assert_eq!(text.matches(", threadgroup ").count(), form.shared.len(), "{text}");
     }
 }
 
 #[test]
 fn shared_memory_is_told() {
     let shaders = read(&emit("", REVERSE).unwrap().code).unwrap();
-    assert_eq!((shaders[0].shared.as_slice(), shaders[0].invocations()), ([256].as_slice(), 64));
+    assert_eq!((shaders[0].forms[0].shared.as_slice(), shaders[0].invocations()), ([256].as_slice(), 64));
 }
 
 #[test]
 fn languages_have_what_can_be_expressed_in_them() {
     let shaders = read(&emit("", DOUBLES).unwrap().code).unwrap();
-    assert!(shaders[0].features.contains(&Feature::Float64));
-    let languages: Vec<Language> = shaders[0].sources.keys().copied().collect();
+    assert!(shaders[0].forms[0].features.contains(&Feature::Float64));
+    let languages: Vec<Language> = shaders[0].forms[0].sources.keys().copied().collect();
     assert_eq!(languages, [Language::Wgsl, Language::Spirv]);
     let text = listing(DOUBLES);
     assert!(text.contains("// It takes floats of 64 bits, which MSL has not.") && text.contains("double("), "{text}");

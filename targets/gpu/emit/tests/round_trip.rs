@@ -112,16 +112,16 @@ fn plans_that_do_not_fit_are_refused() {
 }
 
 fn replace(shader: &mut Shader, from: &str, to: &str) {
-    let text = shader.text(Language::Wgsl).unwrap().replace(from, to);
-    shader.sources.insert(Language::Wgsl, text.into_bytes());
+    let text = shader.forms[0].text(Language::Wgsl).unwrap().replace(from, to);
+    shader.forms[0].sources.insert(Language::Wgsl, text.into_bytes());
 }
 
 #[test]
 fn shaders_that_break_the_rules_are_refused() {
     let intact = read(&code()).unwrap();
     let damages: [fn(&mut Shader); 5] = [
-        |shader| drop(shader.sources.insert(Language::Wgsl, b"no shader".to_vec())),
-        |shader| drop(shader.sources.remove(&Language::Wgsl)),
+        |shader| drop(shader.forms[0].sources.insert(Language::Wgsl, b"no shader".to_vec())),
+        |shader| drop(shader.forms[0].sources.remove(&Language::Wgsl)),
         |shader| replace(shader, "main", "other"),
         |shader| replace(shader, "@binding(1)", "@binding(7)"),
         |shader| shader.arguments.truncate(1),
@@ -140,7 +140,7 @@ fn shaders_that_break_the_rules_are_refused() {
 fn needs_of_shaders_are_checked() {
     let intact = read(&code()).unwrap();
     let changes: [fn(&mut Shader); 2] =
-        [|shader| shader.shared = vec![1 << 20, 16], |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
+        [|shader| shader.forms[0].shared = vec![1 << 20, 16], |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
     let expected = [
         "bytes of workgroup memory: kernel `negate` needs 1048592",
         "storage buffers in a shader: kernel `negate` needs 2097152",
@@ -162,10 +162,10 @@ fn contents_are_told_by_language() {
     assert_eq!(names, ["WGSL", "SPIR-V", "MSL"]);
     for (content, language) in contents.iter().zip(Language::ALL) {
         let shaders = read(&code()).unwrap();
-        assert_eq!(content.bytes, shaders.iter().map(|shader| shader.sources[&language].len() as u64).sum::<u64>());
+        assert_eq!(content.bytes, shaders.iter().map(|shader| shader.forms[0].sources[&language].len() as u64).sum::<u64>());
     }
     let mut shaders = read(&code()).unwrap();
-    shaders[0].sources.remove(&Language::Msl);
+    shaders[0].forms[0].sources.remove(&Language::Msl);
     assert_eq!(device().contents(&write(&shaders)).unwrap()[2].name, "MSL of 1 kernels");
     assert!(matches!(device().contents(b"no shaders"), Err(DeviceError::InvalidCode { .. })));
 }

@@ -25,8 +25,12 @@ pub fn code(kernels: &[Kernel]) -> Vec<u8> {
     let options = EmitOptions { forms: [Form::Listing].into() };
     let emitted = target.emit(&variants[0], kernels, &options).unwrap_or_else(|error| panic!("{error}"));
     for shader in read(&emitted.code).unwrap() {
-        check_spirv(&shader.sources[&Language::Spirv]);
-        assert_eq!(shader.sources.contains_key(&Language::Msl), !shader.features.contains(&Feature::Float64));
+        for form in &shader.forms {
+            let has = |feature: Feature| form.features.contains(&feature);
+            form.sources.get(&Language::Spirv).into_iter().for_each(|words| check_spirv(words));
+            assert_eq!(form.sources.contains_key(&Language::Spirv), !has(Feature::PackedDots));
+            assert_eq!(form.sources.contains_key(&Language::Msl), !has(Feature::Float64) && !has(Feature::PackedDots));
+        }
     }
     emitted.code
 }
@@ -45,7 +49,13 @@ pub fn executor(code: &[u8]) -> Box<dyn Executor> {
 
 /// The buffers after a run of one kernel, whose writable arguments are outputs that begin as states of the content given.
 pub fn run(kernel: &Kernel, buffers: &[Vec<u8>], symbols: &[i64], grid: u64) -> Vec<Vec<u8>> {
-    let mut executor = executor(&code(std::slice::from_ref(kernel)));
+    run_code(&**device(), &code(std::slice::from_ref(kernel)), buffers, symbols, grid)
+}
+
+/// As [`run`], with the code of one kernel on a device.
+pub fn run_code(device: &dyn Device, code: &[u8], buffers: &[Vec<u8>], symbols: &[i64], grid: u64) -> Vec<Vec<u8>> {
+    let program = device.load(code, Arc::new(Vec::new())).unwrap_or_else(|error| panic!("{error}"));
+    let mut executor = program.executor(1).unwrap();
     let whole =
         |position: usize| BufferRef { region: Region::State(position as u32), offset: 0, bytes: buffers[position].len() as u64 };
     let dispatch = Dispatch { kernel: 0, buffers: (0..buffers.len()).map(whole).collect(), symbols: symbols.to_vec(), grid };
