@@ -328,6 +328,16 @@ pub enum DeviceError {
         /// The request and the answer.
         problem: String,
     },
+    /// A file or folder that the user named cannot be used.
+    #[error("the {device} device cannot use {path}: {problem}")]
+    Inaccessible {
+        /// The device.
+        device: String,
+        /// The file or folder.
+        path: String,
+        /// Why not.
+        problem: String,
+    },
     /// The device stopped answering; a new session on a new device is needed.
     #[error("the {device} device was lost: {problem}")]
     Lost {

@@ -1,11 +1,14 @@
 #![deny(missing_docs)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! The GPU device of lostwax: runs the shaders that `lostwax-target-gpu` writes, through wgpu.
 //!
 //! - [`mod@format`]: the code bytes, shared with the target.
 //! - `adapters`: what the machine has, described and chosen.
 //! - `gpu`: a processor that is open, and what it answers when something goes wrong.
 //! - `program`: shaders made into pipelines, and the weights in the processor's memory.
+//! - `spirv`: shaders in SPIR-V, looked at before a driver gets them.
+//! - `unchecked`: what is handed to wgpu without its own checks.
+//! - `cache`: pipelines kept in a folder between processes.
 //! - `memory`: allocations, copies to and from them.
 //! - `bindings`: what binds the memory of a dispatch to its kernel, kept from run to run.
 //! - `space`: the memory of a session, and where in it the arguments of a dispatch lie.
@@ -16,6 +19,7 @@
 
 mod adapters;
 mod bindings;
+mod cache;
 mod ceilings;
 mod executor;
 pub mod format;
@@ -24,7 +28,9 @@ mod memory;
 mod profile;
 mod program;
 mod space;
+mod spirv;
 mod tensor;
+mod unchecked;
 
 pub use gpu::Handles;
 /// The interface in the version that [`Handles`] are of.
