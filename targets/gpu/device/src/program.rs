@@ -128,7 +128,7 @@ pub(crate) fn layout(gpu: &Gpu, bindings: usize, has_parameters: bool) -> BindGr
 fn kernel(gpu: &Gpu, layouts: &BTreeMap<usize, BindGroupLayout>, shader: &Shader, form: &Form) -> Result<Kernel, DeviceError> {
     let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
     let layout = layouts.get(&shader.bindings()).ok_or_else(|| refused("it has no layout".into()))?.clone();
-    let source = source(gpu, form, shader.invocations()).map_err(refused)?;
+    let source = source(gpu, shader, form).map_err(refused)?;
     let pipeline = gpu.guarded(refused, || pipeline(gpu, shader, &source, &layout))?;
     let Shader { name, symbols, threads, arguments, .. } = shader;
     Ok(Kernel { name: name.clone(), symbols: *symbols, threads: *threads, arguments: arguments.clone(), layout, pipeline })
@@ -150,10 +150,10 @@ impl Source<'_> {
 }
 
 /// SPIR-V where the processor takes it and the form is written in it, WGSL otherwise.
-fn source<'s>(gpu: &Gpu, form: &'s Form, invocations: u32) -> Result<Source<'s>, String> {
+fn source<'s>(gpu: &Gpu, shader: &Shader, form: &'s Form) -> Result<Source<'s>, String> {
     if let Some(bytes) = form.sources.get(&Language::Spirv).filter(|_| gpu.takes_spirv) {
-        let words = spirv::read(bytes, invocations).map_err(|problem| format!("in {}, {problem}", Language::Spirv.name()))?;
-        return Ok(Source::Spirv(words));
+        let words = spirv::read(bytes, shader.invocations(), shader.bindings());
+        return words.map(Source::Spirv).map_err(|problem| format!("in {}, {problem}", Language::Spirv.name()));
     }
     let missing = || format!("it is not written in {}", Language::Wgsl.name());
     form.text(Language::Wgsl).map(Source::Wgsl).ok_or_else(missing)
