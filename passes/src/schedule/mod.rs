@@ -77,11 +77,8 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     let nest = Nest::new(compute, &views, output);
     let buffers = buffers(compute, caps);
     if let Some(joint) = contraction::joint::analyze(&nest) {
-        let shared = joint.has_one_row().then(|| shared_reduction(name, &nest, &buffers, caps, true)).flatten();
-        if let Some(kernel) = shared {
-            return Scheduled { kernel, packing: Vec::new(), slow: None };
-        }
-        return contraction::joint::schedule(name, &nest, &joint, buffers, caps);
+        let shared = joint_on_threads(name, &nest, &joint, &buffers, caps);
+        return shared.unwrap_or_else(|| contraction::joint::schedule(name, &nest, &joint, buffers, caps));
     }
     if let Some(plan) = contraction::analyze(&nest, inputs) {
         let shared = caps.threads.and_then(|threads| threads::contract(name, &nest, &plan, inputs, &buffers, &threads));
@@ -106,6 +103,19 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     };
     let slow = slow.or_else(|| slow::one_item(&nest, &kernel, caps));
     Scheduled { kernel, packing: Vec::new(), slow }
+}
+
+/// A sum of terms of rows and columns together that threads share, on machines where they can: of few rows, a reduction.
+fn joint_on_threads(
+    name: &str,
+    nest: &Nest,
+    joint: &contraction::joint::Joint,
+    buffers: &[BufferDecl],
+    caps: &Caps,
+) -> Option<Scheduled> {
+    let staged = threads::contract_jointly(name, nest, joint, buffers, caps.threads.as_ref()?);
+    let scheduled = |kernel| Scheduled { kernel, packing: Vec::new(), slow: None };
+    staged.or_else(|| shared_reduction(name, nest, buffers, caps, true).map(scheduled))
 }
 
 /// A reduction that threads share, on machines where they can.

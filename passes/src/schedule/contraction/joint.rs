@@ -7,9 +7,9 @@ use super::depth::Depth;
 use super::roles::{Loops, fills_panels, lies_in_panels, needed};
 use super::tile::{Tile, choose_joint_tile};
 use super::tiles::{Grid, Position, Tiles};
+use crate::schedule::Scheduled;
 use crate::schedule::build::{Block, Context, KernelBuilder, for_loop};
 use crate::schedule::nest::Nest;
-use crate::schedule::{Scheduled, representative};
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferDecl, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// A sum over one loop of a value that is computed from rows and columns.
 #[derive(Clone, Debug)]
 pub(in crate::schedule) struct Joint {
-    pub(super) loops: Loops,
+    pub(in crate::schedule) loops: Loops,
     body: Body,
     /// What each step of the body depends on.
     sides: Vec<Side>,
@@ -29,20 +29,21 @@ pub(in crate::schedule) struct Joint {
 
 /// What a value depends on, beside the depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-struct Side {
+pub(in crate::schedule) struct Side {
     row: bool,
     column: bool,
 }
 
 impl Side {
-    const ROW: Self = Self { row: true, column: false };
-    const COLUMN: Self = Self { row: false, column: true };
+    pub(in crate::schedule) const ROW: Self = Self { row: true, column: false };
+    pub(in crate::schedule) const COLUMN: Self = Self { row: false, column: true };
+    pub(in crate::schedule) const NEITHER: Self = Self { row: false, column: false };
 
     fn or(self, other: Self) -> Self {
         Self { row: self.row || other.row, column: self.column || other.column }
     }
 
-    fn is_joint(self) -> bool {
+    pub(in crate::schedule) fn is_joint(self) -> bool {
         self.row && self.column
     }
 }
@@ -98,11 +99,6 @@ fn own_side(step: &Step, loops: &Loops) -> Option<Side> {
 }
 
 impl Joint {
-    /// Whether the first factor is typically a vector.
-    pub(in crate::schedule) fn has_one_row(&self) -> bool {
-        representative(&self.loops.row_count()) == 1
-    }
-
     fn side(&self, id: StepId) -> Side {
         self.sides.get(id.0 as usize).copied().unwrap_or_default()
     }
@@ -131,14 +127,19 @@ impl Joint {
         (0..).zip(needed).filter(|(_, needed)| *needed).map(|(id, _)| StepId(id)).collect()
     }
 
-    /// The values of columns that pairs are computed from.
-    pub(super) fn held(&self) -> Vec<StepId> {
+    /// The values of a side that pairs are computed from.
+    pub(in crate::schedule) fn held(&self, side: Side) -> Vec<StepId> {
         let of_pairs = self.needed().into_iter().filter(|id| self.side(*id).is_joint());
         let operands = of_pairs.filter_map(|id| self.body.steps.get(id.0 as usize)).flat_map(Step::operands);
-        let mut held: Vec<StepId> = operands.chain(self.ends()).filter(|id| self.side(*id) == Side::COLUMN).collect();
+        let mut held: Vec<StepId> = operands.chain(self.ends()).filter(|id| self.side(*id) == side).collect();
         held.sort();
         held.dedup();
         held
+    }
+
+    /// The type of a step.
+    pub(in crate::schedule) fn dtype(&self, builder: &KernelBuilder, id: StepId) -> DType {
+        self.dtypes(builder).get(id.0 as usize).copied().unwrap_or(DType::F32)
     }
 
     /// The type of each step.
@@ -163,6 +164,57 @@ impl Joint {
         }
         dtypes
     }
+
+    /// Values of which none is known.
+    pub(in crate::schedule) fn no_values(&self) -> Values {
+        Values(vec![Operand::Int(DType::I32, 0); self.body.steps.len()])
+    }
+
+    /// Appends the needed steps of some sides; those that they use are known.
+    pub(in crate::schedule) fn expand(
+        &self,
+        builder: &mut KernelBuilder,
+        block: &mut Block,
+        context: &Context<'_>,
+        values: &mut Values,
+        wanted: impl Fn(Side) -> bool,
+    ) {
+        let mut dynamic = BTreeMap::new();
+        for id in self.needed().into_iter().filter(|id| wanted(self.side(*id))) {
+            let Some(step) = self.body.steps.get(id.0 as usize) else { continue };
+            let value = builder.expand_step(block, step, context, &values.0, &mut dynamic);
+            values.set(id, value);
+        }
+    }
+
+    /// Appends the sum at a place and the terms of a pair.
+    pub(in crate::schedule) fn add_terms(&self, builder: &mut KernelBuilder, block: &mut Block, values: &Values, place: Place) {
+        let mut sum = builder.define(block, Scalar::Load(place.clone()));
+        for (x, y) in self.terms() {
+            let next = match y {
+                Some(y) => Scalar::MulAdd(values.get(x), values.get(y), sum),
+                None => Scalar::Binary(BinaryOp::Add, sum, values.get(x)),
+            };
+            sum = builder.define(block, next);
+        }
+        block.push(Stmt::Store { place, value: sum });
+    }
+}
+
+/// Values by the position of their step.
+#[derive(Clone)]
+pub(in crate::schedule) struct Values(Vec<Operand>);
+
+impl Values {
+    pub(in crate::schedule) fn get(&self, id: StepId) -> Operand {
+        self.0.get(id.0 as usize).cloned().unwrap_or(Operand::Int(DType::I32, 0))
+    }
+
+    pub(in crate::schedule) fn set(&mut self, id: StepId, value: Operand) {
+        if let Some(slot) = self.0.get_mut(id.0 as usize) {
+            *slot = value;
+        }
+    }
 }
 
 /// Builds the kernel.
@@ -181,21 +233,20 @@ pub(in crate::schedule) fn schedule(name: &str, nest: &Nest, joint: &Joint, buff
 struct Emitter<'a> {
     tiles: Tiles<'a>,
     joint: &'a Joint,
-    needed: Vec<StepId>,
     /// Where values of columns are kept, for each column of a tile.
     held: BTreeMap<StepId, LocalId>,
 }
 
-/// Values by the position of their step.
-type Values = Vec<Operand>;
-
 impl<'a> Emitter<'a> {
     fn new(builder: &mut KernelBuilder, nest: &'a Nest, joint: &'a Joint, tile: Tile) -> Self {
         let tiles = Tiles::new(builder, nest, &joint.loops, tile);
-        let (width, dtypes) = ((tile.panel * tile.panels) as u32, joint.dtypes(builder));
-        let dtype = |id: StepId| dtypes.get(id.0 as usize).copied().unwrap_or(DType::F32);
-        let held = joint.held().into_iter().map(|id| (id, builder.local("column", dtype(id), width))).collect();
-        Self { tiles, joint, needed: joint.needed(), held }
+        let width = (tile.panel * tile.panels) as u32;
+        let mut local = |id: StepId| {
+            let dtype = joint.dtype(builder, id);
+            builder.local("column", dtype, width)
+        };
+        let held = joint.held(Side::COLUMN).into_iter().map(|id| (id, local(id))).collect();
+        Self { tiles, joint, held }
     }
 
     fn tile(&self, builder: &mut KernelBuilder, position: &Position) -> Block {
@@ -220,11 +271,11 @@ impl<'a> Emitter<'a> {
         self.tiles.each_chunk(builder, |builder, block, first, lane| {
             let start = self.tiles.existing_column(position, first);
             let context = context.clone().bind(&self.joint.loops.column.symbol, start + lane.clone());
-            let mut values = self.no_values();
-            self.expand(builder, block, &context, &mut values, |side| !side.row);
+            let mut values = self.joint.no_values();
+            self.joint.expand(builder, block, &context, &mut values, |side| !side.row);
             block.extend(self.held.iter().map(|(id, local)| Stmt::Store {
                 place: Place::Local(*local, first.clone() + lane.clone()),
-                value: values.get(id.0 as usize).cloned().unwrap_or(Operand::Int(DType::I32, 0)),
+                value: values.get(*id),
             }));
             None
         })
@@ -235,58 +286,18 @@ impl<'a> Emitter<'a> {
         let row = builder.symbol("r", &self.tiles.tile.rows.into());
         let at = self.tiles.existing_row(position, &row);
         let context = self.tiles.bind_rows(context.clone(), &at);
-        let (mut block, mut values) = (Vec::new(), self.no_values());
-        self.expand(builder, &mut block, &context, &mut values, |side| !side.column);
+        let (mut block, mut values) = (Vec::new(), self.joint.no_values());
+        self.joint.expand(builder, &mut block, &context, &mut values, |side| !side.column);
         block.extend(self.tiles.each_chunk(builder, |builder, block, first, lane| {
             let column = first.clone() + lane.clone();
             let mut values = values.clone();
             for (id, local) in &self.held {
-                self.set(&mut values, *id, builder.define(block, Scalar::Load(Place::Local(*local, column.clone()))));
+                values.set(*id, builder.define(block, Scalar::Load(Place::Local(*local, column.clone()))));
             }
-            self.expand(builder, block, &context, &mut values, Side::is_joint);
-            self.add_terms(builder, block, &values, self.tiles.sum_at(&Dim::symbol(&row), &column));
+            self.joint.expand(builder, block, &context, &mut values, Side::is_joint);
+            self.joint.add_terms(builder, block, &values, self.tiles.sum_at(&Dim::symbol(&row), &column));
             None
         }));
         for_loop(&row, self.tiles.tile.rows, LoopKind::Unrolled, block)
-    }
-
-    fn add_terms(&self, builder: &mut KernelBuilder, block: &mut Block, values: &Values, place: Place) {
-        let of = |id: StepId| values.get(id.0 as usize).cloned().unwrap_or(Operand::float(DType::F32, 0.0));
-        let mut sum = builder.define(block, Scalar::Load(place.clone()));
-        for (x, y) in self.joint.terms() {
-            let next = match y {
-                Some(y) => Scalar::MulAdd(of(x), of(y), sum),
-                None => Scalar::Binary(BinaryOp::Add, sum, of(x)),
-            };
-            sum = builder.define(block, next);
-        }
-        block.push(Stmt::Store { place, value: sum });
-    }
-
-    fn no_values(&self) -> Values {
-        vec![Operand::Int(DType::I32, 0); self.joint.body.steps.len()]
-    }
-
-    fn set(&self, values: &mut Values, id: StepId, value: Operand) {
-        if let Some(slot) = values.get_mut(id.0 as usize) {
-            *slot = value;
-        }
-    }
-
-    /// Appends the needed steps of some sides; those that they use are known.
-    fn expand(
-        &self,
-        builder: &mut KernelBuilder,
-        block: &mut Block,
-        context: &Context<'_>,
-        values: &mut Values,
-        wanted: impl Fn(Side) -> bool,
-    ) {
-        let mut dynamic = BTreeMap::new();
-        for id in self.needed.iter().filter(|id| wanted(self.joint.side(**id))) {
-            let Some(step) = self.joint.body.steps.get(id.0 as usize) else { continue };
-            let value = builder.expand_step(block, step, context, values, &mut dynamic);
-            self.set(values, *id, value);
-        }
     }
 }

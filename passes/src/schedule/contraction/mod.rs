@@ -15,7 +15,7 @@ mod tile;
 mod tiles;
 
 pub(super) use factors::SecondFactor;
-pub(super) use roles::{Roles, analyze};
+pub(super) use roles::{Loops, Roles, analyze};
 pub use roles::{is_contraction, reads_contiguously, wants_unpadded};
 
 use super::build::{Block, Context, KernelBuilder, for_loop};

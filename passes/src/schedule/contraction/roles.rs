@@ -21,7 +21,7 @@ pub(in crate::schedule) struct Loops {
     /// The reduced loops but the innermost.
     pub(super) taps: Vec<Axis>,
     /// The innermost reduced loop.
-    pub(super) depth: Axis,
+    pub(in crate::schedule) depth: Axis,
 }
 
 impl Loops {

@@ -55,17 +55,17 @@ fn moderate(format: &BlockFormat, block: &mut [u8]) {
 }
 
 /// The parts of a tensor of a block format with scales and minima of ordinary size.
-fn parts(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Vec<Value> {
-    let count = rows * depth / format.values as usize * format.bytes as usize;
+fn parts(graph: &mut Graph, format: &BlockFormat, shape: &[usize], random: &mut Random) -> Vec<Value> {
+    let count = shape.iter().product::<usize>() / format.values as usize * format.bytes as usize;
     let mut bytes: Vec<u8> = (0..count).map(|_| random.int(0, 255) as u8).collect();
     bytes.chunks_exact_mut(format.bytes as usize).for_each(|block| moderate(format, block));
-    let parts = format.split(&[rows, depth], &bytes).unwrap();
+    let parts = format.split(shape, &bytes).unwrap();
     parts.into_iter().map(|part| graph.constant(part).unwrap()).collect()
 }
 
 /// Such a tensor, decoded in the graph.
 fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, random: &mut Random) -> Value {
-    let parts = parts(graph, format, rows, depth, random);
+    let parts = parts(graph, format, &[rows, depth], random);
     graph.add(Op::Dequantize, Attrs::new().with("format", format.name).with("rows", rows as i64), &parts).unwrap()
 }
 
@@ -99,6 +99,11 @@ fn scheduled_on(caps: &Caps, graph: &Graph) -> Scheduled {
 }
 
 fn run_scheduled(scheduled: &Scheduled, graph: &Graph, inputs: &[Tensor]) -> Tensor {
+    run_with(scheduled, graph, inputs, &[])
+}
+
+/// Runs a kernel, scheduled for symbolic sizes, on the sizes that the graph has.
+fn run_with(scheduled: &Scheduled, graph: &Graph, inputs: &[Tensor], sizes: &[i64]) -> Tensor {
     let fused = fuse(graph).unwrap();
     let group = &fused.groups[0];
     let mut output = Tensor::zeros(DType::F32, &graph.ty(group.output).static_shape().unwrap()).unwrap();
@@ -106,7 +111,7 @@ fn run_scheduled(scheduled: &Scheduled, graph: &Graph, inputs: &[Tensor]) -> Ten
     let tensor = |value: &Value| graph.as_constant(*value).map_or_else(|| input(value), |tensor| tensor.as_ref().clone());
     let mut inputs: Vec<Tensor> = group.inputs.iter().map(tensor).collect();
     let mut buffers: Vec<&mut [u8]> = inputs.iter_mut().map(Tensor::bytes_mut).chain([output.bytes_mut()]).collect();
-    eval_kernel(&scheduled.kernel, &mut buffers, &[]).unwrap();
+    eval_kernel(&scheduled.kernel, &mut buffers, sizes).unwrap();
     output
 }
 
@@ -165,28 +170,44 @@ fn converted_factors_are_read_only_where_they_are() {
     }
 }
 
+/// A product of activations of so many rows, perhaps for each of a batch, that are quantized as `format` wants it, with 40 columns.
+fn quantized_product(format: &BlockFormat, lead: &[i64], rows: Dim, depth: i64) -> Graph {
+    let (mut random, mut graph, group) = (Random::new(17), Graph::new("test"), i64::from(format.group));
+    let mut input = |name: &str, dtype: DType, size: i64| {
+        let batch = lead.iter().map(|size| Dim::constant(*size));
+        let dims = [batch.collect(), vec![rows.clone(), Dim::constant(depth / group), size.into()]].concat();
+        graph.input(name, &TensorType::new(dtype, dims)).unwrap()
+    };
+    let mut operands = vec![input("words", DType::U32, group / 4), input("scales", DType::F32, 1), input("sums", DType::I32, 1)];
+    let shape: Vec<usize> = lead.iter().chain(&[40, depth]).map(|size| *size as usize).collect();
+    operands.extend(parts(&mut graph, format, &shape, &mut random));
+    let attrs = Attrs::new().with("format", format.name).with("rows", 40i64);
+    let y = graph.add(Op::BlockMatMul, attrs, &operands).unwrap();
+    graph.output("y", y);
+    graph
+}
+
+/// Inputs for it, the graph's sizes being known.
+fn quantized_inputs(graph: &Graph) -> Vec<Tensor> {
+    let mut random = Random::new(23);
+    let types: Vec<TensorType> = graph.inputs().iter().map(|input| graph.ty(*input).clone()).collect();
+    let shapes: Vec<Vec<usize>> = types.iter().map(|ty| ty.static_shape().unwrap()).collect();
+    let count = shapes[0].iter().product::<usize>();
+    let words: Vec<u32> = (0..count).map(|_| random.int(0, i64::from(u32::MAX)) as u32).collect();
+    let sum = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| i64::from(byte as i8)).sum();
+    let sums: Vec<i64> = words.chunks(*shapes[0].last().unwrap()).map(sum).collect();
+    vec![
+        Tensor::from_slice(DType::U32, &shapes[0], &words).unwrap(),
+        random.tensor(&types[1]).unwrap(),
+        Tensor::from_i64(DType::I32, &shapes[2], &sums).unwrap(),
+    ]
+}
+
 #[test]
 fn products_of_quantized_activations_sum_bytes() {
     for (format, rows) in BLOCK_FORMATS.iter().flat_map(|format| [1, 7, 9].map(|rows| (format, rows))) {
-        let (mut random, mut graph) = (Random::new(rows as u64), Graph::new("test"));
-        let (depth, group) = (2 * i64::from(format.values), i64::from(format.group));
-        let types = [(DType::U32, group / 4), (DType::F32, 1), (DType::I32, 1)]
-            .map(|(dtype, size)| TensorType::new(dtype, [rows, depth / group, size]));
-        let mut operands: Vec<Value> =
-            types.iter().zip(["words", "scales", "sums"]).map(|(ty, name)| graph.input(name, ty).unwrap()).collect();
-        operands.extend(parts(&mut graph, format, 40, depth as usize, &mut random));
-        let attrs = Attrs::new().with("format", format.name).with("rows", 40i64);
-        let y = graph.add(Op::BlockMatMul, attrs, &operands).unwrap();
-        graph.output("y", y);
-        let words: Vec<u32> = (0..rows * depth / 4).map(|_| random.int(0, i64::from(u32::MAX)) as u32).collect();
-        let sum = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| i64::from(byte as i8)).sum();
-        let sums: Vec<i64> = words.chunks(group as usize / 4).map(sum).collect();
-        let shape = |ty: &TensorType| ty.static_shape().unwrap();
-        let inputs = [
-            Tensor::from_slice(DType::U32, &shape(&types[0]), &words).unwrap(),
-            random.tensor(&types[1]).unwrap(),
-            Tensor::from_i64(DType::I32, &shape(&types[2]), &sums).unwrap(),
-        ];
+        let graph = quantized_product(format, &[], rows.into(), 2 * i64::from(format.values));
+        let inputs = quantized_inputs(&graph);
         let expected = evaluate(&graph, &inputs).unwrap();
         let (actual, keeps) = run_single(&graph, &inputs, "column");
         assert!(agree(&expected[0], &actual, Tier::Reassociate) && keeps, "{} x {rows}", format.name);

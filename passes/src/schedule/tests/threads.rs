@@ -1,9 +1,11 @@
 //! Work items that threads share, beside the graphs that they come from. The interpreter faults on races.
 
-use super::{SHARING, run_scheduled, scheduled_on};
+use super::{SHARING, quantized_inputs, quantized_product, run_scheduled, run_with, scheduled_on};
 use crate::Tier;
 use crate::testing::{agree, evaluate};
 use lostwax_ir::attrs::Attrs;
+use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat};
+use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::graph::Graph;
 use lostwax_ir::ops::Op;
 use lostwax_ir::random::Random;
@@ -49,6 +51,63 @@ fn products_of_many_rows_stage_their_factors() {
     ] {
         let graph = product(batch, sizes);
         check(&graph, &inputs(&graph), Some(threads), true);
+    }
+}
+
+#[test]
+fn products_of_quantized_activations_stage_what_rows_and_columns_need() {
+    for (format, rows) in BLOCK_FORMATS.iter().flat_map(|format| [6, 21].map(|rows| (format, rows))) {
+        let graph = quantized_product(format, &[], rows.into(), 2 * i64::from(format.values));
+        check(&graph, &quantized_inputs(&graph), Some(128), true);
+    }
+}
+
+/// Blocks of all shapes, those that reach past the last row and column, and batches.
+#[test]
+fn quantized_products_of_all_sizes_are_staged() {
+    for (lead, rows, threads) in
+        [(vec![], 16, 128), (vec![], 65, 128), (vec![], 130, 128), (vec![3], 33, 128), (vec![2], 66, 128), (vec![4], 67, 256)]
+    {
+        let graph = quantized_product(block_format("q4_1"), &lead, rows.into(), 64);
+        check(&graph, &quantized_inputs(&graph), Some(threads), true);
+    }
+}
+
+fn block_format(name: &str) -> &'static BlockFormat {
+    BLOCK_FORMATS.iter().find(|format| format.name == name).unwrap()
+}
+
+/// The last steps along the depth are fewer than what is staged at once.
+#[test]
+fn staged_steps_need_not_fill_the_depth() {
+    for groups in [2, 3, 5, 7] {
+        for rows in [8, 40] {
+            let graph = quantized_product(block_format("q4_1"), &[], rows.into(), 32 * groups);
+            check(&graph, &quantized_inputs(&graph), Some(128), true);
+        }
+    }
+}
+
+/// One kernel for any number of rows, from one to more than a block has.
+#[test]
+fn any_number_of_rows_is_staged() {
+    let symbol = Symbol::new("n", 1, 512);
+    let symbolic = quantized_product(block_format("q4_1"), &[], Dim::symbol(&symbol), 96);
+    let scheduled = scheduled_on(&SHARING, &symbolic);
+    assert_eq!(scheduled.kernel.symbols, [symbol]);
+    for rows in [1, 5, 64, 67, 130] {
+        let graph = quantized_product(block_format("q4_1"), &[], rows.into(), 96);
+        let inputs = quantized_inputs(&graph);
+        let expected = evaluate(&graph, &inputs).unwrap();
+        assert!(agree(&expected[0], &run_with(&scheduled, &graph, &inputs, &[rows]), Tier::Reassociate), "{rows}");
+    }
+}
+
+#[test]
+fn quantized_products_of_few_rows_are_split() {
+    for rows in [1, 2, 4] {
+        let graph = quantized_product(block_format("q4_1"), &[], rows.into(), 32 * 40);
+        check(&graph, &quantized_inputs(&graph), Some(128), false);
     }
 }
 

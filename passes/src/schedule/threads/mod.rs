@@ -1,14 +1,16 @@
 //! Schedules of work items that threads share.
 //!
-//! Contractions of many rows are cut into blocks, whose factors the threads bring into shared memory step by step (`staged`);
-//! long reductions of few elements are cut along the reduction, a part for each thread (`split`). What is neither runs as on
+//! Contractions of many rows are cut into blocks, whose factors the threads bring into shared memory step by step (`staged`, and
+//! `staged_joint` where terms are computed from rows and columns together); long reductions of few elements are cut along the reduction, a part for each thread (`split`). What is neither runs as on
 //! machines whose work items have no threads.
 
+mod shape;
 mod split;
 mod staged;
+mod staged_joint;
 
 use super::build::{Block, Context, KernelBuilder, bind, bind_each, extents, for_loop};
-use super::contraction::Roles;
+use super::contraction::{Loops, Roles};
 use super::nest::Nest;
 use super::{Argument, Scheduled};
 use lostwax_ir::dim::{Dim, Symbol};
@@ -29,6 +31,7 @@ pub(super) fn contract(
 }
 
 pub(super) use split::reduce;
+pub(super) use staged_joint::schedule as contract_jointly;
 
 /// A loop of threads.
 pub(super) fn each_thread(builder: &mut KernelBuilder, count: i64, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {
@@ -39,7 +42,7 @@ pub(super) fn each_thread(builder: &mut KernelBuilder, count: i64, body: impl Fn
 
 /// The first row and column of a block of a contraction's output.
 struct Corner<'a> {
-    roles: &'a Roles,
+    loops: &'a Loops,
     batch: Vec<Dim>,
     row: Dim,
     column: Dim,
@@ -47,25 +50,25 @@ struct Corner<'a> {
 
 impl<'a> Corner<'a> {
     /// Work items for blocks of so many rows and columns: their number along each direction, batch, rows, columns.
-    fn grid(roles: &Roles, rows: i64, columns: i64) -> Vec<Dim> {
-        let blocks = [roles.loops.row_count().ceil_div(rows), roles.loops.column.extent.ceil_div(columns)];
-        extents(&roles.loops.batch).into_iter().chain(blocks).collect()
+    fn grid(loops: &Loops, rows: i64, columns: i64) -> Vec<Dim> {
+        let blocks = [loops.row_count().ceil_div(rows), loops.column.extent.ceil_div(columns)];
+        extents(&loops.batch).into_iter().chain(blocks).collect()
     }
 
     /// That of the work item at these coordinates of the grid.
-    fn new(roles: &'a Roles, mut coords: Vec<Dim>, rows: i64, columns: i64) -> Self {
+    fn new(loops: &'a Loops, mut coords: Vec<Dim>, rows: i64, columns: i64) -> Self {
         let (column, row) = (coords.pop().unwrap_or_default(), coords.pop().unwrap_or_default());
-        Self { roles, batch: coords, row: row * rows.into(), column: column * columns.into() }
+        Self { loops, batch: coords, row: row * rows.into(), column: column * columns.into() }
     }
 
     /// The batch loops, bound.
     fn context(&self) -> Context<'a> {
-        bind_each(Context::default(), &self.roles.loops.batch, &self.batch)
+        bind_each(Context::default(), &self.loops.batch, &self.batch)
     }
 
     /// Stores the sum of a row and column of the block; gives the condition under which they exist, too.
     fn store(&self, builder: &mut KernelBuilder, nest: &Nest, (row, column): (&Dim, &Dim), sum: Operand) -> (Cond, Block) {
-        let loops = &self.roles.loops;
+        let loops = self.loops;
         let (row, column) = (self.row.clone() + row.clone(), self.column.clone() + column.clone());
         let exists =
             Cond(vec![loops.row_count() - 1.into() - row.clone(), loops.column.extent.clone() - 1.into() - column.clone()]);

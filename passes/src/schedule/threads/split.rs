@@ -134,11 +134,11 @@ pub(super) fn contract(
     }
     let split = Split { columns, slices, rows, along_columns: true };
     let mut builder = KernelBuilder::new(buffers.to_vec());
-    let grid = Corner::grid(roles, rows, columns);
+    let grid = Corner::grid(&roles.loops, rows, columns);
     let item = builder.symbol("item", &product(&grid));
     let engine = Engine::new(&mut builder, split, ReduceOp::Sum, DType::F32);
     let product_of = Products { roles, second: &second, reduced: &reduced, engine: &engine, chunk };
-    let corner = Corner::new(roles, unflatten(&Dim::symbol(&item), &grid), rows, columns);
+    let corner = Corner::new(&roles.loops, unflatten(&Dim::symbol(&item), &grid), rows, columns);
     let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim| product_of.add(builder, &corner, column, &step);
     let store =
         |builder: &mut KernelBuilder, row: &Dim, column: &Dim, sum: Operand| corner.store(builder, nest, (row, column), sum);

@@ -4,6 +4,7 @@
 //! threads bring the block's part of both factors into shared memory, each an equal share, and then each adds the products of its
 //! rows and columns to sums in registers: every element that is read is used once for each row, or column, of the block.
 
+use super::shape::{Shape, choose};
 use super::{Corner, each_thread, unrolled};
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
@@ -14,17 +15,6 @@ use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::types::DType;
 use lostwax_target_api::ThreadCaps;
-
-/// The sizes of a block and of the part of it that one thread computes.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    rows: i64,
-    columns: i64,
-    /// Steps along the depth that are staged at once.
-    depth: i64,
-    thread_rows: i64,
-    thread_columns: i64,
-}
 
 /// Shapes to choose from, the one with the most reuse first.
 const SHAPES: [Shape; 4] = [
@@ -41,35 +31,9 @@ const PADDING: i64 = 4;
 /// Contractions with a shorter depth are not staged.
 const SHORTEST_DEPTH: i64 = 16;
 
-impl Shape {
-    fn threads(&self) -> i64 {
-        self.rows / self.thread_rows * (self.columns / self.thread_columns)
-    }
-
-    /// The threads side by side in a row of the block.
-    fn across(&self) -> i64 {
-        self.columns / self.thread_columns
-    }
-
-    fn shared_bytes(&self) -> i64 {
-        4 * self.depth * (self.rows + self.columns + 2 * PADDING)
-    }
-
-    fn fits(&self, caps: &ThreadCaps) -> bool {
-        self.threads() <= i64::from(caps.most) && self.shared_bytes() <= i64::from(caps.shared_bytes)
-    }
-}
-
-/// The first shape that gives the machine enough to do, or the one with the most blocks; none if blocks would mostly be empty.
-fn choose(roles: &Roles, caps: &ThreadCaps) -> Option<Shape> {
-    let rows = representative(&roles.loops.row_count());
-    let columns = representative(&roles.loops.column.extent);
-    let batch: i64 = roles.loops.batch.iter().map(|axis| representative(&axis.extent)).product();
-    let blocks = |shape: &Shape| (rows + shape.rows - 1) / shape.rows * ((columns + shape.columns - 1) / shape.columns) * batch;
-    let filled = |shape: &&Shape| shape.fits(caps) && rows * 2 > shape.rows && columns * 2 > shape.columns;
-    let mut fitting = SHAPES.iter().filter(filled);
-    let busy = fitting.clone().find(|shape| blocks(shape) >= i64::from(caps.work_items));
-    busy.or_else(|| fitting.next_back()).copied()
+/// What a shape stages.
+fn shared_bytes(shape: &Shape) -> i64 {
+    4 * shape.depth * (shape.rows + shape.columns + 2 * PADDING)
 }
 
 /// Builds the kernel, if the contraction has the size for it.
@@ -82,14 +46,18 @@ pub(super) fn schedule(
     caps: &ThreadCaps,
 ) -> Option<Scheduled> {
     let steps = product(roles.loops.reduced().map(|axis| &axis.extent));
-    let shape = choose(roles, caps).filter(|_| representative(&steps) >= SHORTEST_DEPTH)?;
+    let shape =
+        choose(SHAPES.into_iter(), &roles.loops, caps, shared_bytes).filter(|_| representative(&steps) >= SHORTEST_DEPTH)?;
     let (second, packing) = SecondFactor::new(roles, inputs);
     let mut builder = KernelBuilder::new(buffers.to_vec());
-    let grid = Corner::grid(roles, shape.rows, shape.columns);
+    let grid = Corner::grid(&roles.loops, shape.rows, shape.columns);
     let item = builder.symbol("item", &product(&grid));
     let emitter = Emitter::new(&mut builder, nest, roles, second, shape);
-    let body =
-        emitter.item(&mut builder, &Corner::new(roles, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns), &steps);
+    let body = emitter.item(
+        &mut builder,
+        &Corner::new(&roles.loops, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns),
+        &steps,
+    );
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing, slow: None })
 }
 

@@ -18,15 +18,15 @@
 //!
 //! | `[[buffer(slot)]]` | holds | |
 //! |---|---|---|
-//! | 0 to *pieces* - 1 | the pieces of the arguments in order | `device`, set with an offset that is a multiple of the element and of 4 |
+//! | 0 to *pieces* - 1 | the pieces of the arguments in order | `device`, set with an offset that is a multiple of [`Argument::alignment`] and of 4 |
 //! | *pieces* | the parameters | `constant` |
 //! | *pieces* + 1 | the *sizes*: the bytes that each piece's binding has, in order, integers of 32 bits | `constant` |
 //!
 //! Threadgroup memory has an index for each array of [`Form::shared`], in order, with its length.
 //!
 //! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of [`Shader::invocations`] threads. Indices are clamped to the sizes, so a
-//! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, and no less than an
-//! element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
+//! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, multiples of 16 where
+//! the alignment is 16, and no less than an element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
 //! needs floats of 64 bits, which Metal has not, is not there in MSL.
 //!
 //! In WGSL, a form with [`Feature::Subgroups`] lacks the directive `enable subgroups;`, which browsers want before it.
@@ -108,6 +108,8 @@ pub struct Argument {
     pub writable: bool,
     /// Bytes of one element: 1, 2, 4 or 8.
     pub element: u8,
+    /// The bytes of which the place where it begins is a multiple: those of an element, or 16.
+    pub alignment: u8,
     /// The bindings that it takes, at least 1.
     pub pieces: u8,
 }
@@ -204,13 +206,15 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
         bytes.extend(shader.symbols.to_le_bytes());
         bytes.extend(shader.threads.to_le_bytes());
         put_length(&mut bytes, shader.arguments.len());
-        bytes.extend(
-            shader.arguments.iter().flat_map(|argument| [u8::from(argument.writable), argument.element, argument.pieces]),
-        );
+        bytes.extend(shader.arguments.iter().flat_map(|argument| argument_bytes(argument)));
         put_length(&mut bytes, shader.forms.len());
         shader.forms.iter().for_each(|form| put_form(&mut bytes, form));
     }
     bytes
+}
+
+fn argument_bytes(argument: &Argument) -> [u8; 4] {
+    [u8::from(argument.writable), argument.element, argument.alignment, argument.pieces]
 }
 
 fn put_form(bytes: &mut Vec<u8>, form: &Form) {
@@ -306,14 +310,16 @@ impl<'a> Reader<'a> {
 
     fn arguments(&mut self) -> Result<Vec<Argument>, FormatError> {
         let count = self.length()?;
-        let bytes = self.take(count.saturating_mul(3))?;
+        let bytes = self.take(count.saturating_mul(4))?;
         let argument = |fields: &[u8]| match fields {
-            [writable @ (0 | 1), element @ (1 | 2 | 4 | 8), pieces @ 1..=u8::MAX] => {
-                Ok(Argument { writable: *writable == 1, element: *element, pieces: *pieces })
+            [writable @ (0 | 1), element @ (1 | 2 | 4 | 8), alignment, pieces @ 1..=u8::MAX]
+                if alignment == element || *alignment == 16 =>
+            {
+                Ok(Argument { writable: *writable == 1, element: *element, alignment: *alignment, pieces: *pieces })
             }
             other => Err(FormatError::Value(format!("there is no argument {other:?}"))),
         };
-        bytes.chunks(3).map(argument).collect()
+        bytes.chunks(4).map(argument).collect()
     }
 
     fn features(&mut self) -> Result<Vec<Feature>, FormatError> {

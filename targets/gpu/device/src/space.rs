@@ -129,8 +129,9 @@ impl Space {
             return invalid(format!("kernel `{}` writes to {region:?}", kernel.name));
         }
         let element = u64::from(declared.element);
-        if !offset.is_multiple_of(element) {
-            return invalid(format!("byte {offset} of {region:?} is not where an element of {element} bytes can begin"));
+        if !offset.is_multiple_of(declared.alignment.into()) {
+            let problem = format!("byte {offset} of {region:?} is no multiple of {}", declared.alignment);
+            return invalid(format!("{problem}, where kernel `{}` wants an argument to begin", kernel.name));
         }
         let alignment = u64::from(self.program.gpu.limits.min_storage_buffer_offset_alignment).max(1);
         let (start, end) = (offset - offset % alignment, offset + bytes);

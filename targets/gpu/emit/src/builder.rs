@@ -36,8 +36,16 @@ impl Builder {
     /// The module, and the entry point's function with its body.
     pub(crate) fn finish(mut self) -> (Module, Function) {
         self.function.body = self.levels.drain(..).next().unwrap_or_default();
+        self.drop_last_barrier();
         self.function.body.push(Statement::Return { value: None }, Span::UNDEFINED);
         (self.module, self.function)
+    }
+
+    /// Nobody needs to wait at the end.
+    fn drop_last_barrier(&mut self) {
+        if let Some(Statement::ControlBarrier(_)) = self.function.body.last() {
+            self.function.body.cull(self.function.body.len() - 1..);
+        }
     }
 
     /// The innermost open block.

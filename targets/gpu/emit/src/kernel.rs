@@ -2,6 +2,7 @@
 
 use crate::builder::{Builder, Value};
 use crate::fault::{Emit, Fault};
+use crate::survey::{Accesses, QUAD};
 use lostwax_device_gpu::format::{Feature, PIECE_BYTES, WORKGROUP, base_word, parameter_words, symbol_word};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{BufferDecl, Kernel, LocalDecl, RowId, Storage, ValueId};
@@ -39,6 +40,8 @@ pub(crate) struct Lanes {
     pub(crate) count: usize,
     /// A bool for each lane; all lanes run when `None`.
     pub(crate) mask: Option<Vec<Value>>,
+    /// The loop's variable, if lanes may access four elements at once.
+    pub(crate) quads: Option<Symbol>,
 }
 
 /// How memory holds an element of an argument.
@@ -46,6 +49,8 @@ pub(crate) struct Lanes {
 pub(crate) enum Element {
     /// As registers do.
     Whole,
+    /// As registers do, in vectors of four.
+    Quads,
     /// As a float of 16 bits.
     Half,
     /// As bits of a word, which others may write to as well.
@@ -56,8 +61,8 @@ pub(crate) enum Element {
 pub(crate) struct Buffer {
     /// Its pieces.
     pub(crate) pointers: Vec<Value>,
-    /// Stands for the element of the binding at which the argument begins.
-    pub(crate) base: Symbol,
+    /// The element of the binding at which the argument begins.
+    pub(crate) base: Dim,
     pub(crate) dtype: DType,
     pub(crate) element: Element,
     pub(crate) writable: bool,
@@ -69,6 +74,8 @@ pub(crate) enum Variables {
     Elements(Vec<Value>),
     /// One for all, which any index addresses.
     Array(Value),
+    /// The same, in vectors of four.
+    Quads(Value),
 }
 
 pub(crate) struct Local {
@@ -104,6 +111,8 @@ pub(crate) struct Emitter<'k> {
     pub(crate) lanes: Option<Lanes>,
     /// The thread that this invocation is, if work items have threads.
     pub(crate) thread: Option<Value>,
+    /// Whether threads may read what others have written to a buffer.
+    pub(crate) rereads: bool,
 }
 
 /// The kernel as the entry point's function, in a module that also has the functions of `prelude`; uses the extras where they help.
@@ -121,6 +130,7 @@ pub(crate) fn emit_kernel(prelude: Module, kernel: &Kernel, extras: &[Feature]) 
         defined: Vec::new(),
         lanes: None,
         thread: None,
+        rereads: false,
     };
     emitter.frame()?;
     emitter.block(&kernel.body)?;
@@ -157,7 +167,9 @@ impl Emitter<'_> {
     /// Declares the arguments, makes room for the locals, and leaves those invocations that have no work item.
     fn frame(&mut self) -> Emit<()> {
         let kernel = self.kernel;
-        kernel.buffers.iter().enumerate().try_for_each(|(position, decl)| self.declare_buffer(position, decl))?;
+        let accesses = Accesses::of(kernel);
+        self.rereads = accesses.rereads;
+        kernel.buffers.iter().zip(accesses.quad_buffers).try_for_each(|(decl, quads)| self.declare_buffer(decl, quads))?;
         let parameters = self.declare_parameters()?;
         let grid = self.parameter(parameters, 0);
         self.leave_unless_below(grid)?;
@@ -170,37 +182,53 @@ impl Emitter<'_> {
         }
         for position in 0..self.buffers.len() {
             let value = self.parameter(parameters, base_word(kernel.symbols.len(), position));
-            let base = self.buffers.get(position).map(|buffer| buffer.base.clone());
-            base.and_then(|base| self.symbols.insert(base, Binding::Value(0, value)));
+            self.set_base(position, value);
         }
-        kernel.locals.iter().try_for_each(|decl| self.declare_local(decl))?;
+        kernel.locals.iter().zip(accesses.quad_locals).try_for_each(|(decl, quads)| self.declare_local(decl, quads))?;
         kernel.rows.iter().for_each(|decl| self.declare_rows(decl.len));
         Ok(())
     }
 
-    fn declare_buffer(&mut self, position: usize, decl: &BufferDecl) -> Emit<()> {
+    fn declare_buffer(&mut self, decl: &BufferDecl, quads: bool) -> Emit<()> {
         if decl.writable && decl.pieces > 1 {
             return Fault::unsupported(format!("a result of more than {PIECE_BYTES} bytes"));
         }
-        let element = self.element_of(decl.dtype);
+        let element = if quads { Element::Quads } else { self.element_of(decl.dtype) };
         let scalar = match element {
-            Element::Whole => register_type(decl.dtype)?,
+            Element::Whole | Element::Quads => register_type(decl.dtype)?,
             Element::Half => HALF,
             Element::Bits => Scalar::U32,
         };
-        let shared = decl.writable && element == Element::Bits;
-        let inner = if shared { TypeInner::Atomic(scalar) } else { TypeInner::Scalar(scalar) };
+        let (inner, count) = match element {
+            Element::Bits if decl.writable => (TypeInner::Atomic(scalar), 1),
+            Element::Quads => (TypeInner::Vector { size: VectorSize::Quad, scalar }, QUAD as u32),
+            _ => (TypeInner::Scalar(scalar), 1),
+        };
         let base = self.builder.add_type(inner);
-        let stride = u32::from(scalar.width);
+        let stride = count * u32::from(scalar.width);
         let ty = self.builder.add_type(TypeInner::Array { base, size: ArraySize::Dynamic, stride });
         // Arguments of one dispatch may lie in one allocation, which is bound for writing everywhere or nowhere.
         let access = StorageAccess::LOAD | StorageAccess::STORE;
         let first = self.binding_count();
         let piece = |number| self.builder.global(AddressSpace::Storage { access }, Some(first.saturating_add(number)), ty);
         let pointers = (0..decl.pieces).map(piece).collect();
-        let base = Symbol::new(format!("%base.{position}"), 0, i64::from(i32::MAX));
-        self.buffers.push(Buffer { pointers, base, dtype: decl.dtype, element, writable: decl.writable });
+        self.buffers.push(Buffer { pointers, base: Dim::default(), dtype: decl.dtype, element, writable: decl.writable });
         Ok(())
+    }
+
+    /// Tells the element at which an argument begins. A vector of four begins there if it is accessed by such vectors.
+    fn set_base(&mut self, position: usize, value: Value) {
+        let Some(buffer) = self.buffers.get_mut(position) else { return };
+        let symbol = Symbol::new(format!("%base.{position}"), 0, i64::from(i32::MAX) / QUAD);
+        let (factor, shift) = if buffer.element == Element::Quads { (QUAD, QUAD.trailing_zeros()) } else { (1, 0) };
+        buffer.base = Dim::symbol(&symbol) * factor.into();
+        let value = if shift == 0 {
+            value
+        } else {
+            let shift = self.builder.uint(shift);
+            self.builder.binary(BinaryOperator::ShiftRight, value, shift)
+        };
+        self.symbols.insert(symbol, Binding::Value(0, value));
     }
 
     fn element_of(&self, dtype: DType) -> Element {
@@ -275,8 +303,12 @@ impl Emitter<'_> {
         self.thread = Some(self.builder.convert(index, ScalarKind::Sint, Some(4)));
     }
 
-    fn declare_local(&mut self, decl: &LocalDecl) -> Emit<()> {
+    fn declare_local(&mut self, decl: &LocalDecl, quads: bool) -> Emit<()> {
         let variables = match (decl.storage, NonZeroU32::new(decl.len)) {
+            (Storage::Shared, Some(len)) if quads => {
+                let ty = self.quads_of(decl.dtype, len)?;
+                Variables::Quads(self.builder.global(AddressSpace::WorkGroup, None, ty))
+            }
             (Storage::Memory, Some(len)) => {
                 let ty = self.array_of(decl.dtype, len)?;
                 Variables::Array(self.builder.variable(ty))
@@ -300,6 +332,14 @@ impl Emitter<'_> {
         let base = self.builder.scalar_type(element);
         let stride = u32::from(element.width).max(4);
         Ok(self.builder.add_type(TypeInner::Array { base, size: ArraySize::Constant(len), stride }))
+    }
+
+    /// The type of an array of values in vectors of four.
+    fn quads_of(&mut self, dtype: DType, len: NonZeroU32) -> Emit<Handle<Type>> {
+        let scalar = register_type(dtype)?;
+        let base = self.builder.add_type(TypeInner::Vector { size: VectorSize::Quad, scalar });
+        let count = NonZeroU32::new(len.get() / QUAD as u32).unwrap_or(len);
+        Ok(self.builder.add_type(TypeInner::Array { base, size: ArraySize::Constant(count), stride: 16 }))
     }
 
     fn declare_rows(&mut self, len: u32) {

@@ -5,7 +5,8 @@
 //! - `module`: one kernel as one shader module, checked by naga and written in every language.
 //! - `language`: the table of languages. `limits`: the table of what kernels may take.
 //! - `kernel`: its entry point: arguments, locals, scopes. Statements are written by `stmt`, index arithmetic by `index`, memory
-//!   access by `place`, operations by `ops`, reductions among threads by `reduce`, conversions by `convert`, all through `builder`, a thin layer over naga's arenas.
+//!   access by `place`, of four elements at once by `quads`, operations by `ops`, reductions among threads by `reduce`, conversions
+//!   by `convert`, all through `builder`, a thin layer over naga's arenas; `survey` looks through the kernel before.
 //! - `prelude.wgsl`, `double.wgsl`: functions that kernels call, in the shading language itself.
 //!
 //! A work item is an invocation. The lanes of a vector loop take each step together, as values of one invocation.
@@ -20,8 +21,10 @@ mod limits;
 mod module;
 mod ops;
 mod place;
+mod quads;
 mod reduce;
 mod stmt;
+mod survey;
 
 use fault::unsupported;
 use limits::{Profile, named};

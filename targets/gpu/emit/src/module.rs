@@ -3,6 +3,7 @@
 use crate::fault::{Emit, Fault};
 use crate::kernel::emit_kernel;
 use crate::language::{Checked, WRITERS};
+use crate::survey::{Accesses, QUAD};
 use lostwax_device_gpu::format::{Argument, Feature, Form, Language, Shader, WORKGROUP};
 use lostwax_ir::kernel::{BufferDecl, Kernel};
 use naga::compact::{KeepUnused, compact};
@@ -80,16 +81,18 @@ fn list(checked: &Checked, extras: &[Feature]) -> Emit<Vec<(String, String)>> {
 }
 
 fn shader(kernel: &Kernel, forms: Vec<Form>) -> Emit<Shader> {
-    let argument = |decl: &BufferDecl| {
+    let argument = |(decl, quads): (&BufferDecl, bool)| {
         let pieces =
             u8::try_from(decl.pieces).map_err(|_| Fault::Unsupported(format!("{} pieces of one tensor", decl.pieces)))?;
-        Ok(Argument { writable: decl.writable, element: decl.dtype.size() as u8, pieces })
+        let element = decl.dtype.size() as u8;
+        let alignment = if quads { element * QUAD as u8 } else { element };
+        Ok(Argument { writable: decl.writable, element, alignment, pieces })
     };
     Ok(Shader {
         name: kernel.name.clone(),
         symbols: kernel.symbols.len() as u32,
         threads: kernel.threads().unwrap_or(0),
-        arguments: kernel.buffers.iter().map(argument).collect::<Emit<_>>()?,
+        arguments: kernel.buffers.iter().zip(Accesses::of(kernel).quad_buffers).map(argument).collect::<Emit<_>>()?,
         forms,
     })
 }

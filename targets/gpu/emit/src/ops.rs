@@ -15,6 +15,9 @@ use naga::{BinaryOperator, Literal, MathFunction, UnaryOperator};
 impl Emitter<'_> {
     /// The value of the right side of a definition.
     pub(crate) fn scalar(&mut self, scalar: &Scalar) -> Emit<Typed> {
+        if let Some(value) = self.load_quads(scalar)? {
+            return Ok(value);
+        }
         let differs = self.differs(scalar);
         self.each_lane(differs, |this, lane| this.scalar_in(scalar, lane))
     }

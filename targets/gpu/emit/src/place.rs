@@ -3,6 +3,7 @@
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
 use crate::kernel::{Element, Emitter, Typed, Variables, register_type};
+use crate::survey::QUAD;
 use lostwax_device_gpu::format::PIECE_BYTES;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferId, LocalId, Operand, Place};
@@ -49,7 +50,7 @@ impl Emitter<'_> {
     fn element(&mut self, buffer: usize, index: &Dim, lane: usize) -> Emit<Value> {
         match self.buffers.get(buffer) {
             Some(found) => {
-                let index = index.clone() + Dim::symbol(&found.base.clone());
+                let index = index.clone() + found.base.clone();
                 self.integer(&index, lane)
             }
             None => Fault::invalid(format!("there is no buffer {buffer}")),
@@ -64,6 +65,7 @@ impl Emitter<'_> {
         let index = guard.map_or(index, |guard| self.builder.select(guard, index, zero));
         let value = match element {
             Element::Whole => self.load_from(&pointers, index, dtype.size())?,
+            Element::Quads => self.load_of_quads(&pointers, index)?,
             Element::Half => {
                 let half = self.load_from(&pointers, index, dtype.size())?;
                 self.builder.convert(half, ScalarKind::Float, Some(4))
@@ -96,6 +98,21 @@ impl Emitter<'_> {
             value = self.builder.select(here, candidate, value);
         }
         Ok(value)
+    }
+
+    /// Reads an element of one of the vectors.
+    fn load_of_quads(&mut self, pieces: &[Value], index: Value) -> Emit<Value> {
+        let [base] = pieces else { return Fault::invalid("vectors in pieces") };
+        let pointer = self.within_quads(*base, index);
+        Ok(self.builder.load(pointer))
+    }
+
+    fn within_quads(&mut self, base: Value, index: Value) -> Value {
+        let (shift, last) = (self.builder.uint(QUAD.trailing_zeros()), self.builder.int(QUAD as i32 - 1));
+        let vector = self.builder.binary(BinaryOperator::ShiftRight, index, shift);
+        let component = self.builder.binary(BinaryOperator::And, index, last);
+        let base = self.builder.value(Expression::Access { base, index: vector });
+        self.builder.value(Expression::Access { base, index: component })
     }
 
     fn load_at(&mut self, base: Value, index: Value) -> Value {
@@ -155,6 +172,7 @@ impl Emitter<'_> {
     pub(crate) fn store(&mut self, place: &Place, operand: &Operand) -> Emit<()> {
         let value = self.operand(operand)?;
         match place {
+            place if self.store_quads(place, &value)? => Ok(()),
             Place::Buffer(buffer, index) => self.store_buffer(*buffer, index, &value),
             Place::Local(local, index) => self.store_local(*local, index, &value),
             Place::Row(..) => Fault::invalid("a store to a row"),
@@ -207,6 +225,7 @@ impl Emitter<'_> {
             Element::Whole => value,
             Element::Half => self.builder.convert(value, ScalarKind::Float, Some(2)),
             Element::Bits => return self.store_bits(base, dtype, index, value),
+            Element::Quads => return Fault::invalid("an element is stored into a vector"),
         };
         let pointer = self.builder.value(Expression::Access { base, index });
         self.builder.store(pointer, whole);
@@ -249,6 +268,11 @@ impl Emitter<'_> {
             (Variables::Array(base), Some(Some(index))) => {
                 let base = *base;
                 Ok((dtype, self.builder.value(Expression::AccessIndex { base, index })))
+            }
+            (Variables::Quads(base), _) => {
+                let base = *base;
+                let index = self.integer(&index, lane)?;
+                Ok((dtype, self.within_quads(base, index)))
             }
             (Variables::Array(base), None) => {
                 let base = *base;

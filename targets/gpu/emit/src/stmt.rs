@@ -3,6 +3,7 @@
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
 use crate::kernel::{Binding, Emitter, Lanes, Typed};
+use crate::survey::takes_quads;
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{Cond, LoopKind, Operand, RowId, Stmt};
 use lostwax_ir::types::DType;
@@ -40,7 +41,10 @@ impl Emitter<'_> {
             Stmt::For { var, extent, kind: LoopKind::Serial, body } => self.serial(var, extent, body),
             Stmt::For { var, kind: LoopKind::Threads, body, .. } => self.each_thread(var, body),
             Stmt::For { var, extent, kind: LoopKind::Unrolled, body } => self.unrolled(var, extent, body),
-            Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => self.vector(var, extent, active.as_ref(), body),
+            Stmt::For { var, extent, kind: kind @ LoopKind::Vector { active }, body } => {
+                let quads = takes_quads(extent, kind, body).then(|| var.clone());
+                self.vector(var, extent, active.as_ref(), quads, body)
+            }
             Stmt::Let { id, value } => {
                 let value = self.scalar(value)?;
                 if self.values.insert(*id, value).is_some() {
@@ -99,7 +103,8 @@ impl Emitter<'_> {
     fn each_thread(&mut self, var: &Symbol, body: &[Stmt]) -> Emit<()> {
         let Some(thread) = self.thread else { return Fault::invalid("threads without a number of their own") };
         self.with_symbol(var, Binding::Value(0, thread), |this| this.block(body))?;
-        self.builder.push(Statement::ControlBarrier(Barrier::WORK_GROUP | Barrier::STORAGE));
+        let storage = if self.rereads { Barrier::STORAGE } else { Barrier::empty() };
+        self.builder.push(Statement::ControlBarrier(Barrier::WORK_GROUP | storage));
         Ok(())
     }
 
@@ -150,7 +155,7 @@ impl Emitter<'_> {
         (0..count).try_for_each(|step| self.with_symbol(var, Binding::Constant(step), |this| this.block(body)))
     }
 
-    fn vector(&mut self, var: &Symbol, extent: &Dim, active: Option<&Dim>, body: &[Stmt]) -> Emit<()> {
+    fn vector(&mut self, var: &Symbol, extent: &Dim, active: Option<&Dim>, quads: Option<Symbol>, body: &[Stmt]) -> Emit<()> {
         let extent = self.resolve(extent);
         let count = extent.as_constant().filter(|count| (1..=MAX_LANES).contains(count) && count.count_ones() == 1);
         let Some(count) = count else {
@@ -161,7 +166,7 @@ impl Emitter<'_> {
         }
         let active = active.map(|active| self.resolve(active)).filter(|active| active.bounds().0 < count);
         let mask = active.map(|active| self.mask(&active, count)).transpose()?;
-        self.lanes = Some(Lanes { count: count as usize, mask });
+        self.lanes = Some(Lanes { count: count as usize, mask, quads });
         let result = self.with_symbol(var, Binding::Lane, |this| this.block(body));
         self.lanes = None;
         result
@@ -257,7 +262,7 @@ impl Emitter<'_> {
             failing.extend(self.both(running, Some(fails)));
         }
         for (mask, body) in [(holding, then), (failing, otherwise)] {
-            self.lanes = Some(Lanes { mask: Some(mask), ..whole.clone() });
+            self.lanes = Some(Lanes { mask: Some(mask), quads: None, ..whole.clone() });
             self.block(body)?;
         }
         self.lanes = Some(whole);

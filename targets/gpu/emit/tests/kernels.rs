@@ -3,7 +3,7 @@
 mod common;
 
 use common::{code, reference, run};
-use lostwax_device_gpu::format::PIECE_BYTES;
+use lostwax_device_gpu::format::{Language, PIECE_BYTES, read};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::text::parse_kernel;
 
@@ -93,6 +93,44 @@ fn the_same_kernels_give_the_same_bytes() {
 }
 
 /// Rows of 64 elements, each sorted into reverse by threads that hand their elements over in shared memory, twice.
+/// Lanes that read neighbours through memory that they share; some of it is read element by element.
+const QUADS: &str = r#"kernel "quads" {
+  symbols n: 1..
+  item %i: 0..
+  grid (n)
+  buffer "x": f32
+  buffer "w": f32
+  buffer "y": f32 writable
+  local "all": f32[256] shared
+  for %t: 0..=31 to (32) threads {
+    for %k: 0..=7 to (8) vector {
+      v0 = load_if [30 - %t], b0[256*%i + 8*%t + %k], f32(3.0)
+      v1 = load b1[8*%t + %k + 1]
+      v2 = mul v0, v1
+      store l0[8*%t + %k], v2
+    }
+  }
+  for %t: 0..=31 to (32) threads {
+    for %k: 0..=3 to (4) vector {
+      v3 = load l0[248 - 8*%t + %k]
+      v4 = load l0[%t + %k]
+      v5 = add v3, v4
+      store b2[128*%i + 4*%t + %k], v5
+    }
+  }
+}
+"#;
+
+#[test]
+fn neighbours_are_accessed_four_at_a_time() {
+    check(QUADS, &[floats(3 * 256), floats(257), vec![0; 3 * 128 * 4]], &[3], 3);
+    let shader = read(&code(&[parse(QUADS)])).unwrap().remove(0);
+    assert_eq!(shader.arguments.iter().map(|argument| argument.alignment).collect::<Vec<_>>(), [16, 4, 16]);
+    let text = shader.plainest().unwrap().text(Language::Wgsl).unwrap();
+    let declared = ["read_write> global: array<vec4<f32>>", "read_write> global_1: array<f32>", "array<vec4<f32>, 64>"];
+    declared.iter().for_each(|declared| assert!(text.contains(declared), "{declared}: {text}"));
+}
+
 #[test]
 fn threads_share_memory() {
     let text = r#"kernel "reverse" {

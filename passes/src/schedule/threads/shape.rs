@@ -1,0 +1,45 @@
+//! The sizes of blocks of rows and columns that the threads of a work item compute together.
+
+use crate::schedule::contraction::Loops;
+use crate::schedule::representative;
+use lostwax_target_api::ThreadCaps;
+
+/// The sizes of a block and of the part of it that one thread computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) rows: i64,
+    pub(super) columns: i64,
+    /// Steps along the depth that are staged at once.
+    pub(super) depth: i64,
+    pub(super) thread_rows: i64,
+    pub(super) thread_columns: i64,
+}
+
+impl Shape {
+    pub(super) fn threads(&self) -> i64 {
+        self.rows / self.thread_rows * (self.columns / self.thread_columns)
+    }
+
+    /// The threads side by side in a row of the block.
+    pub(super) fn across(&self) -> i64 {
+        self.columns / self.thread_columns
+    }
+}
+
+/// Of shapes, of which the one with the most reuse is the first: the first that gives the machine enough to do, or the one with
+/// the most blocks; none if blocks would mostly be empty.
+pub(super) fn choose(
+    shapes: impl DoubleEndedIterator<Item = Shape> + Clone,
+    loops: &Loops,
+    caps: &ThreadCaps,
+    shared_bytes: impl Fn(&Shape) -> i64,
+) -> Option<Shape> {
+    let (rows, columns) = (representative(&loops.row_count()), representative(&loops.column.extent));
+    let batch: i64 = loops.batch.iter().map(|axis| representative(&axis.extent)).product();
+    let blocks = |shape: &Shape| (rows + shape.rows - 1) / shape.rows * ((columns + shape.columns - 1) / shape.columns) * batch;
+    let fits = |shape: &Shape| shape.threads() <= i64::from(caps.most) && shared_bytes(shape) <= i64::from(caps.shared_bytes);
+    let filled = |shape: &Shape| fits(shape) && rows * 2 > shape.rows && columns * 2 > shape.columns;
+    let mut fitting = shapes.filter(filled);
+    let busy = fitting.clone().find(|shape| blocks(shape) >= i64::from(caps.work_items));
+    busy.or_else(|| fitting.next_back())
+}
