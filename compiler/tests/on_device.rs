@@ -24,7 +24,7 @@ fn graph(seed: u64) -> Graph {
     let rows: Dim = Dim::symbol(&Symbol::new("rows", 0, 50));
     let matrix = |columns: i64| TensorType { dtype: IrType::F32, dims: vec![rows.clone(), columns.into()] };
     let x = graph.input("x", &matrix(6)).unwrap();
-    let b = graph.input("b", &TensorType::new(IrType::F32, [6])).unwrap();
+    let b = graph.input("b", &TensorType::new(IrType::F32, [1, 6])).unwrap();
     let random = Random::new(seed).tensor(&TensorType::new(IrType::F32, [6, 6])).unwrap();
     let small: Vec<f64> = random.to_f64().iter().map(|value| value / 4.0).collect();
     let w = graph.constant(Arc::new(Reference::from_f64(IrType::F32, &[6, 6], &small).unwrap())).unwrap();
@@ -68,7 +68,7 @@ fn x(rows: usize) -> Tensor {
 }
 
 fn b() -> Tensor {
-    f32_tensor((0..6).map(|value| value as f32 / 8.0 - 0.25), &[6])
+    f32_tensor((0..6).map(|value| value as f32 / 8.0 - 0.25), &[1, 6])
 }
 
 fn run_host(session: &mut Session, x: &Tensor) -> (Tensor, Tensor) {
@@ -150,7 +150,8 @@ fn what_does_not_fit_is_told_by_name() {
         let (mut y, mut mean) = destinations(&device, 2);
         let text = message(session.run_to([("x", &there), ("b", &b)], []));
         assert_eq!(text, format!("input `x`: lies on another device, {}, than that of the session, {name}", other.name()));
-        let text = message(session.run_to([("x", &b), ("b", &b)], []));
+        let flat = device.tensor(TensorView::new(&[0.0f32; 6], &[6]).unwrap()).unwrap();
+        let text = message(session.run_to([("x", &flat), ("b", &b)], []));
         assert_eq!(text, "input `x`: has shape [6], expected [rows, 6]");
         let integers = device.tensor(TensorView::new(&[0i32; 12], &[2, 6]).unwrap()).unwrap();
         assert_eq!(message(session.run_to([("x", &integers), ("b", &b)], [])), "input `x`: is i32, expected f32");

@@ -3,7 +3,6 @@
 
 use crate::format::Language;
 use crate::gpu::Gpu;
-use wgpu::hal::api::Vulkan;
 use wgpu::{
     Backend, Device, Features, PassthroughShaderEntryPoint, PipelineCache, PipelineCacheDescriptor, ShaderModule,
     ShaderModuleDescriptor, ShaderModuleDescriptorPassthrough, ShaderRuntimeChecks, ShaderSource,
@@ -18,9 +17,17 @@ pub(crate) fn takes_spirv(device: &Device) -> bool {
     is_passed_through && device.adapter_info().backend == Backend::Vulkan && vulkan_version(device) >= VULKAN_1_1
 }
 
+/// 0 where there is no Vulkan.
+#[cfg(not(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn vulkan_version(_: &Device) -> u32 {
+    0
+}
+
+/// 0 where there is no Vulkan.
+#[cfg(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn vulkan_version(device: &Device) -> u32 {
     // SAFETY: the device is only asked for its version, and nothing of it is kept or destroyed.
-    let Some(device) = (unsafe { device.as_hal::<Vulkan>() }) else { return 0 };
+    let Some(device) = (unsafe { device.as_hal::<wgpu::hal::api::Vulkan>() }) else { return 0 };
     let instance = device.shared_instance();
     // SAFETY: the physical device is one of the instance, which lives as long as the device.
     let properties = unsafe { instance.raw_instance().get_physical_device_properties(device.raw_physical_device()) };
