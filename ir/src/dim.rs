@@ -255,8 +255,31 @@ impl Dim {
         }
     }
 
-    /// Inclusive bounds that follow from the declared ranges of the symbols.
+    /// Inclusive bounds that follow from the declared ranges of the symbols, each part taken for itself, except that remainders
+    /// are less than what they are remainders of.
     pub fn bounds(&self) -> (i64, i64) {
+        let plain = self.plain_bounds();
+        self.without_remainder().map_or(plain, |(rest, remainder)| {
+            let (low, high) = rest.bounds();
+            let sharp = (clamp(low.saturating_add(remainder.0)), clamp(high.saturating_add(remainder.1)));
+            (plain.0.max(sharp.0), plain.1.min(sharp.1))
+        })
+    }
+
+    /// This less `c * (x - n * floor(x / n))` for a part that has this form, and the range of that part.
+    fn without_remainder(&self) -> Option<(Dim, (i64, i64))> {
+        self.terms.iter().find_map(|(monomial, coefficient)| {
+            let [Atom::FloorDiv(pair)] = monomial.as_slice() else { return None };
+            let divisor = pair.1.as_constant().filter(|divisor| *divisor > 0 && coefficient % divisor == 0)?;
+            let scale = -coefficient / divisor;
+            let part = (pair.0.clone() - Dim::atom(monomial.first()?.clone()) * divisor.into()) * scale.into();
+            let rest = self.clone() - part;
+            let range = multiply_ranges((0, divisor - 1), (scale, scale));
+            (rest.terms.len() < self.terms.len()).then_some((rest, range))
+        })
+    }
+
+    fn plain_bounds(&self) -> (i64, i64) {
         self.terms.iter().fold((0, 0), |(low, high), (monomial, coefficient)| {
             let (a, b) = monomial.iter().fold((1, 1), |product, atom| multiply_ranges(product, atom.bounds()));
             let scaled = multiply_ranges((a, b), (*coefficient, *coefficient));
@@ -290,7 +313,10 @@ impl Dim {
 
     /// Whether the value is a multiple of `factor` for all values of the symbols. A `false` means unknown.
     pub fn is_multiple_of(&self, factor: i64) -> bool {
-        factor != 0 && self.terms.iter().all(|(_, coefficient)| coefficient % factor == 0)
+        let is_multiple = |(monomial, coefficient): &(Monomial, i64)| {
+            coefficient % factor == 0 || monomial.iter().any(|atom| atom.is_multiple_of(factor))
+        };
+        factor != 0 && self.terms.iter().all(is_multiple)
     }
 
     /// The value under `bindings`; `None` if a symbol is missing or a divisor is not positive.
@@ -373,6 +399,13 @@ fn gcd(a: u64, b: u64) -> u64 {
 }
 
 impl Atom {
+    fn is_multiple_of(&self, factor: i64) -> bool {
+        match self {
+            Atom::Symbol(_) | Atom::FloorDiv(_) => false,
+            Atom::Min(pair) | Atom::Max(pair) => pair.0.is_multiple_of(factor) && pair.1.is_multiple_of(factor),
+        }
+    }
+
     fn bounds(&self) -> (i64, i64) {
         match self {
             Atom::Symbol(symbol) => (symbol.min(), symbol.max()),

@@ -83,5 +83,20 @@ proptest! {
         let (low, high) = a.bounds();
         prop_assert!(low <= x && x <= high);
         if a.prove_le(&b) == Some(true) { prop_assert!(x <= y); }
+        let mixed = b.clone() - a.modulo(d) * 5.into();
+        let (low, high) = mixed.bounds();
+        let value = mixed.eval(&bindings).unwrap();
+        prop_assert!(low <= value && value <= high);
+        if a.is_multiple_of(d) { prop_assert_eq!(x % d, 0); }
     }
+}
+
+#[test]
+fn remainders_are_less_than_their_divisors() {
+    let (t, i) = (Dim::symbol(&Symbol::new("t", 0, 127)), Dim::symbol(&Symbol::new("i", 0, 45)));
+    let column = t.modulo(32) + i.modulo(4) * 32.into();
+    assert_eq!((Dim::constant(127) - column.clone()).bounds(), (0, 127));
+    assert!(column.minimum(127) == column);
+    assert_eq!((i.floor_div(4) * 8.into() + i.modulo(4)).bounds(), (0, 89));
+    assert!((t.clone() * 4.into()).minimum(124).is_multiple_of(4) && !t.minimum(124).is_multiple_of(4));
 }

@@ -66,18 +66,30 @@ impl<'a> Corner<'a> {
         bind_each(Context::default(), &self.loops.batch, &self.batch)
     }
 
+    /// When a row and column of the block exist.
+    fn has(&self, row: &Dim, column: &Dim) -> Cond {
+        let left = |extent: Dim, start: &Dim, at: &Dim| extent - 1.into() - start.clone() - at.clone();
+        let loops = self.loops;
+        Cond(vec![left(loops.row_count(), &self.row, row), left(loops.column.extent.clone(), &self.column, column)]).simplify()
+    }
+
     /// Stores the sum of a row and column of the block; gives the condition under which they exist, too.
     fn store(&self, builder: &mut KernelBuilder, nest: &Nest, (row, column): (&Dim, &Dim), sum: Operand) -> (Cond, Block) {
-        let loops = self.loops;
+        let exists = self.has(row, column);
         let (row, column) = (self.row.clone() + row.clone(), self.column.clone() + column.clone());
-        let exists =
-            Cond(vec![loops.row_count() - 1.into() - row.clone(), loops.column.extent.clone() - 1.into() - column.clone()]);
-        let mut context = bind(self.context(), &loops.rows, &row).bind(&loops.column.symbol, column);
+        let mut context = bind(self.context(), &self.loops.rows, &row).bind(&self.loops.column.symbol, column);
         context.reduced = Some(sum);
         let mut block = Vec::new();
         builder.store_result(&mut block, nest, &context);
-        (exists.simplify(), block)
+        (exists, block)
     }
+}
+
+/// A loop over the lanes of a vector, or one of another kind.
+fn lanes(builder: &mut KernelBuilder, count: i64, kind: LoopKind, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {
+    let lane = builder.symbol("lane", &count.into());
+    let body = body(builder, &Dim::symbol(&lane));
+    for_loop(&lane, count, kind, body)
 }
 
 /// A loop that is expanded.

@@ -369,7 +369,7 @@ fn weight(body: &[Stmt]) -> Option<usize> {
 
 fn stmt_weight(stmt: &Stmt) -> Option<usize> {
     match stmt {
-        Stmt::For { kind: LoopKind::Serial | LoopKind::Threads, .. } | Stmt::If { .. } | Stmt::Reduce { .. } => None,
+        Stmt::For { kind: LoopKind::Serial | LoopKind::Threads, .. } | Stmt::Reduce { .. } | Stmt::If { .. } => None,
         Stmt::For { kind: LoopKind::Vector { .. }, body, .. } => weight(body),
         Stmt::For { kind: LoopKind::Unrolled, extent, body, .. } => {
             Some(weight(body)?.saturating_mul(usize::try_from(extent.as_constant()?).ok()?))
