@@ -1,10 +1,14 @@
 //! Inputs and outputs that stay on the device: sessions on every device beside runs whose tensors lie on the host.
 
+#[path = "../../targets/gpu/emit/tests/common/opened.rs"]
+mod opened;
+
 use lostwax::level::Level;
 use lostwax::model::CompileOptions;
 use lostwax::pipeline::{self, Settings};
 use lostwax::program::{EntryGraph, Program};
 use lostwax::targets::{device, select};
+use lostwax_device_gpu::wgpu::{BufferDescriptor, BufferUsages, Features};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::graph::{Graph, Value};
@@ -13,6 +17,7 @@ use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_ir::types::{DType as IrType, TensorType};
 use lostwax_runtime::{AlignedBuffer, DType, Device, DeviceTensor, Input, Model, RuntimeError, Session, Tensor, TensorView};
+use opened::Opened;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -171,6 +176,32 @@ fn what_does_not_fit_is_told_by_name() {
         session.run_to(inputs, [("y", &mut y)]).unwrap();
         assert_eq!(y.to_tensor().unwrap().bytes(), run_host(&mut session, &x(2)).0.bytes());
     }
+}
+
+#[test]
+fn buffers_of_the_program_are_inputs_and_outputs() {
+    let opened = Opened::new(Features::empty(), |_| {});
+    let device = Device::from_wgpu((opened.device.clone(), opened.queue.clone()));
+    let mut session = model(&DEVICES, 5).session(device.clone()).unwrap();
+    let expected = run_host(&mut session, &x(2)).0;
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+    let buffer = || opened.device.create_buffer(&BufferDescriptor { label: None, size: 48, usage, mapped_at_creation: false });
+    let (input, output, dtype) = (buffer(), buffer(), DType::from_name("f32").unwrap());
+    opened.queue.write_buffer(&input, 0, x(2).bytes());
+    let tensor = |buffer, shape: &[usize]| DeviceTensor::from_wgpu(&device, buffer, dtype, shape);
+    let (from, b) = (tensor(input.clone(), &[2, 6]).unwrap(), device.tensor(&b()).unwrap());
+    let mut to = tensor(output.clone(), &[2, 6]).unwrap();
+    session.run_to([("x", &from), ("b", &b)], [("y", &mut to)]).unwrap();
+    assert_eq!(to.wgpu_buffer(), Some(&output));
+    assert_eq!(to.to_tensor().unwrap().bytes(), expected.bytes());
+    let mut same = tensor(input, &[2, 6]).unwrap();
+    let refused = session.run_to([("x", &from), ("b", &b)], [("y", &mut same)]).unwrap_err().to_string();
+    assert_eq!(refused, "input `x`: its memory is also the destination of output `y`; give another");
+    assert!(tensor(output.clone(), &[3, 6]).unwrap_err().to_string().contains("48 bytes"));
+    let cpu = DeviceTensor::from_wgpu(&on("cpu"), output, dtype, &[2, 6]).unwrap_err().to_string();
+    assert_eq!(cpu, "the cpu device does not support buffers of wgpu");
+    assert!(on("cpu").tensor(&x(1)).unwrap().wgpu_buffer().is_none());
+    assert!(opened.uncaught.lock().unwrap().is_empty());
 }
 
 #[test]

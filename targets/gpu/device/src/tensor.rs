@@ -74,7 +74,7 @@ impl DeviceMemory for GpuTensor {
         self.needs(BufferUsages::COPY_DST, "to be written")?;
         check_size(self.memory.bytes, from.len())?;
         self.memory.write(&self.gpu, from)?;
-        self.gpu.guarded(lost, || drop(self.gpu.queue.submit([])))
+        self.gpu.guarded(lost, || self.gpu.queue.submit([])).map(|_| ())
     }
 
     fn is_shared_with(&self, other: &dyn DeviceMemory) -> bool {
