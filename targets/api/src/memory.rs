@@ -135,16 +135,16 @@ impl DeviceError {
 mod tests {
     use super::*;
 
+    fn run<'a>(inputs: &'a [Source<'a>], outputs: &'a mut [Destination<'a>]) -> Result<(), DeviceError> {
+        DeviceIo { inputs, outputs }.as_host::<Vec<u8>>(|io| {
+            io.outputs[0].copy_from_slice(io.inputs[0]);
+            Ok(())
+        })
+    }
+
     #[test]
     fn host_memory_is_that_of_its_family_only() {
         let (mut own, mut foreign) = (HostMemory(vec![1u8, 2]), HostMemory([0u8; 2]));
-        let mut run = |inputs: &[Source<'_>], outputs: &mut [Destination<'_>]| {
-            let mut io = DeviceIo { inputs, outputs };
-            io.as_host::<Vec<u8>>(|io| {
-                io.outputs[0].copy_from_slice(io.inputs[0]);
-                Ok(())
-            })
-        };
         run(&[Source::Host(&[7, 8])], &mut [Destination::Device(&mut own)]).unwrap();
         let mut read = [0; 2];
         run(&[Source::Device(&own)], &mut [Destination::Host(&mut read)]).unwrap();
