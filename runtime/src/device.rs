@@ -1,4 +1,4 @@
-use crate::RuntimeError;
+use crate::{DType, DeviceTensor, RuntimeError, TensorView};
 use lostwax_target_api as api;
 use std::sync::Arc;
 
@@ -45,6 +45,26 @@ impl Device {
     /// What this machine has for the family, the one that the family prefers first.
     pub fn describe(&self) -> Vec<api::Adapter> {
         self.own.describe()
+    }
+
+    /// A copy of a tensor in the memory of the device, for [`crate::Session::run_to`].
+    ///
+    /// # Errors
+    /// As [`Device::empty`].
+    pub fn tensor<'a>(&self, tensor: impl Into<TensorView<'a>>) -> Result<DeviceTensor, RuntimeError> {
+        let view = tensor.into();
+        let mut copy = self.empty(view.dtype(), view.shape())?;
+        copy.write(view)?;
+        Ok(copy)
+    }
+
+    /// A tensor of zeros in the memory of the device, for [`crate::Session::run_to`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device has not so much memory or
+    /// does not support tensors that stay on it.
+    pub fn empty(&self, dtype: DType, shape: &[usize]) -> Result<DeviceTensor, RuntimeError> {
+        DeviceTensor::new(self, dtype, shape, |bytes| Ok(self.own.allocate(bytes)?))
     }
 
     /// What the device reaches at most, measured by this call; nothing if it cannot measure itself.

@@ -15,10 +15,35 @@
 //! # }
 //! ```
 //!
+//! Tensors may stay on the device: outputs of one run or model are inputs of the next without a way through host memory.
+//!
+//! ```no_run
+//! use lostwax_runtime::{Device, Input, Model, TensorView};
+//!
+//! # #[cfg(feature = "gpu")]
+//! # fn example() -> Result<(), lostwax_runtime::RuntimeError> {
+//! let device = Device::gpu();
+//! let mut encoder = Model::open("encoder.lwx")?.session(device.clone())?;
+//! let mut decoder = Model::open("decoder.lwx")?.session(device.clone())?;
+//!
+//! let x = device.tensor(TensorView::new(&[1.0f32, 2.0, 3.0], &[1, 3])?)?;
+//! encoder.prepare(&[&[1, 3]])?;
+//! let mut hidden = encoder.empty_output("hidden")?;
+//! encoder.run_to([("x", &x)], [("hidden", &mut hidden)])?;
+//!
+//! let scale = TensorView::new(&[0.5f32], &[1])?;
+//! let inputs = [("hidden", Input::from(&hidden)), ("scale", Input::from(scale))];
+//! let outputs = decoder.run_to(inputs, [])?;
+//! let y: &[f32] = outputs["y"].view::<f32>()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! - [`Model`]: a checked artifact. Cheap to clone; all clones and sessions share the weights.
 //! - [`Session`]: working memory, threads and state of one user of a model. Cheap to make, [`Send`].
 //! - [`Device`]: what runs the code. No device is special to this crate; they differ in who makes them.
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
+//! - [`DeviceTensor`]: a tensor that stays on a device; [`Session::run_to`] takes it and writes to it.
 //! - [`AlignedBuffer`]: where to write an artifact that is run at once.
 //! - [`MappedFile`]: the bytes of any file, without a copy.
 //! - `llm`, with the feature of that name: tokenizers, chat templates, sampling and generation.
@@ -38,6 +63,7 @@ mod bind;
 mod bytes;
 mod certificate;
 mod device;
+mod device_tensor;
 mod error;
 mod expr;
 mod info;
@@ -55,6 +81,7 @@ mod tensor;
 pub use bytes::{AlignedBuffer, MappedFile};
 pub use certificate::{CheckedOutput, reference_input};
 pub use device::Device;
+pub use device_tensor::{DeviceTensor, Input};
 pub use error::RuntimeError;
 pub use info::{EntryPointInfo, SymbolInfo, TensorInfo};
 pub use lostwax_format as format;

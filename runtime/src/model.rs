@@ -98,9 +98,9 @@ impl Model {
         match self.artifact().plan().variants.get(variant) {
             Some(own) if !own.fallback_steps.is_empty() => {
                 let (merged, program) = self.with_fallback(&device, own, program)?;
-                Session::new(self.clone(), variant, Some(merged), program, options)
+                Session::new(self.clone(), device, (variant, Some(merged)), program, options)
             }
-            Some(_) | None => Session::new(self.clone(), variant, None, program, options),
+            Some(_) | None => Session::new(self.clone(), device, (variant, None), program, options),
         }
     }
 

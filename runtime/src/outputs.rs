@@ -46,25 +46,28 @@ impl Outputs {
         &mut self.tensors
     }
 
-    /// Makes the tensors those of `specs` and `shapes`, and allocates nothing when they are so already.
-    pub(crate) fn fit(&mut self, specs: &[TensorSpec], shapes: &[Vec<usize>]) -> Result<(), RuntimeError> {
-        if self.is_fit(specs, shapes) {
+    /// Makes the tensors those of specs and shapes, and allocates nothing when they are so already.
+    pub(crate) fn fit<'a>(
+        &mut self,
+        outputs: impl Iterator<Item = (&'a TensorSpec, &'a Vec<usize>)> + Clone,
+    ) -> Result<(), RuntimeError> {
+        if self.is_fit(outputs.clone()) {
             return Ok(());
         }
         self.names.clear();
         self.tensors.clear();
-        for (spec, shape) in specs.iter().zip(shapes) {
+        for (spec, shape) in outputs {
             self.tensors.push(Tensor::zeros(crate::prepare::dtype(spec)?, shape)?);
             self.names.push(spec.name.clone());
         }
         Ok(())
     }
 
-    fn is_fit(&self, specs: &[TensorSpec], shapes: &[Vec<usize>]) -> bool {
+    fn is_fit<'a>(&self, outputs: impl Iterator<Item = (&'a TensorSpec, &'a Vec<usize>)> + Clone) -> bool {
         let same = |((name, tensor), (spec, shape)): ((&str, &Tensor), (&TensorSpec, &Vec<usize>))| {
             name == spec.name && tensor.dtype().name() == spec.dtype && tensor.shape() == shape
         };
-        self.len() == specs.len() && self.iter().zip(specs.iter().zip(shapes)).all(same)
+        self.len() == outputs.clone().count() && self.iter().zip(outputs).all(same)
     }
 }
 

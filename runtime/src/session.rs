@@ -1,7 +1,9 @@
+mod on_device;
+
 use crate::bind::{Bound, bind_all, give, given_symbols};
 use crate::prepare::{Evaluator, Shapes, dtype, needed, step_range, total};
 use crate::state::States;
-use crate::{Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
+use crate::{DType, Device, Input, Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
 use lostwax_format::{EntryPoint, TensorSpec, Variant};
 use lostwax_target_api::{Executor, Io, Prepared, Program};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ const FEW: usize = 32;
 /// Working memory, threads and states of one user of a model.
 pub struct Session {
     model: Model,
+    device: Device,
     variant: usize,
     /// The variant with the dispatches that it leaves to another device.
     merged: Option<Variant>,
@@ -62,8 +65,8 @@ pub struct StepProfile {
 impl Session {
     pub(crate) fn new(
         model: Model,
-        variant: usize,
-        merged: Option<Variant>,
+        device: Device,
+        (variant, merged): (usize, Option<Variant>),
         program: Arc<dyn Program>,
         options: Options,
     ) -> Result<Self, RuntimeError> {
@@ -72,12 +75,18 @@ impl Session {
         let given = given_symbols(plan, &options.bindings)?;
         let ready = plan.entry_points.iter().map(|_| None).collect();
         let (executor, max_memory) = (program.executor(options.threads)?, options.max_memory);
-        Ok(Self { model, variant, merged, max_memory, given, entry, executor, states: States::default(), ready, prepared: None })
+        let states = States::default();
+        Ok(Self { model, device, variant, merged, max_memory, given, entry, executor, states, ready, prepared: None })
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The device that runs it.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The name of the variant whose code this session runs.
@@ -239,7 +248,7 @@ impl Session {
         let Self { model, entry: position, executor, ready, .. } = self;
         let entry = entry_point(model, *position)?;
         let Some(Some(ready)) = ready.get(*position) else { return Ok(()) };
-        outputs.fit(&entry.outputs, &ready.shapes.outputs)?;
+        outputs.fit(entry.outputs.iter().zip(&ready.shapes.outputs))?;
         let (mut few, mut many) = (Default::default(), Vec::new());
         let inputs = collect(in_order(entry, inputs).map(|view| view.bytes()), entry.inputs.len(), &mut few, &mut many);
         let (mut few, mut many) = (Default::default(), Vec::new());
@@ -247,9 +256,9 @@ impl Session {
         Ok(run(&mut **executor, &mut Io { inputs, outputs })?)
     }
 
-    fn is_ready_for<N: AsRef<str>>(&self, inputs: &[(N, TensorView<'_>)]) -> bool {
+    fn is_ready_for<N: AsRef<str>, V: TypedTensor>(&self, inputs: &[(N, V)]) -> bool {
         let (Ok(ready), Ok(entry)) = (self.current(), self.entry_point()) else { return false };
-        let same = |(shape, view): (&Vec<usize>, &TensorView<'_>)| shape == view.shape();
+        let same = |(shape, view): (&Vec<usize>, &V)| shape == TypedTensor::shape(view);
         let fits = || ready.shapes.inputs.iter().zip(in_order(entry, inputs)).all(same);
         self.prepared == Some(self.entry) && ready.given == self.given && fits()
     }
@@ -341,15 +350,41 @@ fn entry_point(model: &Model, position: usize) -> Result<&EntryPoint, RuntimeErr
     entry.ok_or_else(|| RuntimeError::input("session", "its entry point does not exist"))
 }
 
-fn find_input<'b, 'a, N: AsRef<str>>(inputs: &'b [(N, TensorView<'a>)], name: &str) -> Option<&'b TensorView<'a>> {
+/// What is known of an input wherever it lies.
+trait TypedTensor {
+    fn dtype(&self) -> DType;
+    fn shape(&self) -> &[usize];
+}
+
+impl TypedTensor for TensorView<'_> {
+    fn dtype(&self) -> DType {
+        TensorView::dtype(self)
+    }
+
+    fn shape(&self) -> &[usize] {
+        TensorView::shape(self)
+    }
+}
+
+impl TypedTensor for Input<'_> {
+    fn dtype(&self) -> DType {
+        Input::dtype(self)
+    }
+
+    fn shape(&self) -> &[usize] {
+        Input::shape(self)
+    }
+}
+
+fn find_input<'b, N: AsRef<str>, V>(inputs: &'b [(N, V)], name: &str) -> Option<&'b V> {
     inputs.iter().find(|(candidate, _)| candidate.as_ref() == name).map(|(_, view)| view)
 }
 
 /// The inputs in the order of the entry point.
-fn in_order<'b, 'a, N: AsRef<str>>(
-    entry: &'b EntryPoint,
-    inputs: &'b [(N, TensorView<'a>)],
-) -> impl Iterator<Item = &'b TensorView<'a>> {
+fn in_order<'e, 'i, N: AsRef<str>, V>(
+    entry: &'e EntryPoint,
+    inputs: &'i [(N, V)],
+) -> impl Iterator<Item = &'i V> + use<'e, 'i, N, V> {
     entry.inputs.iter().filter_map(|spec| find_input(inputs, &spec.name))
 }
 
@@ -357,7 +392,7 @@ fn names(specs: &[TensorSpec]) -> Vec<&str> {
     specs.iter().map(|spec| spec.name.as_str()).collect()
 }
 
-fn check_inputs<N: AsRef<str>>(entry: &EntryPoint, inputs: &[(N, TensorView<'_>)]) -> Result<(), RuntimeError> {
+fn check_inputs<N: AsRef<str>, V: TypedTensor>(entry: &EntryPoint, inputs: &[(N, V)]) -> Result<(), RuntimeError> {
     for spec in &entry.inputs {
         let subject = || format!("input `{}`", spec.name);
         let view = find_input(inputs, &spec.name).ok_or_else(|| RuntimeError::input(subject(), "it is missing"))?;

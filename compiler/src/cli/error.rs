@@ -127,6 +127,7 @@ fn device_code(error: &DeviceError) -> u8 {
         DeviceError::InvalidCode { .. } | DeviceError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
         DeviceError::Missing { .. } | DeviceError::Unsupported { .. } | DeviceError::Lost { .. } => DEVICE,
         DeviceError::LimitExceeded { .. } => LIMIT,
+        DeviceError::Inaccessible { .. } => USAGE,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The run-time half: devices, programs and executors.
 
+use crate::memory::{DeviceMemory, OnDevice};
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 use thiserror::Error;
@@ -70,7 +72,7 @@ impl Ceilings {
 }
 
 /// Something that runs compiled kernels.
-pub trait Device: Send + Sync {
+pub trait Device: Any + Send + Sync {
     /// The name for reports, such as `cpu`.
     fn name(&self) -> &str;
 
@@ -104,6 +106,14 @@ pub trait Device: Send + Sync {
     fn choose(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
         let what = format!("the specification `{specification}`; it takes none");
         Err(DeviceError::Unsupported { device: self.name().into(), what })
+    }
+
+    /// Zeroed memory for a tensor that runs of all code loaded by this device can read and write.
+    ///
+    /// # Errors
+    /// [`DeviceError::LimitExceeded`] if there is not so much, [`DeviceError::Unsupported`] if tensors cannot stay on the device.
+    fn allocate(&self, _bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
+        Err(DeviceError::Unsupported { device: self.name().into(), what: "tensors that stay on it".into() })
     }
 
     /// What the device reaches at most, measured by this call, which may take a second; nothing if it cannot measure itself.
@@ -227,6 +237,11 @@ pub trait Executor: Send {
         None
     }
 
+    /// What runs on tensors that stay on the device; `None` if this executor cannot.
+    fn on_device(&mut self) -> Option<&mut dyn OnDevice> {
+        None
+    }
+
     /// Bytes that the last run copied between devices, on executors that use several.
     fn copied_bytes(&self) -> u64 {
         0
@@ -311,6 +326,16 @@ pub enum DeviceError {
         /// Which resource.
         resource: &'static str,
         /// The request and the answer.
+        problem: String,
+    },
+    /// A file or folder that the user named cannot be used.
+    #[error("the {device} device cannot use {path}: {problem}")]
+    Inaccessible {
+        /// The device.
+        device: String,
+        /// The file or folder.
+        path: String,
+        /// Why not.
         problem: String,
     },
     /// The device stopped answering; a new session on a new device is needed.

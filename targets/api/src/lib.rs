@@ -7,6 +7,7 @@
 //! ([`Caps`]), never by its name.
 
 mod device;
+mod memory;
 #[cfg(feature = "compile")]
 mod target;
 
@@ -14,5 +15,6 @@ pub use device::{
     Adapter, BufferRef, Ceilings, Content, Device, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Program, Property,
     PropertyValue, Region, VariantInfo, WeightBytes,
 };
+pub use memory::{Destination, DeviceIo, DeviceMemory, HostMemory, OnDevice, Source};
 #[cfg(feature = "compile")]
 pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant};

@@ -6,7 +6,7 @@ use crate::CpuProgram;
 use crate::mapping::KernelFn;
 use crate::memory::Memory;
 use crate::pool::{Job, Pool};
-use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Region};
+use lostwax_target_api::{BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -201,6 +201,16 @@ impl Executor for CpuExecutor {
 
     fn parts(&mut self) -> Option<&mut dyn Parts> {
         Some(self)
+    }
+
+    fn on_device(&mut self) -> Option<&mut dyn OnDevice> {
+        Some(self)
+    }
+}
+
+impl OnDevice for CpuExecutor {
+    fn run_on_device(&mut self, io: &mut DeviceIo<'_>) -> Result<(), DeviceError> {
+        io.as_host::<Memory>(|io| self.run(io))
     }
 }
 

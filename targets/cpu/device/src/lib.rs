@@ -17,8 +17,9 @@ mod memory;
 mod pool;
 mod select;
 
-use lostwax_target_api::{Adapter, Device, DeviceError, Executor, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Adapter, Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes};
 use mapping::Mapping;
+use memory::Memory;
 use std::sync::Arc;
 
 const NAME: &str = "cpu";
@@ -45,6 +46,10 @@ impl Device for Cpu {
 
     fn describe(&self) -> Vec<Adapter> {
         vec![select::describe()]
+    }
+
+    fn allocate(&self, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
+        Ok(Box::new(HostMemory(Memory::new(bytes)?)))
     }
 }
 

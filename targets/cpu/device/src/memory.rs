@@ -28,6 +28,9 @@ pub(crate) struct Memory {
 // SAFETY: the memory is owned; access goes through the owner.
 unsafe impl Send for Memory {}
 
+// SAFETY: shared references only read.
+unsafe impl Sync for Memory {}
+
 impl Memory {
     pub(crate) fn new(bytes: u64) -> Result<Self, DeviceError> {
         let layout = layout(bytes).ok_or_else(|| out_of_memory(bytes))?;
@@ -61,9 +64,26 @@ impl Memory {
         self.allocated.as_ptr().wrapping_add(self.offset)
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the range is allocated, initialized and borrowed as long as `self` is.
+        unsafe { std::slice::from_raw_parts(self.start(), self.bytes) }
+    }
+
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the range is allocated, initialized and borrowed as long as `self` is.
         unsafe { std::slice::from_raw_parts_mut(self.start(), self.bytes) }
+    }
+}
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl AsMut<[u8]> for Memory {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes_mut()
     }
 }
 

@@ -13,6 +13,7 @@ const FEATURES: &[(&str, Features)] = &[
     ("cooperative-matrix", Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
     ("timestamp-query", Features::TIMESTAMP_QUERY),
     ("pipeline-cache", Features::PIPELINE_CACHE),
+    ("passthrough-shaders", Features::PASSTHROUGH_SHADERS),
 ];
 
 /// All adapters, the fastest kind first, and within a kind in the order of the system.

@@ -3,9 +3,12 @@
 use crate::gpu::Gpu;
 use crate::memory::Memory;
 use crate::program::Kernel;
+use crate::space::Space;
+use crate::tensor::Identity;
 use lostwax_target_api::{DeviceError, Region};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+use std::sync::{Arc, Weak};
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding};
 
 /// Bindings that are kept beyond those that the last plan uses.
@@ -15,6 +18,8 @@ const SPARE: usize = 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Part {
     pub(crate) region: Region,
+    /// The identity of a tensor that stays on the device; 0 for memory of the session.
+    pub(crate) tensor: u64,
     pub(crate) start: u64,
     pub(crate) size: u64,
 }
@@ -31,6 +36,8 @@ struct Kept {
     binding: BindGroup,
     /// The plan that used it last.
     plan: u64,
+    /// The tensors that stay on the device; where one is no more, so is the binding.
+    tensors: Vec<Weak<u64>>,
 }
 
 impl Bindings {
@@ -50,13 +57,13 @@ impl Bindings {
     }
 
     /// The binding of these parts, in the order of arguments, and of a slot of the parameters whose place is given with each dispatch.
-    pub(crate) fn get<'a>(
+    pub(crate) fn get(
         &mut self,
         gpu: &Gpu,
         kernel: &Kernel,
         parts: &[Part],
-        memory: impl Fn(Region) -> Option<&'a Memory>,
-        (parameters, slot): (&'a Memory, u64),
+        space: &Space,
+        (parameters, slot): (&Memory, u64),
     ) -> Result<BindGroup, DeviceError> {
         if let Some(kept) = self.kept.get_mut(parts) {
             kept.plan = self.plan;
@@ -65,13 +72,18 @@ impl Bindings {
         let mut entries = Vec::with_capacity(parts.len() + 1);
         for (binding, part) in (0..).zip(parts) {
             let missing = || DeviceError::InvalidPlan { problem: format!("there is no {:?}", part.region) };
-            entries.push(entry(binding, memory(part.region).ok_or_else(missing)?, part.start, part.size));
+            entries.push(entry(binding, space.memory(part.region).ok_or_else(missing)?, part.start, part.size));
         }
         entries.push(entry(parts.len() as u32, parameters, 0, slot));
         let descriptor = BindGroupDescriptor { label: None, layout: &kernel.layout, entries: &entries };
         let refused = |problem| DeviceError::InvalidPlan { problem };
         let binding = gpu.guarded(refused, || gpu.device.create_bind_group(&descriptor))?;
-        self.kept.insert(parts.into(), Kept { binding: binding.clone(), plan: self.plan });
+        let tensors: Vec<&Identity> = parts.iter().filter_map(|part| space.identity(part.region)).collect();
+        if !tensors.is_empty() {
+            self.kept.retain(|_, kept| kept.tensors.iter().all(|tensor| tensor.strong_count() > 0));
+        }
+        let tensors = tensors.into_iter().map(Arc::downgrade).collect();
+        self.kept.insert(parts.into(), Kept { binding: binding.clone(), plan: self.plan, tensors });
         Ok(binding)
     }
 }

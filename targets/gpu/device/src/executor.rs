@@ -1,16 +1,17 @@
 //! One session: its memory, and a table of dispatches that a run hands over at once.
 
+mod on_device;
 mod parts;
 
-use crate::bindings::Bindings;
+use crate::bindings::{Bindings, Part};
 use crate::format::parameter_words;
 use crate::gpu::lost;
 use crate::memory::{Memory, Use, padded};
 use crate::profile::Clock;
 use crate::program::{GpuProgram, Kernel};
-use crate::space::Space;
+use crate::space::{Piece, Slot, Space};
 use crate::unsupported;
-use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, Parts, Prepared};
+use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region};
 use std::sync::Arc;
 use wgpu::{BindGroup, CommandEncoder, ComputePass};
 
@@ -27,6 +28,10 @@ pub(crate) struct GpuExecutor {
     slot: u64,
     bindings: Bindings,
     steps: Vec<Step>,
+    /// The steps that are bound anew where an input or output lies elsewhere.
+    movable: Vec<Movable>,
+    /// Whether all steps are bound to where inputs and outputs lie now.
+    is_bound: bool,
     /// The sizes that the memory was made for.
     sizes: Prepared,
 }
@@ -41,14 +46,20 @@ struct Step {
     workgroups: (u32, u32),
 }
 
+/// A step that takes inputs or outputs.
+struct Movable {
+    step: usize,
+    pieces: Vec<Piece>,
+}
+
 impl GpuExecutor {
     pub(crate) fn new(program: Arc<GpuProgram>) -> Result<Self, DeviceError> {
         let (gpu, space) = (&program.gpu, Space::new(Arc::clone(&program))?);
         let results = Memory::new(gpu, Use::readable("all outputs"), 0)?;
         let parameters = Memory::new(gpu, Use::uniform("the parameters of all kernels"), 0)?;
-        let (integers, bindings, steps, sizes) = (Vec::new(), Bindings::default(), Vec::new(), Prepared::default());
-        let slot = slot(&program);
-        Ok(Self { program, space, results, parameters, integers, slot, bindings, steps, sizes })
+        let (integers, bindings, steps, movable) = (Vec::new(), Bindings::default(), Vec::new(), Vec::new());
+        let (slot, is_bound, sizes) = (slot(&program), true, Prepared::default());
+        Ok(Self { program, space, results, parameters, integers, slot, bindings, steps, movable, is_bound, sizes })
     }
 
     /// Brings all memory to the sizes given.
@@ -93,30 +104,46 @@ impl GpuExecutor {
         for symbol in &dispatch.symbols {
             put(&mut self.integers, index(i128::from(*symbol), "as the value of a symbol")?);
         }
-        let mut parts = Vec::with_capacity(given.0);
+        let mut pieces = Vec::with_capacity(given.0);
         for argument in 0..given.0 {
-            let (pieces, base) = self.space.pieces(kernel, dispatch, argument)?;
-            parts.extend(pieces);
+            let (of_argument, base) = self.space.pieces(kernel, dispatch, argument)?;
+            pieces.extend(of_argument);
             put(&mut self.integers, base);
         }
         let most = self.program.gpu.limits.max_compute_workgroups_per_dimension;
         let workgroups = kernel.workgroups(dispatch.grid, most).ok_or_else(|| too_many(dispatch.grid.into(), "work items"))?;
-        let slot = (&self.parameters, self.slot);
-        let memory = |region| self.space.memory(region);
-        let mut bind = || self.bindings.get(&self.program.gpu, kernel, &parts, memory, slot);
-        let binding = if dispatch.grid == 0 { None } else { Some(bind()?) };
-        Ok(Step { kernel: dispatch.kernel as usize, binding, parameters, workgroups })
+        let mut step = Step { kernel: dispatch.kernel as usize, binding: None, parameters, workgroups };
+        if dispatch.grid > 0 {
+            step.binding = Some(self.bind(step.kernel, &pieces)?);
+            if pieces.iter().any(|piece| matches!(piece.region, Region::Input(_) | Region::Output(_))) {
+                self.movable.push(Movable { step: self.steps.len(), pieces });
+            }
+        }
+        Ok(step)
+    }
+
+    /// The binding of pieces to where they lie now.
+    fn bind(&mut self, kernel: usize, pieces: &[Piece]) -> Result<BindGroup, DeviceError> {
+        let Self { program, space, bindings, parameters, slot, .. } = self;
+        let Some(kernel) = program.kernels.get(kernel) else { return invalid(format!("there is no kernel {kernel}")) };
+        let parts: Vec<Part> = pieces.iter().map(|piece| space.part(piece)).collect();
+        bindings.get(&program.gpu, kernel, &parts, space, (parameters, *slot))
     }
 
     /// Brings the inputs, and what the host changed of the states, to the processor.
     fn send(&mut self, io: &Io<'_>) -> Result<(), DeviceError> {
-        check_sizes("input", io.inputs.iter().map(|tensor| tensor.len()), &self.sizes.input_bytes)?;
-        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.sizes.output_bytes)?;
+        check_sizes("input", io.inputs.iter().map(|tensor| tensor.len() as u64), &self.sizes.input_bytes)?;
+        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len() as u64), &self.sizes.output_bytes)?;
+        self.bind_own()?;
         let gpu = &self.program.gpu;
-        self.space.inputs.iter().zip(io.inputs).try_for_each(|(memory, tensor)| memory.write(gpu, tensor))?;
+        self.space.inputs.iter().zip(io.inputs).try_for_each(|(slot, tensor)| slot.memory().write(gpu, tensor))?;
+        self.send_states()
+    }
+
+    fn send_states(&mut self) -> Result<(), DeviceError> {
         for state in &mut self.space.states {
             if let Some(shown) = state.shown.take() {
-                state.memory.write(gpu, &shown)?;
+                state.memory.write(&self.program.gpu, &shown)?;
             }
         }
         Ok(())
@@ -132,17 +159,13 @@ impl GpuExecutor {
 
     /// Hands commands over to the processor.
     fn submit(&self, commands: impl FnOnce(&mut CommandEncoder)) -> Result<(), DeviceError> {
-        let gpu = &self.program.gpu;
-        gpu.guarded(lost, || {
-            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            commands(&mut encoder);
-            gpu.queue.submit([encoder.finish()]);
-        })
+        self.program.gpu.submit(lost, commands)
     }
 
+    /// Brings the outputs that do not stay on the device together.
     fn collect(&self, encoder: &mut CommandEncoder) {
         let mut offset = 0;
-        for output in &self.space.outputs {
+        for output in self.space.outputs.iter().filter(|output| output.is_own()).map(Slot::memory) {
             output.copy_to(&self.results, offset, encoder);
             offset += padded(output.bytes);
         }
@@ -180,10 +203,8 @@ impl GpuExecutor {
     }
 
     fn show(&self, memory: &Memory) -> Result<Vec<u8>, DeviceError> {
-        let copy = Memory::new(&self.program.gpu, Use::readable("copies of a state"), memory.bytes)?;
-        self.submit(|encoder| memory.copy_to(&copy, 0, encoder))?;
         let mut bytes = vec![0; memory.bytes as usize];
-        copy.read(&self.program.gpu, [bytes.as_mut_slice()].into_iter())?;
+        memory.fetch(&self.program.gpu, &mut bytes)?;
         Ok(bytes)
     }
 }
@@ -191,6 +212,8 @@ impl GpuExecutor {
 impl Executor for GpuExecutor {
     fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         self.steps.clear();
+        self.movable.clear();
+        self.is_bound = true;
         self.sizes = Prepared::default();
         self.allocate(prepared)?;
         self.fill(&prepared.dispatches)?;
@@ -231,6 +254,10 @@ impl Executor for GpuExecutor {
     fn parts(&mut self) -> Option<&mut dyn Parts> {
         Some(self)
     }
+
+    fn on_device(&mut self) -> Option<&mut dyn OnDevice> {
+        Some(self)
+    }
 }
 
 /// The bytes that the integers of any dispatch of a program take, such that the next may follow.
@@ -259,8 +286,8 @@ fn too_many(value: i128, what: &str) -> DeviceError {
     }
 }
 
-fn check_sizes(kind: &str, given: impl Iterator<Item = usize>, expected: &[u64]) -> Result<(), DeviceError> {
-    let given: Vec<u64> = given.map(|bytes| bytes as u64).collect();
+fn check_sizes(kind: &str, given: impl Iterator<Item = u64>, expected: &[u64]) -> Result<(), DeviceError> {
+    let given: Vec<u64> = given.collect();
     if given == expected { Ok(()) } else { invalid(format!("{kind} tensors have {given:?} bytes, not {expected:?}")) }
 }
 

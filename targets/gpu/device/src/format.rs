@@ -206,7 +206,7 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
         bytes.extend(shader.symbols.to_le_bytes());
         bytes.extend(shader.threads.to_le_bytes());
         put_length(&mut bytes, shader.arguments.len());
-        bytes.extend(shader.arguments.iter().flat_map(|argument| argument_bytes(argument)));
+        bytes.extend(shader.arguments.iter().flat_map(argument_bytes));
         put_length(&mut bytes, shader.forms.len());
         shader.forms.iter().for_each(|form| put_form(&mut bytes, form));
     }

@@ -1,19 +1,25 @@
 //! A processor that is open, and what it answers when something goes wrong.
 
 use crate::NAME;
+use crate::cache::{CacheFile, cache};
 use crate::format::{Feature, Limits as Amounts};
 use lostwax_target_api::DeviceError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use wgpu::{Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Features, Limits, MapMode, PipelineCache, PollType};
+use wgpu::{
+    Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ErrorFilter, Features, Limits, MapMode,
+    PipelineCache, PollType,
+};
 
 /// What is asked for of an adapter that has it.
 const WANTED: Features = Features::SHADER_INT64
     .union(Features::SHADER_F64)
     .union(Features::SHADER_F16)
     .union(Features::SUBGROUP)
-    .union(Features::TIMESTAMP_QUERY);
+    .union(Features::TIMESTAMP_QUERY)
+    .union(Features::PASSTHROUGH_SHADERS)
+    .union(Features::PIPELINE_CACHE);
 
 /// A processor that the caller has opened.
 #[derive(Clone, Debug)]
@@ -37,7 +43,11 @@ pub(crate) struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) pipeline_cache: Option<PipelineCache>,
+    /// Where the pipelines are kept between processes.
+    cache_file: Option<CacheFile>,
     pub(crate) limits: Limits,
+    /// Whether shaders in SPIR-V are handed over as they are.
+    pub(crate) takes_spirv: bool,
     features: Features,
     description: String,
     /// Why the processor stopped answering, once it has said so.
@@ -59,7 +69,7 @@ impl Gpu {
             ..Default::default()
         };
         let opened = wait(adapter.request_device(&descriptor));
-        let gpu = Self::of(opened.map_err(|error| format!("{}: {error}", adapter.get_info().name))?.into());
+        let mut gpu = Self::of(opened.map_err(|error| format!("{}: {error}", adapter.get_info().name))?.into());
         let answer = Arc::clone(&gpu.lost);
         gpu.device.set_device_lost_callback(move |reason, message| {
             *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}").trim().into());
@@ -68,7 +78,22 @@ impl Gpu {
         gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             uncaught.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.to_string());
         }));
+        if gpu.features.contains(Features::PIPELINE_CACHE)
+            && let Some((file, content)) = CacheFile::find(&adapter.get_info())
+        {
+            gpu.pipeline_cache = cache(&gpu, content.as_deref());
+            gpu.cache_file = Some(file);
+        }
         Ok(gpu)
+    }
+
+    /// Keeps new pipelines for other processes, if the user has named a folder for them.
+    ///
+    /// # Errors
+    /// [`DeviceError::Inaccessible`] if the folder cannot be written.
+    pub(crate) fn keep_pipelines(&self) -> Result<(), DeviceError> {
+        let both = self.cache_file.as_ref().zip(self.pipeline_cache.as_ref());
+        both.map_or(Ok(()), |(file, cache)| file.keep(cache))
     }
 
     /// The processor of the caller, whose callbacks stay.
@@ -79,7 +104,8 @@ impl Gpu {
         let probe = device.create_buffer(&BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false });
         let description = format!("{} ({:?}, {:?})", info.name, info.device_type, info.backend);
         let (lost, probe) = (Arc::default(), Mutex::new(probe));
-        Self { device, queue, pipeline_cache, limits, features, description, lost, probe }
+        let takes_spirv = crate::unchecked::takes_spirv(&device);
+        Self { device, queue, pipeline_cache, cache_file: None, limits, takes_spirv, features, description, lost, probe }
     }
 
     /// Whether it can time single dispatches.
@@ -135,6 +161,19 @@ impl Gpu {
                 }
             }
         }
+    }
+
+    /// Hands commands over to the processor; `refused` makes an error of what the interface objects to.
+    pub(crate) fn submit(
+        &self,
+        refused: impl FnOnce(String) -> DeviceError,
+        commands: impl FnOnce(&mut CommandEncoder),
+    ) -> Result<(), DeviceError> {
+        self.guarded(refused, || {
+            let mut encoder = self.device.create_command_encoder(&CommandEncoderDescriptor::default());
+            commands(&mut encoder);
+            self.queue.submit([encoder.finish()]);
+        })
     }
 
     /// Runs something, and tells what was invalid, what found no memory, and what failed within the driver.

@@ -1,20 +1,25 @@
 #![deny(missing_docs)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! The GPU device of lostwax: runs the shaders that `lostwax-target-gpu` writes, through wgpu.
 //!
 //! - [`mod@format`]: the code bytes, shared with the target.
 //! - `adapters`: what the machine has, described and chosen.
 //! - `gpu`: a processor that is open, and what it answers when something goes wrong.
 //! - `program`: shaders made into pipelines, and the weights in the processor's memory.
+//! - `spirv`: shaders in SPIR-V, looked at before a driver gets them.
+//! - `unchecked`: what is handed to wgpu without its own checks.
+//! - `cache`: pipelines kept in a folder between processes.
 //! - `memory`: allocations, copies to and from them.
 //! - `bindings`: what binds the memory of a dispatch to its kernel, kept from run to run.
 //! - `space`: the memory of a session, and where in it the arguments of a dispatch lie.
+//! - `tensor`: memory of tensors that stay with the processor from run to run.
 //! - `executor`: one session: a table of dispatches that a run hands over at once.
 //! - `profile`: the time of each dispatch, by the processor's own clock.
 //! - `ceilings`: what the processor reaches at most, measured.
 
 mod adapters;
 mod bindings;
+mod cache;
 mod ceilings;
 mod executor;
 pub mod format;
@@ -23,6 +28,9 @@ mod memory;
 mod profile;
 mod program;
 mod space;
+mod spirv;
+mod tensor;
+mod unchecked;
 
 pub use gpu::Handles;
 /// The interface in the version that [`Handles`] are of.
@@ -30,9 +38,11 @@ pub use wgpu;
 
 use format::{Language, Shader};
 use gpu::Gpu;
-use lostwax_target_api::{Adapter, Ceilings, Content, Device, DeviceError, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Adapter, Ceilings, Content, Device, DeviceError, DeviceMemory, Program, VariantInfo, WeightBytes};
 use program::GpuProgram;
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
+use tensor::GpuTensor;
 
 /// The name of the device family.
 pub const NAME: &str = "gpu";
@@ -52,6 +62,27 @@ pub fn device() -> Arc<dyn Device> {
 pub fn device_of(handles: impl Into<Handles>) -> Arc<dyn Device> {
     let gpu = OnceLock::from(Ok(Arc::new(Gpu::of(handles.into()))));
     Arc::new(Processor { specification: String::new(), gpu })
+}
+
+/// A buffer of the caller as memory for a tensor of so many bytes, from its beginning. It must be of the device's processor, have the
+/// usage `STORAGE`, and at least the bytes rounded up to a multiple of 16; to read and write the tensor from the host it needs `COPY_SRC` and
+/// `COPY_DST`. What the caller does with it happens before or after a run, in the order of the queue.
+///
+/// # Errors
+/// [`DeviceError::Unsupported`] if the device is of another family or the buffer lacks the usage, [`DeviceError::InvalidPlan`] if the
+/// buffer is too small or of another processor.
+pub fn memory_of(device: &dyn Device, buffer: wgpu::Buffer, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
+    let what = || "buffers of wgpu".into();
+    let other = || DeviceError::Unsupported { device: device.name().into(), what: what() };
+    let any: &dyn Any = device;
+    let processor = any.downcast_ref::<Processor>().ok_or_else(other)?;
+    Ok(Box::new(GpuTensor::of(processor.gpu()?, buffer, bytes)?))
+}
+
+/// The buffer that a tensor begins in, if it is memory of this family of devices. It may be larger than the tensor.
+pub fn buffer_of(memory: &dyn DeviceMemory) -> Option<&wgpu::Buffer> {
+    let any: &dyn Any = memory;
+    any.downcast_ref::<GpuTensor>().map(|tensor| &tensor.memory.buffer)
 }
 
 /// One processor, opened when it is first used.
@@ -100,6 +131,10 @@ impl Device for Processor {
     fn choose(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
         adapters::find(specification).map_err(missing)?;
         Ok(Arc::new(Processor { specification: specification.into(), gpu: OnceLock::new() }))
+    }
+
+    fn allocate(&self, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
+        Ok(Box::new(GpuTensor::new(self.gpu()?, bytes)?))
     }
 
     fn ceilings(&self) -> Result<Option<Ceilings>, DeviceError> {

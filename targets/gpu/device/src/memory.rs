@@ -9,6 +9,9 @@ use wgpu::{Buffer, BufferDescriptor, BufferUsages, CommandEncoder, MapMode};
 /// Bytes that copies are made of.
 const COPY: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
 
+/// Bytes that bindings are made of: elements of any type.
+const BINDING: u64 = 16;
+
 /// Bytes past the end of what is asked for, so that a binding at the very end still has an element of any type.
 const MARGIN: u64 = 256;
 
@@ -18,7 +21,8 @@ const CHUNK: usize = 64 << 20;
 /// The longest that an answer takes on its way, once there is one.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// Memory of the processor.
+/// Memory of the processor. Clones are the same memory.
+#[derive(Clone)]
 pub(crate) struct Memory {
     pub(crate) buffer: Buffer,
     /// What was asked for; the buffer may have more.
@@ -50,6 +54,9 @@ impl Use {
         Self { what, usage: BufferUsages::UNIFORM.union(BufferUsages::COPY_DST) }
     }
 
+    /// A buffer that the caller made.
+    const FOREIGN: Self = Self { what: "buffers of the caller", usage: BufferUsages::STORAGE };
+
     /// Results of queries.
     pub(crate) const fn queries(what: &'static str) -> Self {
         Self { what, usage: BufferUsages::QUERY_RESOLVE.union(BufferUsages::COPY_SRC) }
@@ -75,9 +82,14 @@ impl Memory {
         Ok(Self { buffer, bytes, use_ })
     }
 
+    /// A buffer of the caller, which has [`room`].
+    pub(crate) fn of(buffer: Buffer, bytes: u64) -> Self {
+        Self { buffer, bytes, use_: Use::FOREIGN }
+    }
+
     /// Makes it as large as is asked for, and tells whether it is another allocation now. What was in it is lost if so.
     pub(crate) fn resize(&mut self, gpu: &Gpu, bytes: u64) -> Result<bool, DeviceError> {
-        let has_room = bytes <= self.buffer.size() - MARGIN;
+        let has_room = bytes <= self.buffer.size().saturating_sub(MARGIN);
         match has_room {
             true => self.bytes = bytes,
             false => *self = Self::new(gpu, self.use_, bytes)?,
@@ -113,6 +125,13 @@ impl Memory {
         encoder.copy_buffer_to_buffer(&self.buffer, 0, &target.buffer, offset, padded(self.bytes));
     }
 
+    /// Reads the whole into memory of its size, once all that was submitted is done.
+    pub(crate) fn fetch(&self, gpu: &Gpu, to: &mut [u8]) -> Result<(), DeviceError> {
+        let copy = Self::new(gpu, Use::readable("copies for the host"), self.bytes)?;
+        gpu.submit(lost, |encoder| self.copy_to(&copy, 0, encoder))?;
+        copy.read(gpu, [to].into_iter())
+    }
+
     /// Reads all parts, which lie one after another, once all that was submitted is done.
     pub(crate) fn read<'a>(&self, gpu: &Gpu, parts: impl Iterator<Item = &'a mut [u8]>) -> Result<(), DeviceError> {
         let (sender, receiver) = channel();
@@ -133,6 +152,11 @@ impl Memory {
         }
         gpu.guarded(lost, || self.buffer.unmap())
     }
+}
+
+/// The bytes that a buffer must have for kernels to read and write a tensor of so many in it.
+pub(crate) fn room(bytes: u64) -> u64 {
+    bytes.max(1).next_multiple_of(BINDING)
 }
 
 /// Bytes that a tensor takes where others follow it.

@@ -4,19 +4,15 @@ use crate::executor::GpuExecutor;
 use crate::format::{Argument, Form, Language, Shader, Shortage, WORKGROUP};
 use crate::gpu::Gpu;
 use crate::memory::{Memory, Use};
-use crate::{invalid_code, unsupported};
+use crate::{invalid_code, spirv, unchecked, unsupported};
 use lostwax_target_api::{DeviceError, Executor, Program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline,
-    ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderModuleDescriptor, ShaderSource,
-    ShaderStages,
+    ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderStages,
 };
-
-/// The language that is taken.
-const LANGUAGE: Language = Language::Wgsl;
 
 /// A kernel that is ready to run.
 pub(crate) struct Kernel {
@@ -52,6 +48,7 @@ impl GpuProgram {
             shaders.iter().map(|shader| Ok((shader, choose(&gpu, shader)?))).collect::<Result<_, DeviceError>>()?;
         let layouts = layouts(&gpu, &shaders)?;
         let kernels = on_all_cores(&chosen, |(shader, form)| kernel(&gpu, &layouts, shader, form))?;
+        gpu.keep_pipelines()?;
         let memory = Memory::new(&gpu, Use::storage("the weights"), weights.len() as u64)?;
         memory.write(&gpu, weights)?;
         Ok(Self { gpu, kernels, weights: memory })
@@ -111,10 +108,11 @@ fn on_all_cores<T: Sync, R: Send>(
 fn layouts(gpu: &Gpu, shaders: &[Shader]) -> Result<BTreeMap<usize, BindGroupLayout>, DeviceError> {
     let counts: BTreeSet<usize> = shaders.iter().map(|shader| shader.bindings()).collect();
     let refused = |problem| DeviceError::LimitExceeded { resource: "buffers of one kernel", problem };
-    gpu.guarded(refused, || counts.into_iter().map(|count| (count, layout(gpu, count))).collect())
+    gpu.guarded(refused, || counts.into_iter().map(|count| (count, layout(gpu, count, true))).collect())
 }
 
-fn layout(gpu: &Gpu, bindings: usize) -> BindGroupLayout {
+/// A layout of storage buffers, and behind them the parameters if there are any.
+pub(crate) fn layout(gpu: &Gpu, bindings: usize, has_parameters: bool) -> BindGroupLayout {
     let entry = |(binding, ty)| BindGroupLayoutEntry {
         binding,
         visibility: ShaderStages::COMPUTE,
@@ -122,28 +120,57 @@ fn layout(gpu: &Gpu, bindings: usize) -> BindGroupLayout {
         count: None,
     };
     let pieces = std::iter::repeat_n(BufferBindingType::Storage { read_only: false }, bindings);
-    let entries: Vec<BindGroupLayoutEntry> = (0..).zip(pieces.chain([BufferBindingType::Uniform])).map(entry).collect();
+    let entries: Vec<BindGroupLayoutEntry> =
+        (0..).zip(pieces.chain(has_parameters.then_some(BufferBindingType::Uniform))).map(entry).collect();
     gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
 fn kernel(gpu: &Gpu, layouts: &BTreeMap<usize, BindGroupLayout>, shader: &Shader, form: &Form) -> Result<Kernel, DeviceError> {
     let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
     let layout = layouts.get(&shader.bindings()).ok_or_else(|| refused("it has no layout".into()))?.clone();
-    let source = form.text(LANGUAGE).ok_or_else(|| refused(format!("it is not written in {}", LANGUAGE.name())))?;
-    let pipeline = gpu.guarded(refused, || pipeline(gpu, &shader.name, source, &layout))?;
+    let source = source(gpu, shader, form).map_err(refused)?;
+    let pipeline = gpu.guarded(refused, || pipeline(gpu, shader, &source, &layout))?;
     let Shader { name, symbols, threads, arguments, .. } = shader;
     Ok(Kernel { name: name.clone(), symbols: *symbols, threads: *threads, arguments: arguments.clone(), layout, pipeline })
 }
 
-fn pipeline(gpu: &Gpu, name: &str, source: &str, layout: &BindGroupLayout) -> ComputePipeline {
-    let source = ShaderSource::Wgsl(source.into());
-    let module = gpu.device.create_shader_module(ShaderModuleDescriptor { label: Some(name), source });
+/// A shader in the language that the processor takes.
+enum Source<'s> {
+    Spirv(Vec<u32>),
+    Wgsl(&'s str),
+}
+
+impl Source<'_> {
+    fn language(&self) -> Language {
+        match self {
+            Self::Spirv(_) => Language::Spirv,
+            Self::Wgsl(_) => Language::Wgsl,
+        }
+    }
+}
+
+/// SPIR-V where the processor takes it and the form is written in it, WGSL otherwise.
+fn source<'s>(gpu: &Gpu, shader: &Shader, form: &'s Form) -> Result<Source<'s>, String> {
+    if let Some(bytes) = form.sources.get(&Language::Spirv).filter(|_| gpu.takes_spirv) {
+        let words = spirv::read(bytes, shader.invocations(), shader.bindings());
+        return words.map(Source::Spirv).map_err(|problem| format!("in {}, {problem}", Language::Spirv.name()));
+    }
+    let missing = || format!("it is not written in {}", Language::Wgsl.name());
+    form.text(Language::Wgsl).map(Source::Wgsl).ok_or_else(missing)
+}
+
+fn pipeline(gpu: &Gpu, shader: &Shader, source: &Source<'_>, layout: &BindGroupLayout) -> ComputePipeline {
+    let name = shader.name.as_str();
+    let module = match source {
+        Source::Spirv(words) => unchecked::spirv_module(gpu, name, words, shader.invocations()),
+        Source::Wgsl(text) => unchecked::wgsl_module(gpu, name, text),
+    };
     let layouts = PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(layout)], immediate_size: 0 };
     gpu.device.create_compute_pipeline(&ComputePipelineDescriptor {
         label: Some(name),
         layout: Some(&gpu.device.create_pipeline_layout(&layouts)),
         module: &module,
-        entry_point: Some(LANGUAGE.entry_point()),
+        entry_point: Some(source.language().entry_point()),
         compilation_options: PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
         cache: gpu.pipeline_cache.as_ref(),
     })

@@ -4,8 +4,9 @@ use crate::bindings::Part;
 use crate::executor::{index, invalid};
 use crate::format::PIECE_BYTES;
 use crate::gpu::Gpu;
-use crate::memory::{Memory, Use};
+use crate::memory::{Memory, Use, room};
 use crate::program::{GpuProgram, Kernel};
+use crate::tensor::{GpuTensor, Identity};
 use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Prepared, Region};
 use std::sync::Arc;
 
@@ -14,8 +15,45 @@ pub(crate) struct Space {
     program: Arc<GpuProgram>,
     arena: Memory,
     pub(crate) states: Vec<State>,
-    pub(crate) inputs: Vec<Memory>,
-    pub(crate) outputs: Vec<Memory>,
+    pub(crate) inputs: Vec<Slot>,
+    pub(crate) outputs: Vec<Slot>,
+}
+
+/// Where an input or output lies.
+pub(crate) struct Slot {
+    /// Memory of the session.
+    own: Memory,
+    /// A tensor that stays on the device, which takes its place.
+    bound: Option<(Memory, Identity)>,
+}
+
+impl Slot {
+    /// The memory that kernels read or write.
+    pub(crate) fn memory(&self) -> &Memory {
+        self.bound.as_ref().map_or(&self.own, |(memory, _)| memory)
+    }
+
+    /// Whether it is memory of the session.
+    pub(crate) fn is_own(&self) -> bool {
+        self.bound.is_none()
+    }
+
+    /// Puts a tensor in its place, or nothing, and tells whether there was another.
+    pub(crate) fn bind(&mut self, tensor: Option<&GpuTensor>) -> bool {
+        let is_same = self.bound.as_ref().map(|(_, identity)| **identity) == tensor.map(|tensor| *tensor.identity);
+        if !is_same {
+            self.bound = tensor.map(|tensor| (tensor.memory.clone(), Identity::clone(&tensor.identity)));
+        }
+        !is_same
+    }
+}
+
+/// What a piece of an argument needs of the memory of a region.
+#[derive(Clone, Copy)]
+pub(crate) struct Piece {
+    pub(crate) region: Region,
+    start: u64,
+    bytes: u64,
 }
 
 /// A tensor that lives as long as the executor.
@@ -61,13 +99,23 @@ impl Space {
             Region::Weights => Some(&self.program.weights),
             Region::Arena => Some(&self.arena),
             Region::State(tensor) => self.states.get(tensor as usize).map(|state| &state.memory),
-            Region::Input(tensor) => self.inputs.get(tensor as usize),
-            Region::Output(tensor) => self.outputs.get(tensor as usize),
+            Region::Input(tensor) => self.inputs.get(tensor as usize).map(Slot::memory),
+            Region::Output(tensor) => self.outputs.get(tensor as usize).map(Slot::memory),
         }
     }
 
-    /// The parts that the pieces of an argument are bound to, and the element of the first at which the argument begins.
-    pub(crate) fn pieces(&self, kernel: &Kernel, dispatch: &Dispatch, argument: usize) -> Result<(Vec<Part>, i32), DeviceError> {
+    /// The tensor that a region is, where it stays on the device.
+    pub(crate) fn identity(&self, region: Region) -> Option<&Identity> {
+        let slot = match region {
+            Region::Weights | Region::Arena | Region::State(_) => None,
+            Region::Input(tensor) => self.inputs.get(tensor as usize),
+            Region::Output(tensor) => self.outputs.get(tensor as usize),
+        };
+        slot.and_then(|slot| slot.bound.as_ref()).map(|(_, identity)| identity)
+    }
+
+    /// The pieces of an argument, and the element of the first at which the argument begins.
+    pub(crate) fn pieces(&self, kernel: &Kernel, dispatch: &Dispatch, argument: usize) -> Result<(Vec<Piece>, i32), DeviceError> {
         let (buffer, declared) = match (dispatch.buffers.get(argument), kernel.arguments.get(argument)) {
             (Some(buffer), Some(declared)) => (buffer, declared),
             _ => return invalid(format!("kernel `{}` has no argument {argument}", kernel.name)),
@@ -98,28 +146,43 @@ impl Space {
         Ok((pieces, index(i128::from((offset - start) / element), "elements")?))
     }
 
-    /// A part that may be bound and has these bytes in it. Its size is one of few, so that buffers that grow keep their binding.
-    fn bindable(&self, region: Region, start: u64, end: u64) -> Result<Part, DeviceError> {
-        let needed = (end - start).next_multiple_of(16).max(16);
-        let most = self.program.gpu.limits.max_storage_buffer_binding_size & !15;
-        if needed > most {
+    /// A piece from `start` to `end`; where it is empty, one from the start of the region.
+    fn bindable(&self, region: Region, start: u64, end: u64) -> Result<Piece, DeviceError> {
+        let (start, bytes) = if start == end { (0, room(0)) } else { (start, room(end - start)) };
+        let most = self.most();
+        if bytes > most {
             let (bytes, processor) = (end - start, self.program.gpu.description());
             let problem = format!("a tensor of {bytes} bytes in {region:?}; {processor} takes at most {most}");
             return Err(DeviceError::LimitExceeded { resource: "memory that a kernel can address", problem });
         }
-        let there = self.memory(region).map_or(needed, |memory| memory.buffer.size() - start);
-        Ok(Part { region, start, size: needed.next_power_of_two().min(there).min(most) })
+        Ok(Piece { region, start, bytes })
+    }
+
+    /// The part that a piece is bound to. Its size is one of few, so that buffers that grow keep their binding.
+    pub(crate) fn part(&self, piece: &Piece) -> Part {
+        let Piece { region, start, bytes } = *piece;
+        let there = self.memory(region).map_or(bytes, |memory| (memory.buffer.size() - start) & !15);
+        let tensor = self.identity(region).map_or(0, |identity| **identity);
+        Part { region, tensor, start, size: bytes.next_power_of_two().min(there).min(self.most()) }
+    }
+
+    /// The most bytes of a part.
+    fn most(&self) -> u64 {
+        self.program.gpu.limits.max_storage_buffer_binding_size & !15
     }
 }
 
-/// Brings tensors to their sizes, and tells whether one has moved.
-fn fit_all(gpu: &Gpu, use_: Use, tensors: &mut Vec<Memory>, sizes: &[u64]) -> Result<bool, DeviceError> {
+/// Brings tensors to their sizes in memory of the session, and tells whether one has moved.
+fn fit_all(gpu: &Gpu, use_: Use, tensors: &mut Vec<Slot>, sizes: &[u64]) -> Result<bool, DeviceError> {
     let mut moved = tensors.len() != sizes.len();
     tensors.truncate(sizes.len());
     for (position, bytes) in sizes.iter().enumerate() {
         match tensors.get_mut(position) {
-            Some(tensor) => moved |= tensor.resize(gpu, *bytes)?,
-            None => tensors.push(Memory::new(gpu, use_, *bytes)?),
+            Some(slot) => {
+                slot.bind(None);
+                moved |= slot.own.resize(gpu, *bytes)?;
+            }
+            None => tensors.push(Slot { own: Memory::new(gpu, use_, *bytes)?, bound: None }),
         }
     }
     Ok(moved)

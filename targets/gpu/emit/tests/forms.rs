@@ -5,7 +5,7 @@ mod common;
 mod opened;
 
 use common::{code, device, from_bytes, is_close, reference, run_code, to_bytes};
-use lostwax_device_gpu::format::{Feature, Shader, read, write};
+use lostwax_device_gpu::format::{Feature, Language, Shader, read, write};
 use lostwax_device_gpu::wgpu::Features;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::number::Number;
@@ -110,6 +110,27 @@ fn threads_reduce_with_and_without_subgroups() {
             let forms = check(&kernel, [dtype; 2], [3 * 256, 3 * 2 * stride], 3);
             assert_eq!(forms, if stride == 1 { vec![vec![Feature::Subgroups], vec![]] } else { vec![vec![]] });
         }
+    }
+}
+
+/// A processor that lacks the feature takes the text, one that has it the words; wrong ones of the other kind show which it was.
+#[test]
+fn words_and_text_give_the_same_bits() {
+    let text = |language| move |shader: &mut Shader| drop(shader.forms[0].sources.insert(language, b"damaged".to_vec()));
+    let reduce = |dtype: &str| REDUCE.replace("TYPE", dtype).replace("OP", "sum").replace("STRIDE", "16");
+    let cases = [(reduce("f32"), DType::F32), (reduce("i32"), DType::I32), (HALVES.to_string(), DType::F16)];
+    for (kernel, dtype) in cases {
+        let mut shader = read(&code(&[parse_kernel(&kernel).unwrap()])).unwrap().remove(0);
+        shader.forms.drain(..shader.forms.len() - 1);
+        let buffers = [to_bytes(&numbers(dtype, 768)), vec![0; 768 * dtype.size()]];
+        let run = |features, damage: &dyn Fn(&mut Shader)| {
+            let mut damaged = shader.clone();
+            damage(&mut damaged);
+            run_code(&*Opened::new(features, |_| {}).for_kernels(), &write(&[damaged]), &buffers, &[3], 3)
+        };
+        let words = run(Features::PASSTHROUGH_SHADERS, &text(Language::Wgsl));
+        assert_eq!(words, run(Features::empty(), &text(Language::Spirv)), "{kernel}");
+        assert_ne!(words, buffers, "the test tells nothing");
     }
 }
 

@@ -1,11 +1,16 @@
 //! Kernels that were written and loaded compute what they did before; damage is refused.
 
+#[path = "common/opened.rs"]
+mod opened;
+
 use lostwax_device_gpu::format::{Language, Shader, read, write};
+use lostwax_device_gpu::wgpu::Features;
 use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::text::parse_kernel;
-use lostwax_target_api::{BufferRef, DeviceError, Dispatch, EmitOptions, Executor, Io, Prepared, Region};
+use lostwax_target_api::{BufferRef, Device, DeviceError, Dispatch, EmitOptions, Executor, Io, Prepared, Region};
 use lostwax_target_gpu::{device, target};
+use opened::Opened;
 use std::sync::Arc;
 
 const SCALE: &str = r#"kernel "scale" {
@@ -116,23 +121,61 @@ fn replace(shader: &mut Shader, from: &str, to: &str) {
     shader.forms[0].sources.insert(Language::Wgsl, text.into_bytes());
 }
 
+fn put(shader: &mut Shader, language: Language, source: &[u8]) {
+    shader.forms[0].sources.insert(language, source.to_vec());
+}
+
+/// Loads code whose second shader was changed.
+fn load_changed(device: &dyn Device, change: impl FnOnce(&mut Shader)) -> Result<(), DeviceError> {
+    let mut shaders = read(&code()).unwrap();
+    change(&mut shaders[1]);
+    device.load(&write(&shaders), Arc::new(Vec::new())).map(drop)
+}
+
+fn is_refused(result: Result<(), DeviceError>, what: &dyn std::fmt::Debug) {
+    assert!(matches!(result, Err(DeviceError::InvalidCode { .. })), "{what:?}: {result:?}");
+}
+
 #[test]
 fn shaders_that_break_the_rules_are_refused() {
-    let intact = read(&code()).unwrap();
+    let opened = Opened::new(Features::empty(), |_| {});
+    let device = opened.for_kernels();
     let damages: [fn(&mut Shader); 5] = [
-        |shader| drop(shader.forms[0].sources.insert(Language::Wgsl, b"no shader".to_vec())),
+        |shader| put(shader, Language::Wgsl, b"no shader"),
         |shader| drop(shader.forms[0].sources.remove(&Language::Wgsl)),
         |shader| replace(shader, "main", "other"),
         |shader| replace(shader, "@binding(1)", "@binding(7)"),
         |shader| shader.arguments.truncate(1),
     ];
     for (position, damage) in damages.iter().enumerate() {
-        let mut shaders = intact.clone();
-        damage(&mut shaders[1]);
-        let result = device().load(&write(&shaders), Arc::new(Vec::new()));
-        assert!(matches!(result, Err(DeviceError::InvalidCode { .. })), "{position}");
+        is_refused(load_changed(&*device, damage), &position);
     }
-    assert_eq!(device().load(&code(), Arc::new(Vec::new())).unwrap().kernel_count(), 2);
+    load_changed(&*device, |_| {}).unwrap();
+    assert!(opened.uncaught.lock().unwrap().is_empty());
+}
+
+/// Where the driver gets the words as they are stored, the text is not looked at.
+#[test]
+fn words_that_are_no_shader_are_refused() {
+    let opened = Opened::new(Features::PASSTHROUGH_SHADERS, |_| {});
+    let device = opened.for_kernels();
+    let words = read(&code()).unwrap()[1].forms[0].sources[&Language::Spirv].clone();
+    for end in (13..words.len()).step_by(13) {
+        is_refused(load_changed(&*device, |shader| put(shader, Language::Spirv, &words[..end])), &end);
+    }
+    for damaged in [0, 4, 12] {
+        let mut words = words.clone();
+        words[damaged..][..4].fill(0);
+        words[damaged] = u8::from(damaged == 4);
+        words[damaged + 2] = u8::from(damaged == 4) * 7;
+        is_refused(load_changed(&*device, |shader| put(shader, Language::Spirv, &words)), &damaged);
+    }
+    is_refused(load_changed(&*device, |shader| shader.arguments.truncate(1)), &"arguments");
+    is_refused(load_changed(&*device, |shader| shader.threads = 32), &"threads");
+    is_refused(load_changed(&*device, |shader| shader.forms[0].sources.clear()), &"no source");
+    load_changed(&*device, |shader| put(shader, Language::Wgsl, b"no shader")).unwrap();
+    load_changed(&*device, |shader| drop(shader.forms[0].sources.remove(&Language::Spirv))).unwrap();
+    assert!(opened.uncaught.lock().unwrap().is_empty());
 }
 
 /// What shaders need is compared before the processor is asked to compile them.

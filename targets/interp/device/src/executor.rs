@@ -2,7 +2,7 @@
 
 use crate::{InterpProgram, invalid_code};
 use lostwax_ir::eval::eval_kernel;
-use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Region};
+use lostwax_target_api::{BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -146,6 +146,16 @@ impl Executor for InterpExecutor {
     fn parts(&mut self) -> Option<&mut dyn Parts> {
         Some(self)
     }
+
+    fn on_device(&mut self) -> Option<&mut dyn OnDevice> {
+        Some(self)
+    }
+}
+
+impl OnDevice for InterpExecutor {
+    fn run_on_device(&mut self, io: &mut DeviceIo<'_>) -> Result<(), DeviceError> {
+        io.as_host::<Vec<u8>>(|io| self.run(io))
+    }
 }
 
 impl Parts for InterpExecutor {
@@ -180,7 +190,7 @@ fn range(buffer: &BufferRef) -> Range<usize> {
 }
 
 /// Brings memory to a size; what is kept when the size stays the same is all of it, and nothing otherwise.
-fn resize(memory: &mut Vec<u8>, bytes: u64) -> Result<(), DeviceError> {
+pub(crate) fn resize(memory: &mut Vec<u8>, bytes: u64) -> Result<(), DeviceError> {
     if memory.len() as u64 == bytes {
         return Ok(());
     }

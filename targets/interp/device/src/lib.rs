@@ -10,9 +10,9 @@
 mod executor;
 pub mod format;
 
-use executor::InterpExecutor;
+use executor::{InterpExecutor, resize};
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{Device, DeviceError, Executor, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes};
 use std::sync::Arc;
 
 /// The name of the device family.
@@ -37,6 +37,12 @@ impl Device for Interp {
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
         let kernels = format::read(code).map_err(invalid_code)?;
         Ok(Arc::new(InterpProgram { kernels, weights }))
+    }
+
+    fn allocate(&self, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
+        let mut memory = Vec::new();
+        resize(&mut memory, bytes)?;
+        Ok(Box::new(HostMemory(memory)))
     }
 }
 

@@ -19,13 +19,13 @@ impl Parts for GpuExecutor {
     }
 
     fn read(&mut self, from: &BufferRef, io: &Io<'_>, to: &mut [u8]) -> Result<(), DeviceError> {
-        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.sizes.output_bytes)?;
+        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len() as u64), &self.sizes.output_bytes)?;
         self.hand_back(from.region)?;
         self.copy_back(from, to)
     }
 
     fn write(&mut self, to: &BufferRef, io: &mut Io<'_>, from: &[u8]) -> Result<(), DeviceError> {
-        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.sizes.output_bytes)?;
+        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len() as u64), &self.sizes.output_bytes)?;
         self.hand_back(to.region)?;
         self.range(to, from.len())?.write_at(&self.program.gpu, to.offset, from)
     }

@@ -1,0 +1,117 @@
+//! Pipelines kept in a folder between processes.
+
+use crate::NAME;
+use crate::gpu::Gpu;
+use crate::unchecked::pipeline_cache;
+use lostwax_target_api::DeviceError;
+use std::hash::{DefaultHasher, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use wgpu::{AdapterInfo, PipelineCache};
+
+/// The environment variable that names the folder.
+pub(crate) const VARIABLE: &str = "LOSTWAX_PIPELINE_CACHE";
+
+const MAGIC: &[u8] = b"lostwax pipelines 1\n";
+
+/// The file that the pipelines of a processor are kept in.
+pub(crate) struct CacheFile {
+    folder: PathBuf,
+    name: String,
+    /// The checksum of what is in the file, if that is of use.
+    stored: Mutex<Option<u64>>,
+}
+
+impl CacheFile {
+    /// The file of a processor in the folder that the environment names, and what was kept there; nothing without a folder or where
+    /// drivers keep pipelines themselves.
+    pub(crate) fn find(info: &AdapterInfo) -> Option<(Self, Option<Vec<u8>>)> {
+        let folder = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty())?;
+        Some(Self::read(folder.into(), wgpu::util::pipeline_cache_key(info)?))
+    }
+
+    /// A file that is damaged or cannot be read counts as empty.
+    fn read(folder: PathBuf, name: String) -> (Self, Option<Vec<u8>>) {
+        let content = std::fs::read(folder.join(&name)).ok().and_then(|bytes| open(&bytes).map(<[u8]>::to_vec));
+        let stored = Mutex::new(content.as_deref().map(checksum));
+        (Self { folder, name, stored }, content)
+    }
+
+    /// Writes what a cache holds, if that is new.
+    ///
+    /// # Errors
+    /// [`DeviceError::Inaccessible`] if the folder cannot be written.
+    pub(crate) fn keep(&self, cache: &PipelineCache) -> Result<(), DeviceError> {
+        let Some(content) = cache.get_data() else { return Ok(()) };
+        self.write(&content).map_err(|error| DeviceError::Inaccessible {
+            device: NAME.into(),
+            path: self.folder.display().to_string(),
+            problem: format!("{error}; {VARIABLE} names it as the folder of pipelines"),
+        })
+    }
+
+    fn write(&self, content: &[u8]) -> io::Result<()> {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = checksum(content);
+        if *stored == Some(sum) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&self.folder)?;
+        replace(&self.folder.join(&self.name), &close(content))?;
+        *stored = Some(sum);
+        Ok(())
+    }
+}
+
+/// Puts a file in the place of another at once.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let written = std::fs::write(&part, content).and_then(|()| std::fs::rename(&part, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+/// A file with this content.
+fn close(content: &[u8]) -> Vec<u8> {
+    [MAGIC, &checksum(content).to_le_bytes(), content].concat()
+}
+
+/// The content of a file, if it is what was written.
+fn open(file: &[u8]) -> Option<&[u8]> {
+    let (sum, content) = file.strip_prefix(MAGIC)?.split_first_chunk()?;
+    (u64::from_le_bytes(*sum) == checksum(content)).then_some(content)
+}
+
+/// Another release of the standard library may find another number, and the file of no use then.
+fn checksum(content: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(content);
+    hasher.finish()
+}
+
+/// A cache of pipelines that begins with what was kept; empty if it is of another processor or driver.
+pub(crate) fn cache(gpu: &Gpu, content: Option<&[u8]>) -> Option<PipelineCache> {
+    let refused = |problem| crate::invalid_code(problem);
+    let make = |content: Option<&[u8]>| gpu.guarded(refused, || pipeline_cache(&gpu.device, content)).ok();
+    content.and_then(|content| make(Some(content))).or_else(|| make(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_found() {
+        let file = close(b"pipelines");
+        assert_eq!(open(&file), Some(b"pipelines".as_slice()));
+        for position in 0..file.len() {
+            assert_eq!(open(&file[..position]), None);
+            let mut damaged = file.clone();
+            damaged[position] ^= 1;
+            assert_eq!(open(&damaged), None, "byte {position} may differ");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Tensors that stay in the processor's memory from run to run.
+
+use crate::gpu::{Gpu, lost};
+use crate::memory::{Memory, Use, room};
+use crate::unsupported;
+use lostwax_target_api::{DeviceError, DeviceMemory};
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use wgpu::{BindGroupDescriptor, Buffer, BufferUsages};
+
+/// Which tensor memory belongs to; it lives as long as the tensor, or as it is bound.
+pub(crate) type Identity = Arc<u64>;
+
+/// Memory of the processor for one tensor.
+pub(crate) struct GpuTensor {
+    gpu: Arc<Gpu>,
+    pub(crate) memory: Memory,
+    pub(crate) identity: Identity,
+}
+
+impl GpuTensor {
+    pub(crate) fn new(gpu: Arc<Gpu>, bytes: u64) -> Result<Self, DeviceError> {
+        let memory = Memory::new(&gpu, Use::storage("tensors that stay on the device"), bytes)?;
+        Ok(Self { gpu, memory, identity: identity() })
+    }
+
+    /// A tensor in a buffer of the caller.
+    pub(crate) fn of(gpu: Arc<Gpu>, buffer: Buffer, bytes: u64) -> Result<Self, DeviceError> {
+        let needed = room(bytes);
+        if buffer.size() < needed {
+            return invalid(format!("a buffer of {} bytes holds no tensor of {bytes}, which needs {needed}", buffer.size()));
+        }
+        let tensor = Self { gpu, memory: Memory::of(buffer, bytes), identity: identity() };
+        tensor.needs(BufferUsages::STORAGE, "to be bound")?;
+        tensor.check_bindable()?;
+        Ok(tensor)
+    }
+
+    /// The tensor that memory is, if it is one of this processor.
+    pub(crate) fn from_memory<'a>(gpu: &Arc<Gpu>, memory: &'a dyn DeviceMemory) -> Option<&'a Self> {
+        let memory: &dyn Any = memory;
+        memory.downcast_ref::<Self>().filter(|tensor| Arc::ptr_eq(&tensor.gpu, gpu))
+    }
+
+    /// Whether the processor takes the buffer, which may belong to another.
+    fn check_bindable(&self) -> Result<(), DeviceError> {
+        let refused = |problem| DeviceError::InvalidPlan { problem };
+        self.gpu.guarded(refused, || {
+            let layout = crate::program::layout(&self.gpu, 1, false);
+            let entries = [crate::bindings::entry(0, &self.memory, 0, room(0))];
+            drop(self.gpu.device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &entries }));
+        })
+    }
+
+    fn needs(&self, usage: BufferUsages, what: &str) -> Result<(), DeviceError> {
+        let missing = usage - self.memory.buffer.usage();
+        if missing.is_empty() { Ok(()) } else { Err(unsupported(format!("a buffer without the usage {missing:?} {what}"))) }
+    }
+}
+
+impl DeviceMemory for GpuTensor {
+    fn bytes(&self) -> u64 {
+        self.memory.bytes
+    }
+
+    fn read(&self, to: &mut [u8]) -> Result<(), DeviceError> {
+        self.needs(BufferUsages::COPY_SRC, "to be read")?;
+        check_size(self.memory.bytes, to.len())?;
+        self.memory.fetch(&self.gpu, to)
+    }
+
+    fn write(&mut self, from: &[u8]) -> Result<(), DeviceError> {
+        self.needs(BufferUsages::COPY_DST, "to be written")?;
+        check_size(self.memory.bytes, from.len())?;
+        self.memory.write(&self.gpu, from)?;
+        self.gpu.guarded(lost, || self.gpu.queue.submit([])).map(|_| ())
+    }
+
+    fn is_shared_with(&self, other: &dyn DeviceMemory) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref::<Self>().is_some_and(|other| other.memory.buffer == self.memory.buffer)
+    }
+}
+
+fn check_size(own: u64, given: usize) -> Result<(), DeviceError> {
+    if own == given as u64 { Ok(()) } else { Err(DeviceError::sizes(given, own as usize)) }
+}
+
+fn invalid<T>(problem: String) -> Result<T, DeviceError> {
+    Err(DeviceError::InvalidPlan { problem })
+}
+
+/// A number that no other tensor of the process has; 0 is none.
+fn identity() -> Identity {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    Arc::new(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+}

@@ -1,0 +1,65 @@
+//! What is handed to wgpu without its own checks: shaders and kept pipelines. The only place of this crate that is unsafe.
+#![allow(unsafe_code)]
+
+use crate::format::Language;
+use crate::gpu::Gpu;
+use wgpu::{
+    Backend, Device, Features, PassthroughShaderEntryPoint, PipelineCache, PipelineCacheDescriptor, ShaderModule,
+    ShaderModuleDescriptor, ShaderModuleDescriptorPassthrough, ShaderRuntimeChecks, ShaderSource,
+};
+
+/// The version of Vulkan from which on all drivers take [`crate::spirv::VERSION`], as Vulkan numbers it.
+const VULKAN_1_1: u32 = 1 << 22 | 1 << 12;
+
+/// Whether a processor takes SPIR-V as code bytes hold it.
+pub(crate) fn takes_spirv(device: &Device) -> bool {
+    let is_passed_through = device.features().contains(Features::PASSTHROUGH_SHADERS);
+    is_passed_through && device.adapter_info().backend == Backend::Vulkan && vulkan_version(device) >= VULKAN_1_1
+}
+
+/// 0 where there is no Vulkan.
+#[cfg(not(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn vulkan_version(_: &Device) -> u32 {
+    0
+}
+
+/// 0 where there is no Vulkan.
+#[cfg(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn vulkan_version(device: &Device) -> u32 {
+    // SAFETY: the device is only asked for its version, and nothing of it is kept or destroyed.
+    let Some(device) = (unsafe { device.as_hal::<wgpu::hal::api::Vulkan>() }) else { return 0 };
+    let instance = device.shared_instance();
+    // SAFETY: the physical device is one of the instance, which lives as long as the device.
+    let properties = unsafe { instance.raw_instance().get_physical_device_properties(device.raw_physical_device()) };
+    properties.api_version.min(instance.instance_api_version())
+}
+
+/// A shader in SPIR-V, which [`crate::spirv::read`] has read, as the driver gets it.
+pub(crate) fn spirv_module(gpu: &Gpu, name: &str, words: &[u32], invocations: u32) -> ShaderModule {
+    let entry_point = Language::Spirv.entry_point().into();
+    let entry_points = [PassthroughShaderEntryPoint { name: entry_point, workgroup_size: (invocations, 1, 1) }];
+    let descriptor = ShaderModuleDescriptorPassthrough {
+        label: Some(name),
+        entry_points: entry_points.as_slice().into(),
+        spirv: Some(words.into()),
+        ..Default::default()
+    };
+    // SAFETY: the words are whole instructions with the entry point and workgroup that are named. That they are what the compiler
+    // wrote, which naga has checked, is the contract of artifacts, as with native code.
+    unsafe { gpu.device.create_shader_module_passthrough(descriptor) }
+}
+
+/// A shader in WGSL, which wgpu checks and compiles with bounds on every access.
+pub(crate) fn wgsl_module(gpu: &Gpu, name: &str, text: &str) -> ShaderModule {
+    let checks = ShaderRuntimeChecks { force_loop_bounding: false, ..ShaderRuntimeChecks::checked() };
+    let descriptor = ShaderModuleDescriptor { label: Some(name), source: ShaderSource::Wgsl(text.into()) };
+    // SAFETY: all loops of kernels are counted, so that none goes on without end; that the text is what the compiler wrote is the
+    // contract of artifacts. All other checks are made.
+    unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) }
+}
+
+/// A cache of pipelines that begins with what one like it held, or empty.
+pub(crate) fn pipeline_cache(device: &Device, data: Option<&[u8]>) -> PipelineCache {
+    // SAFETY: the data is what a cache gave and a checksum finds unchanged; wgpu and the driver check that it was of such a processor.
+    unsafe { device.create_pipeline_cache(&PipelineCacheDescriptor { label: Some("lostwax"), data, fallback: true }) }
+}
