@@ -27,28 +27,6 @@ impl DeviceTensor {
         Ok(Self { device: device.clone(), dtype, shape: shape.to_vec(), memory })
     }
 
-    /// A tensor in a buffer of the caller's, from its beginning. The device must be of [`Device::from_wgpu`]; the buffer needs the
-    /// usage `STORAGE`, and at least the bytes of the tensor rounded up to a multiple of 16; to read and write it from the host also
-    /// `COPY_SRC` and `COPY_DST`. Do not map or destroy it while a run is to use it.
-    ///
-    /// # Errors
-    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device does not take the buffer.
-    #[cfg(feature = "gpu")]
-    pub fn from_wgpu(
-        device: &Device,
-        buffer: lostwax_device_gpu::wgpu::Buffer,
-        dtype: DType,
-        shape: &[usize],
-    ) -> Result<Self, RuntimeError> {
-        Self::new(device, dtype, shape, |bytes| Ok(lostwax_device_gpu::memory_of(device.api(), buffer, bytes)?))
-    }
-
-    /// The buffer that the tensor begins in, for work of the caller's on the same queue; nothing on other devices. It may be larger.
-    #[cfg(feature = "gpu")]
-    pub fn wgpu_buffer(&self) -> Option<&lostwax_device_gpu::wgpu::Buffer> {
-        lostwax_device_gpu::buffer_of(&*self.memory)
-    }
-
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
