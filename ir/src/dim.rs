@@ -259,9 +259,12 @@ impl Dim {
     /// are less than what they are remainders of.
     pub fn bounds(&self) -> (i64, i64) {
         let plain = self.plain_bounds();
-        self.without_remainder().map_or(plain, |(rest, remainder)| {
-            let (low, high) = rest.bounds();
-            let sharp = (clamp(low.saturating_add(remainder.0)), clamp(high.saturating_add(remainder.1)));
+        let (mut rest, mut removed) = (None, (0, 0));
+        while let Some((less, range)) = rest.as_ref().unwrap_or(self).without_remainder() {
+            (rest, removed) = (Some(less), add_ranges(removed, range));
+        }
+        rest.map_or(plain, |rest| {
+            let sharp = add_ranges(rest.plain_bounds(), removed);
             (plain.0.max(sharp.0), plain.1.min(sharp.1))
         })
     }
@@ -271,7 +274,7 @@ impl Dim {
         self.terms.iter().find_map(|(monomial, coefficient)| {
             let [Atom::FloorDiv(pair)] = monomial.as_slice() else { return None };
             let divisor = pair.1.as_constant().filter(|divisor| *divisor > 0 && coefficient % divisor == 0)?;
-            let scale = -coefficient / divisor;
+            let scale = (coefficient / divisor).saturating_neg();
             let part = (pair.0.clone() - Dim::atom(monomial.first()?.clone()) * divisor.into()) * scale.into();
             let rest = self.clone() - part;
             let range = multiply_ranges((0, divisor - 1), (scale, scale));
@@ -283,7 +286,7 @@ impl Dim {
         self.terms.iter().fold((0, 0), |(low, high), (monomial, coefficient)| {
             let (a, b) = monomial.iter().fold((1, 1), |product, atom| multiply_ranges(product, atom.bounds()));
             let scaled = multiply_ranges((a, b), (*coefficient, *coefficient));
-            (clamp(low.saturating_add(scaled.0)), clamp(high.saturating_add(scaled.1)))
+            add_ranges((low, high), scaled)
         })
     }
 
@@ -449,6 +452,10 @@ fn sorted(a: Dim, b: Dim) -> (Dim, Dim) {
 
 fn clamp(value: i64) -> i64 {
     value.clamp(-UNBOUNDED, UNBOUNDED)
+}
+
+fn add_ranges(a: (i64, i64), b: (i64, i64)) -> (i64, i64) {
+    (clamp(a.0.saturating_add(b.0)), clamp(a.1.saturating_add(b.1)))
 }
 
 fn multiply_ranges(a: (i64, i64), b: (i64, i64)) -> (i64, i64) {

@@ -229,6 +229,10 @@ fn broken_rules_of_threads_are_named() {
     assert_eq!(problems(&reduced("reduce max l1 stride 2")), Vec::<String>::new());
     assert_problem("reduce sum l1 stride 1", "outside of their loops");
     assert_problem(&threads("reduce sum l1 stride 1"), "outside of their loops");
+    assert_problem(
+        &reduced("for %k: 0..=3 to (4) vector {\nreduce sum l1 stride 1\n}"),
+        "outside of their loops and of vector loops",
+    );
     assert_problem(&reduced("reduce sum l0 stride 1"), "numbers in shared memory");
     assert_problem(&reduced("reduce sum l7 stride 1"), "numbers in shared memory");
     assert_problem(&reduced("reduce sum l1 stride 3"), "a power of two");

@@ -2,6 +2,7 @@
 
 use lostwax::model::{CompileOptions, compile, load};
 use lostwax::models::{self, Options, quant_from_name};
+use lostwax::targets;
 use lostwax_ir::types::DType;
 use lostwax_runtime::llm::{DecoderOptions, open_decoder, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
@@ -27,8 +28,8 @@ fn distance(left: &[f32], right: &[f32]) -> f32 {
     differences.fold(0.0, |largest, difference| if difference.is_nan() { f32::INFINITY } else { largest.max(difference) })
 }
 
-/// Compiles a model and compares it with its graphs: tokens that are appended at once, then others one by one.
-fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options) {
+/// Compiles a model for devices and compares it on each with its graphs: tokens that are appended at once, then others one by one.
+fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options, devices: &[&str]) {
     let tokens = &recorded.reading.tokens;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
@@ -36,24 +37,28 @@ fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options
     let graphs = models::load(&path, &language).unwrap();
     let expected = Interpreted::new(&graphs).run("score", tokens);
     let rows: Vec<&[f32]> = expected.chunks(graphs.description.vocabulary_size as usize).collect();
-    let compiled = compiled(&path, language);
-    let mut decoder = open_decoder(&compiled, DecoderOptions::new(Device::cpu())).unwrap();
-    let (start, rest) = tokens.split_at(TOGETHER);
-    let mut largest = distance(decoder.append(start).unwrap(), rows[TOGETHER - 1]);
-    for (position, token) in (TOGETHER..).zip(rest) {
-        largest = largest.max(distance(decoder.append(&[*token]).unwrap(), rows[position]));
-    }
-    println!("{name}: {largest}");
+    let compiled = compiled(&path, language, devices);
     let tolerance = match language {
         Options { activations: DType::I8, quant: Some(_), .. } => QUANTIZED_TOLERANCE,
         Options { cache: DType::F16, .. } => HALF_TOLERANCE,
         _ => TOLERANCE,
     };
-    assert!(largest < tolerance, "{name}: {largest}");
+    for device in devices {
+        let mut decoder =
+            open_decoder(&compiled, DecoderOptions::new(targets::device(Some(device), &[]).unwrap().into())).unwrap();
+        let (start, rest) = tokens.split_at(TOGETHER);
+        let mut largest = distance(decoder.append(start).unwrap(), rows[TOGETHER - 1]);
+        for (position, token) in (TOGETHER..).zip(rest) {
+            largest = largest.max(distance(decoder.append(&[*token]).unwrap(), rows[position]));
+        }
+        println!("{name} on {device}: {largest}");
+        assert!(largest < tolerance, "{name} on {device}: {largest}");
+    }
 }
 
-fn compiled(path: &Path, language: Options) -> Model {
-    let mut options = CompileOptions::default();
+fn compiled(path: &Path, language: Options, devices: &[&str]) -> Model {
+    let targets = devices.iter().map(|device| device.to_string()).collect();
+    let mut options = CompileOptions { targets, ..CompileOptions::default() };
     options.import.language = language;
     let mut buffer = AlignedBuffer::new();
     compile(&load(path, &options.import).unwrap(), &options, &mut |_| (), &mut buffer).unwrap();
@@ -68,7 +73,7 @@ fn options(recorded: &TinyModels) -> Options {
 fn compiled_decoders_give_the_logits_of_their_graphs() {
     let recorded = TinyModels::recorded();
     for (name, model) in &recorded.families {
-        check(name, &recorded, model, options(&recorded));
+        check(name, &recorded, model, options(&recorded), &["cpu"]);
     }
 }
 
@@ -84,8 +89,22 @@ fn compiled_decoders_read_weights_of_fewer_bits() {
     ] {
         for activations in [DType::F32, DType::I8] {
             let language = Options { quant: quant_from_name(quant).unwrap(), cache, activations, ..options(&recorded) };
-            check(&format!("{family} {quant} {activations}"), &recorded, &recorded.families[family], language);
+            check(&format!("{family} {quant} {activations}"), &recorded, &recorded.families[family], language, &["cpu"]);
         }
+    }
+}
+
+#[test]
+fn one_artifact_decodes_on_processor_and_graphics_processor() {
+    let recorded = TinyModels::recorded();
+    for (family, quant, cache, activations) in [
+        ("gemma3", None, DType::F32, DType::F32),
+        ("llama", Some("q8_0"), DType::F16, DType::F32),
+        ("qwen3", Some("q4_1"), DType::I8, DType::I8),
+    ] {
+        let quant = quant.and_then(|quant| quant_from_name(quant).unwrap());
+        let language = Options { quant, cache, activations, ..options(&recorded) };
+        check(&format!("{family} {quant:?}"), &recorded, &recorded.families[family], language, &["cpu", "gpu"]);
     }
 }
 
@@ -105,7 +124,7 @@ fn caches_of_windows_hold_the_last_tokens_only() {
     model.write_gguf(&recorded.tokenizer, &path);
     for (cache, tolerance) in [(DType::F32, TOLERANCE), (DType::I8, HALF_TOLERANCE)] {
         let options = |full_windows| Options { context: 2048, cache, full_windows, ..Options::default() };
-        let models = [false, true].map(|full| compiled(&path, options(full)));
+        let models = [false, true].map(|full| compiled(&path, options(full), &["cpu"]));
         let shortened = models.each_ref().map(|model| model.states().iter().any(|state| state.dims.contains(&ROOM.to_string())));
         assert_eq!(shortened, [true, false]);
         let open = |model| open_decoder(model, DecoderOptions::new(Device::cpu())).unwrap();
@@ -142,7 +161,7 @@ fn texts_decoded_together_are_texts_decoded_alone() {
         model.metadata[&format!("{family}.context_length")] = 2048.into();
         model.write_gguf(&recorded.tokenizer, &path);
         let options = |slots| Options { context: 2048, cache, slots, ..Options::default() };
-        let [together, alone] = [PROMPTS.len(), 1].map(|slots| compiled(&path, options(slots)));
+        let [together, alone] = [PROMPTS.len(), 1].map(|slots| compiled(&path, options(slots), &["cpu"]));
         let options = DecoderOptions::new(Device::cpu());
         let mut together = open_decoders(&together, &options, PROMPTS.len()).unwrap();
         let mut alone = open_decoders(&alone, &options, PROMPTS.len()).unwrap();

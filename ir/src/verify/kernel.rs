@@ -142,9 +142,12 @@ impl Verifier<'_> {
     }
 
     fn reduce(&mut self, local: LocalId, stride: u32) {
-        let threads = self.threads.filter(|_| !self.scope.in_threads).filter(|threads| threads.is_power_of_two());
+        let is_outside = !self.scope.in_threads && !self.scope.in_vector;
+        let threads = self.threads.filter(|_| is_outside).filter(|threads| threads.is_power_of_two());
         let Some(threads) = threads else {
-            self.error("a reduction among threads must be outside of their loops, and their number a power of two");
+            self.error(
+                "a reduction among threads must be outside of their loops and of vector loops, and their number a power of two",
+            );
             return;
         };
         if !stride.is_power_of_two() || stride >= threads {

@@ -5,7 +5,7 @@ use super::expand;
 use super::states::{Next, Way};
 use crate::schedule::{Nest, View, is_contraction, is_weighted};
 use lostwax_ir::compute::{Compute, Reduction, Step, StepId};
-use lostwax_ir::dim::{Dim, product};
+use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::{Class, Op};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
@@ -118,12 +118,16 @@ fn is_light(compute: &Compute) -> bool {
 
 /// Whether neighbouring elements of the result read the same element of an operand, so that it is computed once for all of them.
 fn is_shared_by_neighbours(consumer: &Compute, slot: u32) -> bool {
-    let mut loads = consumer.result.steps.iter().filter_map(|step| match step {
+    let Some(last) = consumer.axes.last() else { return false };
+    let steps = &consumer.result.steps;
+    let looked_up = steps.iter().filter_map(|step| if let Step::Dynamic(symbol, _) = step { Some(symbol) } else { None });
+    let differing: Vec<&Symbol> = looked_up.chain([&last.symbol]).collect();
+    let is_alike = |coord: &Dim| !differing.iter().any(|symbol| coord.mentions(symbol));
+    let mut loads = steps.iter().filter_map(|step| match step {
         Step::Load { input, coords, .. } if *input == slot => Some(coords),
         _ => None,
     });
-    let Some(last) = consumer.axes.last() else { return false };
-    loads.all(|coords| !coords.iter().any(|coord| coord.mentions(&last.symbol)))
+    loads.all(|coords| coords.iter().all(is_alike))
 }
 
 /// Points of the iteration space, reduced loops included.

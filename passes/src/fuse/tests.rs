@@ -112,3 +112,33 @@ fn groups_keep_to_the_most_arguments() {
         assert_eq!(groups.len(), 11usize.div_ceil(arguments as usize - 2), "{arguments}");
     }
 }
+
+/// Rows divided by what is found for each row, or for each column.
+fn scaled(sizes: [i64; 2]) -> (Graph, Value, Value) {
+    let mut graph = Graph::new("scaled");
+    let x = graph.input("x", &TensorType::new(DType::F32, [8, 32])).unwrap();
+    let scale = graph.input("scale", &TensorType::new(DType::F32, sizes)).unwrap();
+    let inverse = graph.add(Op::Recip, Attrs::new(), &[scale]).unwrap();
+    let y = graph.add(Op::Mul, Attrs::new(), &[x, inverse]).unwrap();
+    graph.output("y", y);
+    (graph, inverse, y)
+}
+
+#[test]
+fn a_cheap_operation_is_computed_where_neighbours_share_it() {
+    let (graph, _, y) = scaled([8, 1]);
+    assert_eq!(outputs(&fuse(&graph).unwrap()), [y]);
+    let (graph, inverse, y) = scaled([1, 32]);
+    assert_eq!(outputs(&fuse(&graph).unwrap()), [inverse, y]);
+}
+
+#[test]
+fn what_each_neighbour_looks_up_is_computed_before() {
+    let mut graph = Graph::new("looked_up");
+    let x = graph.input("x", &TensorType::new(DType::F32, [8])).unwrap();
+    let at = graph.input("at", &TensorType::new(DType::I64, [32])).unwrap();
+    let inverse = graph.add(Op::Recip, Attrs::new(), &[x]).unwrap();
+    let y = graph.add(Op::Gather, Attrs::new().with("axis", 0i64), &[inverse, at]).unwrap();
+    graph.output("y", y);
+    assert_eq!(outputs(&fuse(&graph).unwrap()), [inverse, y]);
+}

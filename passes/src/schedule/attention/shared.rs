@@ -78,8 +78,9 @@ impl Shape {
     }
 
     fn shared_bytes(&self) -> i64 {
-        let found = if self.groups > 1 { 2 } else { 0 };
-        4 * self.rows * (self.groups * (2 * THREADS + found) + self.depth)
+        let array = |width: i64| (4 * self.rows * width + 15) / 16 * 16;
+        let found = if self.groups > 1 { 2 * array(self.groups) } else { 0 };
+        2 * array(self.groups * THREADS) + found + array(self.depth)
     }
 }
 

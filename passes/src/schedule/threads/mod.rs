@@ -1,8 +1,8 @@
 //! Schedules of work items that threads share.
 //!
 //! Contractions of many rows are cut into blocks, whose factors the threads bring into shared memory step by step (`staged`, and
-//! `staged_joint` where terms are computed from rows and columns together); long reductions of few elements are cut along the reduction, a part for each thread (`split`). What is neither runs as on
-//! machines whose work items have no threads.
+//! `staged_joint` where terms are computed from rows and columns together); long reductions of few elements are cut along the
+//! reduction, a part for each thread (`split`). What is neither runs as on machines whose work items have no threads.
 
 mod shape;
 mod split;

@@ -1,7 +1,12 @@
 //! The sizes of blocks of rows and columns that the threads of a work item compute together.
 
+use super::unrolled;
+use crate::schedule::build::{Block, KernelBuilder};
 use crate::schedule::contraction::Loops;
 use crate::schedule::representative;
+use lostwax_ir::dim::Dim;
+use lostwax_ir::kernel::{LocalId, Operand, Place, Stmt};
+use lostwax_ir::types::DType;
 use lostwax_target_api::ThreadCaps;
 
 /// The sizes of a block and of the part of it that one thread computes.
@@ -18,6 +23,18 @@ pub(super) struct Shape {
 impl Shape {
     pub(super) fn threads(&self) -> i64 {
         self.rows / self.thread_rows * (self.columns / self.thread_columns)
+    }
+
+    /// The sum of a row and column of a thread.
+    pub(super) fn sum_at(&self, sums: LocalId, row: &Dim, column: &Dim) -> Place {
+        Place::Local(sums, row.clone() * self.thread_columns.into() + column.clone())
+    }
+
+    /// Sets all sums of a thread to 0.
+    pub(super) fn clear(&self, builder: &mut KernelBuilder, sums: LocalId) -> Block {
+        vec![unrolled(builder, self.thread_rows * self.thread_columns, |_, at| {
+            vec![Stmt::Store { place: Place::Local(sums, Dim::symbol(at)), value: Operand::float(DType::F32, 0.0) }]
+        })]
     }
 
     /// The threads side by side in a row of the block.

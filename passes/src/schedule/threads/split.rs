@@ -49,6 +49,15 @@ struct Split {
 }
 
 impl Split {
+    /// How threads divide a reduction of typically so many steps, if it has the size for it.
+    fn of_reduction(reduction: &NestReduction, steps: i64, caps: &ThreadCaps, along_columns: bool) -> Option<Self> {
+        let work = steps.saturating_mul(products(reduction));
+        let columns = if along_columns { i64::from(caps.coalesced) } else { 1 };
+        let slices = power_of_two((work / STEPS_PER_THREAD).min(steps), 1, i64::from(caps.most) / columns);
+        let columns = columns.max(FEWEST_THREADS / slices);
+        (work >= FEWEST_STEPS && slices > 1).then_some(Self { columns, slices, rows: 1, along_columns })
+    }
+
     fn threads(&self) -> i64 {
         self.columns * self.slices
     }
@@ -79,44 +88,57 @@ pub(in crate::schedule) fn reduce(
     along_columns: bool,
 ) -> Option<Kernel> {
     let steps = product(reduction.axes.iter().map(|axis| &axis.extent));
-    let typical = representative(&steps);
-    let work = typical.saturating_mul(products(reduction));
-    let most = i64::from(caps.most);
-    let columns = if along_columns { i64::from(caps.coalesced) } else { 1 };
-    let slices = power_of_two((work / STEPS_PER_THREAD).min(typical), 1, most / columns);
-    let columns = columns.max(FEWEST_THREADS / slices);
-    let split = Split { columns, slices, rows: 1, along_columns };
-    let worth = work >= FEWEST_STEPS && slices > 1;
-    worth.then(|| {
-        let mut builder = KernelBuilder::new(buffers.to_vec());
-        let count = product(nest.axes.iter().map(|axis| &axis.extent));
-        let grid = count.ceil_div(split.columns);
-        let item = builder.symbol("item", &grid);
-        let engine = Engine::new(&mut builder, split, reduction.op, reduction.dtype);
-        let of_column = |column: &Dim| {
-            let flat = Dim::symbol(&item) * split.columns.into() + column.clone();
-            let exists = Cond(vec![count.clone() - 1.into() - flat.clone()]).simplify();
-            (flat, exists)
-        };
-        let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim, found: &Found<'_>| {
-            let (flat, exists) = of_column(column);
-            let flat = if exists.always() { flat } else { flat.minimum(count.clone() - 1.into()) };
-            let context = bind(bind(Context::default(), &nest.axes, &flat), &reduction.axes, &step);
-            let mut body = Vec::new();
-            accumulate(builder, &mut body, reduction, &context, &found(0));
-            body
-        };
-        let store = |builder: &mut KernelBuilder, _: &Dim, column: &Dim, reduced: Operand| {
-            let (flat, exists) = of_column(column);
-            let mut context = bind(Context::default(), &nest.axes, &flat);
-            context.reduced = Some(reduced);
-            let mut block = Vec::new();
-            builder.store_result(&mut block, nest, &context);
-            (exists, block)
-        };
-        let body = engine.item(&mut builder, &steps, &partial, &store);
-        builder.finish(name, item, grid, body)
-    })
+    let split = Split::of_reduction(reduction, representative(&steps), caps, along_columns)?;
+    let mut builder = KernelBuilder::new(buffers.to_vec());
+    let count = product(nest.axes.iter().map(|axis| &axis.extent));
+    let grid = count.ceil_div(split.columns);
+    let item = builder.symbol("item", &grid);
+    let engine = Engine::new(&mut builder, split, reduction.op, reduction.dtype);
+    let elements = Elements { nest, reduction, count, first: Dim::symbol(&item) * split.columns.into() };
+    let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim, found: &Found<'_>| {
+        elements.accumulate(builder, column, &step, &found(0))
+    };
+    let store = |builder: &mut KernelBuilder, _: &Dim, column: &Dim, reduced: Operand| elements.store(builder, column, reduced);
+    let body = engine.item(&mut builder, &steps, &partial, &store);
+    Some(builder.finish(name, item, grid, body))
+}
+
+/// The elements of a work item that are reduced.
+struct Elements<'a> {
+    nest: &'a Nest,
+    reduction: &'a NestReduction,
+    /// All elements of the output.
+    count: Dim,
+    first: Dim,
+}
+
+impl Elements<'_> {
+    fn flat(&self, column: &Dim) -> Dim {
+        self.first.clone() + column.clone()
+    }
+
+    fn exists(&self, flat: &Dim) -> Cond {
+        Cond(vec![self.count.clone() - 1.into() - flat.clone()]).simplify()
+    }
+
+    /// Reduces a step of an element into a place; of the last element for those that do not exist.
+    fn accumulate(&self, builder: &mut KernelBuilder, column: &Dim, step: &Dim, found: &Place) -> Block {
+        let flat = self.flat(column);
+        let flat = if self.exists(&flat).always() { flat } else { flat.minimum(self.count.clone() - 1.into()) };
+        let context = bind(bind(Context::default(), &self.nest.axes, &flat), &self.reduction.axes, step);
+        let mut body = Vec::new();
+        accumulate(builder, &mut body, self.reduction, &context, found);
+        body
+    }
+
+    fn store(&self, builder: &mut KernelBuilder, column: &Dim, reduced: Operand) -> (Cond, Block) {
+        let flat = self.flat(column);
+        let mut context = bind(Context::default(), &self.nest.axes, &flat);
+        context.reduced = Some(reduced);
+        let mut block = Vec::new();
+        builder.store_result(&mut block, self.nest, &context);
+        (self.exists(&flat), block)
+    }
 }
 
 /// The products of bytes that a step sums up, or 1: one that has several counts as so many.

@@ -89,7 +89,7 @@ impl<'a> Emitter<'a> {
 
     fn item(&self, builder: &mut KernelBuilder, corner: &Corner<'a>, steps: &Dim) -> Block {
         let threads = self.shape.threads();
-        let clear = each_thread(builder, threads, |builder, _| self.clear(builder));
+        let clear = each_thread(builder, threads, |builder, _| self.shape.clear(builder, self.sums));
         let step = builder.symbol("step", &steps.ceil_div(self.shape.depth));
         let first = Dim::symbol(&step) * self.shape.depth.into();
         let stage = each_thread(builder, threads, |builder, thread| self.stage(builder, corner, (&first, steps), thread));
@@ -99,19 +99,12 @@ impl<'a> Emitter<'a> {
     }
 
     fn sum_at(&self, row: &Dim, column: &Dim) -> Place {
-        Place::Local(self.sums, row.clone() * self.shape.thread_columns.into() + column.clone())
+        self.shape.sum_at(self.sums, row, column)
     }
 
     fn staged_at(&self, factor: usize, step: &Dim, across: Dim) -> Place {
         let width = [self.shape.rows, self.shape.columns][factor] + PADDING;
         Place::Local(self.staged[factor], step.clone() * width.into() + across)
-    }
-
-    fn clear(&self, builder: &mut KernelBuilder) -> Block {
-        let count = self.shape.thread_rows * self.shape.thread_columns;
-        vec![unrolled(builder, count, |_, at| {
-            vec![Stmt::Store { place: Place::Local(self.sums, Dim::symbol(at)), value: Operand::float(DType::F32, 0.0) }]
-        })]
     }
 
     /// Elements of a factor, 0 the first and 1 the second, that are brought and read together: neighbouring rows, or columns.

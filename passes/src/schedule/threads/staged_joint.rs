@@ -13,7 +13,7 @@ use crate::schedule::contraction::joint::{Joint, Side, Values};
 use crate::schedule::nest::Nest;
 use lostwax_ir::compute::StepId;
 use lostwax_ir::dim::{Dim, product};
-use lostwax_ir::kernel::{BufferDecl, Cond, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
+use lostwax_ir::kernel::{BufferDecl, Cond, LocalId, LoopKind, Place, Scalar, Stmt};
 use lostwax_ir::types::DType;
 use lostwax_target_api::ThreadCaps;
 
@@ -66,9 +66,9 @@ impl Held {
         Self { side, values: joint.held(side).into_iter().map(|id| (id, joint.dtype(builder, id))).collect() }
     }
 
-    /// Bytes for one row or column and step.
+    /// Bytes for one row or column and step, each value as wide as a register.
     fn bytes(&self) -> i64 {
-        self.values.iter().map(|(_, dtype)| dtype.size() as i64).sum()
+        self.values.iter().map(|(_, dtype)| dtype.size().max(4) as i64).sum()
     }
 }
 
@@ -122,7 +122,7 @@ impl<'a> Emitter<'a> {
         let rounds = steps.ceil_div(self.shape.depth);
         let round = builder.symbol("step", &rounds);
         let first = Dim::symbol(&round) * self.shape.depth.into();
-        let clear = each_thread(builder, threads, |builder, _| self.clear(builder));
+        let clear = each_thread(builder, threads, |builder, _| self.shape.clear(builder, self.sums));
         let stage = each_thread(builder, threads, |builder, thread| {
             [&self.rows, &self.columns].map(|staged| self.stage(builder, corner, staged, &first, thread)).into()
         });
@@ -132,14 +132,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn sum_at(&self, row: &Dim, column: i64) -> Place {
-        Place::Local(self.sums, row.clone() * self.shape.thread_columns.into() + column.into())
-    }
-
-    fn clear(&self, builder: &mut KernelBuilder) -> Block {
-        let count = self.shape.thread_rows * self.shape.thread_columns;
-        vec![unrolled(builder, count, |_, at| {
-            vec![Stmt::Store { place: Place::Local(self.sums, Dim::symbol(at)), value: Operand::float(DType::F32, 0.0) }]
-        })]
+        self.shape.sum_at(self.sums, row, &column.into())
     }
 
     /// Computes this thread's share of the values of one side. Neighbouring threads take neighbouring columns, but of rows

@@ -1,7 +1,8 @@
 //! Reductions among the threads of a work item.
 //!
-//! With subgroups, the threads of each exchange what they have, and one of each leaves the result to the first thread. Nothing is
-//! assumed of which threads form a subgroup. Without, or where what lies apart is reduced, halves are added up in shared memory.
+//! With subgroups, the threads of each exchange what they have, and one of each leaves the result to the first thread. Which threads
+//! form a subgroup does not matter, but all of its invocations must be threads: the number of threads is a power of two, as the size
+//! of subgroups is, so processors fill them. Without, or where what lies apart is reduced, halves are reduced in shared memory.
 
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};

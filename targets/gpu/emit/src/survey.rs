@@ -15,8 +15,17 @@ pub(crate) fn first_of_quads(index: &Dim, lane: &Symbol) -> Option<Dim> {
 
 /// Whether a loop has lanes that may access four elements at once: some fours, which all run and know all symbols alike.
 pub(crate) fn takes_quads(extent: &Dim, kind: &LoopKind, body: &[Stmt]) -> bool {
-    let are_alike = !body.iter().any(|stmt| matches!(stmt, Stmt::LetIndex { .. }));
-    *kind == LoopKind::Vector { active: None } && extent.as_constant().is_some_and(|lanes| lanes % QUAD == 0) && are_alike
+    *kind == LoopKind::Vector { active: None }
+        && extent.as_constant().is_some_and(|lanes| lanes % QUAD == 0)
+        && !body.iter().any(defines_index)
+}
+
+fn defines_index(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::LetIndex { .. } => true,
+        Stmt::If { then, otherwise, .. } => then.iter().chain(otherwise).any(defines_index),
+        _ => false,
+    }
 }
 
 /// How a kernel accesses a buffer or local.

@@ -92,7 +92,6 @@ fn the_same_kernels_give_the_same_bytes() {
     assert_eq!(code(&[parse(text)]), code(&[parse(text)]));
 }
 
-/// Rows of 64 elements, each sorted into reverse by threads that hand their elements over in shared memory, twice.
 /// Lanes that read neighbours through memory that they share; some of it is read element by element.
 const QUADS: &str = r#"kernel "quads" {
   symbols n: 1..
@@ -131,6 +130,32 @@ fn neighbours_are_accessed_four_at_a_time() {
     declared.iter().for_each(|declared| assert!(text.contains(declared), "{declared}: {text}"));
 }
 
+/// An index that differs between lanes, known only within a branch.
+const LOOKED_UP: &str = r#"kernel "looked_up" {
+  symbols n: 1..
+  item %i: 0..
+  grid (n)
+  buffer "at": i32
+  buffer "x": f32
+  buffer "y": f32 writable
+  for %k: 0..=3 to (4) vector {
+    if [n - 2] {
+      v0 = load b0[4*%i + %k]
+      index %s: 0..=3 = v0
+      v1 = load b1[%k + 4*%s]
+      store b2[4*%i + %k], v1
+    }
+  }
+}
+"#;
+
+#[test]
+fn lanes_with_indices_of_their_own_are_no_neighbours() {
+    let at: Vec<u8> = [3i32, 1, 0, 2, 2, 2, 1, 3].iter().flat_map(|at| at.to_le_bytes()).collect();
+    check(LOOKED_UP, &[at, floats(16), vec![0; 32]], &[2], 2);
+}
+
+/// Rows of 64 elements, each sorted into reverse by threads that hand their elements over in shared memory, twice.
 #[test]
 fn threads_share_memory() {
     let text = r#"kernel "reverse" {
