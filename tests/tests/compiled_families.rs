@@ -44,8 +44,7 @@ fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options
         _ => TOLERANCE,
     };
     for device in devices {
-        let mut decoder =
-            open_decoder(&compiled, DecoderOptions::new(targets::device(Some(device), &[]).unwrap().into())).unwrap();
+        let mut decoder = open_decoder(&compiled, DecoderOptions::new(targets::device(Some(device), &[]).unwrap())).unwrap();
         let (start, rest) = tokens.split_at(TOGETHER);
         let mut largest = distance(decoder.append(start).unwrap(), rows[TOGETHER - 1]);
         for (position, token) in (TOGETHER..).zip(rest) {
