@@ -1,6 +1,7 @@
 //! What binds the memory of a dispatch to its kernel, kept from run to run.
 
 use crate::gpu::Gpu;
+use crate::invalid;
 use crate::memory::Memory;
 use crate::program::Kernel;
 use crate::space::Space;
@@ -71,13 +72,12 @@ impl Bindings {
         }
         let mut entries = Vec::with_capacity(parts.len() + 1);
         for (binding, part) in (0..).zip(parts) {
-            let missing = || DeviceError::InvalidPlan { problem: format!("there is no {:?}", part.region) };
+            let missing = || invalid(format!("there is no {:?}", part.region));
             entries.push(entry(binding, space.memory(part.region).ok_or_else(missing)?, part.start, part.size));
         }
         entries.push(entry(parts.len() as u32, parameters, 0, slot));
         let descriptor = BindGroupDescriptor { label: None, layout: &kernel.layout, entries: &entries };
-        let refused = |problem| DeviceError::InvalidPlan { problem };
-        let binding = gpu.guarded(refused, || gpu.device.create_bind_group(&descriptor))?;
+        let binding = gpu.guarded(invalid, || gpu.device.create_bind_group(&descriptor))?;
         let tensors: Vec<&Identity> = parts.iter().filter_map(|part| space.identity(part.region)).collect();
         if !tensors.is_empty() {
             self.kept.retain(|_, kept| kept.tensors.iter().all(|tensor| tensor.strong_count() > 0));

@@ -155,6 +155,10 @@ fn invalid_code(problem: String) -> DeviceError {
     DeviceError::InvalidCode { device: NAME.into(), problem }
 }
 
+fn invalid(problem: String) -> DeviceError {
+    DeviceError::InvalidPlan { problem }
+}
+
 fn unsupported(what: String) -> DeviceError {
     DeviceError::Unsupported { device: NAME.into(), what }
 }

@@ -2,7 +2,7 @@
 
 use crate::gpu::{Gpu, lost};
 use crate::memory::{Memory, Use, room};
-use crate::unsupported;
+use crate::{invalid, unsupported};
 use lostwax_target_api::{DeviceError, DeviceMemory};
 use std::any::Any;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl GpuTensor {
     pub(crate) fn of(gpu: Arc<Gpu>, buffer: Buffer, bytes: u64) -> Result<Self, DeviceError> {
         let needed = room(bytes);
         if buffer.size() < needed {
-            return invalid(format!("a buffer of {} bytes holds no tensor of {bytes}, which needs {needed}", buffer.size()));
+            return Err(invalid(format!("a buffer of {} bytes holds no tensor of {bytes}, which needs {needed}", buffer.size())));
         }
         let tensor = Self { gpu, memory: Memory::of(buffer, bytes), identity: identity() };
         tensor.needs(BufferUsages::STORAGE, "to be bound")?;
@@ -45,8 +45,7 @@ impl GpuTensor {
 
     /// Whether the processor takes the buffer, which may belong to another.
     fn check_bindable(&self) -> Result<(), DeviceError> {
-        let refused = |problem| DeviceError::InvalidPlan { problem };
-        self.gpu.guarded(refused, || {
+        self.gpu.guarded(invalid, || {
             let layout = crate::program::layout(&self.gpu, 1, false);
             let entries = [crate::bindings::entry(0, &self.memory, 0, room(0))];
             drop(self.gpu.device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &entries }));
@@ -85,10 +84,6 @@ impl DeviceMemory for GpuTensor {
 
 fn check_size(own: u64, given: usize) -> Result<(), DeviceError> {
     if own == given as u64 { Ok(()) } else { Err(DeviceError::sizes(given, own as usize)) }
-}
-
-fn invalid<T>(problem: String) -> Result<T, DeviceError> {
-    Err(DeviceError::InvalidPlan { problem })
 }
 
 /// A number that no other tensor of the process has; 0 is none.

@@ -1,6 +1,7 @@
 //! Runs whose inputs and outputs may stay on the device: these are bound in place of memory of the session.
 
 use super::{GpuExecutor, Movable, check_sizes};
+use crate::invalid;
 use crate::tensor::GpuTensor;
 use lostwax_target_api::{Destination, DeviceError, DeviceIo, DeviceMemory, OnDevice, Source};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ impl OnDevice for GpuExecutor {
             }
         }
         self.send_states()?;
-        self.program.gpu.submit(refused, |encoder| {
+        // A buffer of the caller may be in use by the host or gone.
+        self.program.gpu.submit(invalid, |encoder| {
             self.record_all(&self.steps, encoder);
             self.collect(encoder);
         })?;
@@ -97,9 +99,4 @@ fn destination_bytes(destination: &Destination<'_>) -> u64 {
         Destination::Host(bytes) => bytes.len() as u64,
         Destination::Device(memory) => memory.bytes(),
     }
-}
-
-/// A buffer of the caller may be in use by the host or gone.
-fn refused(problem: String) -> DeviceError {
-    DeviceError::InvalidPlan { problem }
 }
