@@ -49,6 +49,9 @@ const MAGIC: &[u8] = b"lostwax shaders 3\n";
 /// The version of the shading language of Metal: that of macOS 12 and iOS 15.
 pub const METAL_VERSION: (u8, u8) = (2, 4);
 
+/// The version of SPIR-V: what all processors with Vulkan 1.1 take.
+pub const SPIRV_VERSION: (u8, u8) = (1, 3);
+
 /// The bytes of all but the last piece of an argument: what every processor can bind, less what alignment may put before it.
 pub const PIECE_BYTES: u64 = (128 << 20) - 256;
 
