@@ -204,7 +204,7 @@ impl GpuExecutor {
 
     fn show(&self, memory: &Memory) -> Result<Vec<u8>, DeviceError> {
         let mut bytes = vec![0; memory.bytes as usize];
-        memory.fetch(&self.program.gpu, &mut bytes)?;
+        memory.fetch(&self.program.gpu, lost, &mut bytes)?;
         Ok(bytes)
     }
 }

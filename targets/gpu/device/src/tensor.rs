@@ -1,6 +1,6 @@
 //! Tensors that stay in the processor's memory from run to run.
 
-use crate::gpu::{Gpu, lost};
+use crate::gpu::Gpu;
 use crate::memory::{Memory, Use, room};
 use crate::{invalid, unsupported};
 use lostwax_target_api::{DeviceError, DeviceMemory};
@@ -52,6 +52,11 @@ impl GpuTensor {
         })
     }
 
+    /// A buffer of the caller may be in use by the host or gone.
+    fn refused(&self, problem: String) -> DeviceError {
+        invalid(format!("a tensor of {} bytes lies in a buffer that cannot be used: {problem}", self.memory.bytes))
+    }
+
     fn needs(&self, usage: BufferUsages, what: &str) -> Result<(), DeviceError> {
         let missing = usage - self.memory.buffer.usage();
         if missing.is_empty() { Ok(()) } else { Err(unsupported(format!("a buffer without the usage {missing:?} {what}"))) }
@@ -66,14 +71,17 @@ impl DeviceMemory for GpuTensor {
     fn read(&self, to: &mut [u8]) -> Result<(), DeviceError> {
         self.needs(BufferUsages::COPY_SRC, "to be read")?;
         check_size(self.memory.bytes, to.len())?;
-        self.memory.fetch(&self.gpu, to)
+        self.memory.fetch(&self.gpu, |problem| self.refused(problem), to)
     }
 
     fn write(&mut self, from: &[u8]) -> Result<(), DeviceError> {
         self.needs(BufferUsages::COPY_DST, "to be written")?;
         check_size(self.memory.bytes, from.len())?;
-        self.memory.write(&self.gpu, from)?;
-        self.gpu.guarded(lost, || self.gpu.queue.submit([])).map(|_| ())
+        let refused = |problem| self.refused(problem);
+        self.gpu.guarded(refused, || {
+            self.memory.hand_over(&self.gpu, 0, from);
+            self.gpu.queue.submit([]);
+        })
     }
 
     fn is_shared_with(&self, other: &dyn DeviceMemory) -> bool {

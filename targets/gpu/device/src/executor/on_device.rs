@@ -49,11 +49,14 @@ impl GpuExecutor {
         self.bind_moved()
     }
 
-    /// Binds the steps anew whose inputs or outputs lie elsewhere.
+    /// Binds the steps anew whose inputs or outputs lie elsewhere, and forgets tensors that are no more.
     fn bind_moved(&mut self) -> Result<(), DeviceError> {
-        if self.is_bound {
-            return Ok(());
-        }
+        let bound = if self.is_bound { Ok(()) } else { self.bind_all() };
+        self.bindings.forget_dropped();
+        bound
+    }
+
+    fn bind_all(&mut self) -> Result<(), DeviceError> {
         let movable = std::mem::take(&mut self.movable);
         let bound = movable.iter().try_for_each(|movable| self.bind_again(movable));
         self.movable = movable;
