@@ -176,7 +176,6 @@ mod tests {
         let bindings = (10..10 + many).flat_map(|variable| [4 << 16 | DECORATE, variable, BINDING, variable]);
         let words: Vec<u32> = variables.chain(bindings).collect();
         let start = Instant::now();
-        assert!(read(&with(&words), 64, 1).is_err());
         assert!(read(&with(&words), 64, usize::MAX).is_err());
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
