@@ -19,7 +19,7 @@ use lostwax_ir::types::{DType as IrType, TensorType};
 use lostwax_runtime::{AlignedBuffer, DType, Device, DeviceTensor, Input, Model, RuntimeError, Session, Tensor, TensorView};
 use opened::Opened;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 const DEVICES: [&str; 3] = ["gpu", "cpu", "interp"];
 
@@ -140,6 +140,32 @@ fn outputs_are_fed_back_a_hundred_times() {
         }
         assert_eq!(now.to_tensor().unwrap().bytes(), expected.bytes());
         assert!(expected.view::<f32>().unwrap().iter().any(|value| value.abs() > 1e-3));
+    }
+}
+
+#[test]
+fn sessions_in_two_threads_read_one_tensor() {
+    let models = [model(&DEVICES, 6), model(&DEVICES, 7)];
+    for device in ["gpu", "cpu"].map(on) {
+        let (x, b) = (device.tensor(&x(9)).unwrap(), device.tensor(&b()).unwrap());
+        let together = Barrier::new(models.len());
+        std::thread::scope(|scope| {
+            for model in &models {
+                let (x, b, device, together) = (&x, &b, &device, &together);
+                let mut session = model.session(device.clone()).unwrap();
+                let (expected, expected_mean) = run_host(&mut session, &self::x(9));
+                scope.spawn(move || {
+                    let (mut y, _) = destinations(device, 9);
+                    together.wait();
+                    for _ in 0..50 {
+                        let outputs = session.run_to([("x", x), ("b", b)], [("y", &mut y)]).unwrap();
+                        assert_eq!(outputs["mean"].bytes(), expected_mean.bytes(), "{}", device.name());
+                        assert_eq!(y.to_tensor().unwrap().bytes(), expected.bytes());
+                        assert_eq!(x.to_tensor().unwrap().bytes(), self::x(9).bytes());
+                    }
+                });
+            }
+        });
     }
 }
 

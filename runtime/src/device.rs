@@ -111,6 +111,9 @@ impl DeviceTensor {
     /// usage `STORAGE`, and at least the bytes of the tensor rounded up to a multiple of 16; to read and write it from the host also
     /// `COPY_SRC` and `COPY_DST`. Do not map or destroy it while a run is to use it.
     ///
+    /// The bytes up to that multiple of 16 belong to the tensor: runs and writes from the host may change them. What lies after them
+    /// stays as it is.
+    ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device does not take the buffer.
     pub fn from_wgpu(

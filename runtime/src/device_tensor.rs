@@ -6,7 +6,8 @@ use std::fmt;
 /// [`crate::Session::run_to`] takes it and writes to it.
 ///
 /// It serves all sessions of all models on that device. Reads and writes keep the order of the calls, though a device may still be
-/// busy when a call returns. A device tensor that was dropped may keep its memory until the next run of the session that used it last.
+/// busy when a call returns. A device tensor that was dropped may keep its memory until each session that it was an input or a
+/// destination of has had its next run, and the device is done with that.
 pub struct DeviceTensor {
     device: Device,
     dtype: DType,

@@ -13,10 +13,14 @@ impl Session {
     /// Where no other is left, the call need not wait until the device is done; [`DeviceTensor::to_tensor`] does, and tells what
     /// failed. A destination has the type and shape of its output; [`Session::empty_output`] makes one.
     ///
+    /// Device tensors come on top of [`crate::Requirements`]: on a device that does not work in the memory of the host, a session has
+    /// memory of its own for all inputs and outputs, also for those that every run passes on the device, so that a run from the host
+    /// finds it ready.
+    ///
     /// # Errors
     /// As [`Session::run`], and [`RuntimeError::InvalidInput`] if a tensor lies on another device, a destination does not fit its
-    /// output or shares memory with another tensor of the run; [`RuntimeError::Device`] if the device or a session that leaves steps to
-    /// another device cannot do this.
+    /// output or shares memory with another tensor of the run; [`RuntimeError::Device`] if the device or a session that leaves steps
+    /// to another device cannot do this.
     pub fn run_to<'a, 't, N: AsRef<str>, I: Into<Input<'a>>>(
         &mut self,
         inputs: impl IntoIterator<Item = (N, I)>,

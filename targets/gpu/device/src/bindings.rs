@@ -1,10 +1,10 @@
 //! What binds the memory of a dispatch to its kernel, kept from run to run.
 
 use crate::gpu::Gpu;
+use crate::invalid;
 use crate::memory::Memory;
 use crate::program::Kernel;
 use crate::space::Space;
-use crate::tensor::Identity;
 use lostwax_target_api::{DeviceError, Region};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -28,6 +28,8 @@ pub(crate) struct Part {
 #[derive(Default)]
 pub(crate) struct Bindings {
     kept: HashMap<Box<[Part]>, Kept>,
+    /// The tensors that stay on the device and are bound, by identity.
+    tensors: HashMap<u64, Weak<u64>>,
     /// The number of the plan that is being made.
     plan: u64,
 }
@@ -36,18 +38,28 @@ struct Kept {
     binding: BindGroup,
     /// The plan that used it last.
     plan: u64,
-    /// The tensors that stay on the device; where one is no more, so is the binding.
-    tensors: Vec<Weak<u64>>,
 }
 
 impl Bindings {
     /// Forgets all: allocations have moved.
     pub(crate) fn clear(&mut self) {
         self.kept.clear();
+        self.tensors.clear();
     }
 
-    /// Begins a plan, and forgets what the last one did not use if that is much.
+    /// Forgets the bindings of tensors that are no more, so that their memory is free.
+    pub(crate) fn forget_dropped(&mut self) {
+        let Self { kept, tensors, .. } = self;
+        let before = tensors.len();
+        tensors.retain(|_, tensor| tensor.strong_count() > 0);
+        if tensors.len() < before {
+            kept.retain(|parts, _| parts.iter().all(|part| part.tensor == 0 || tensors.contains_key(&part.tensor)));
+        }
+    }
+
+    /// Begins a plan, and forgets tensors that are no more, and what the last one did not use if that is much.
     pub(crate) fn begin(&mut self) {
+        self.forget_dropped();
         let last = self.plan;
         let used = self.kept.values().filter(|kept| kept.plan == last).count();
         if self.kept.len() > used.saturating_add(SPARE) {
@@ -56,7 +68,8 @@ impl Bindings {
         self.plan += 1;
     }
 
-    /// The binding of these parts, in the order of arguments, and of a slot of the parameters whose place is given with each dispatch.
+    /// The binding of these parts, in the order of arguments, and of a slot of the parameters whose place is given with each
+    /// dispatch.
     pub(crate) fn get(
         &mut self,
         gpu: &Gpu,
@@ -71,19 +84,15 @@ impl Bindings {
         }
         let mut entries = Vec::with_capacity(parts.len() + 1);
         for (binding, part) in (0..).zip(parts) {
-            let missing = || DeviceError::InvalidPlan { problem: format!("there is no {:?}", part.region) };
+            let missing = || invalid(format!("there is no {:?}", part.region));
             entries.push(entry(binding, space.memory(part.region).ok_or_else(missing)?, part.start, part.size));
         }
         entries.push(entry(parts.len() as u32, parameters, 0, slot));
         let descriptor = BindGroupDescriptor { label: None, layout: &kernel.layout, entries: &entries };
-        let refused = |problem| DeviceError::InvalidPlan { problem };
-        let binding = gpu.guarded(refused, || gpu.device.create_bind_group(&descriptor))?;
-        let tensors: Vec<&Identity> = parts.iter().filter_map(|part| space.identity(part.region)).collect();
-        if !tensors.is_empty() {
-            self.kept.retain(|_, kept| kept.tensors.iter().all(|tensor| tensor.strong_count() > 0));
-        }
-        let tensors = tensors.into_iter().map(Arc::downgrade).collect();
-        self.kept.insert(parts.into(), Kept { binding: binding.clone(), plan: self.plan, tensors });
+        let binding = gpu.guarded(invalid, || gpu.device.create_bind_group(&descriptor))?;
+        let identities = parts.iter().filter_map(|part| space.identity(part.region));
+        self.tensors.extend(identities.map(|identity| (**identity, Arc::downgrade(identity))));
+        self.kept.insert(parts.into(), Kept { binding: binding.clone(), plan: self.plan });
         Ok(binding)
     }
 }

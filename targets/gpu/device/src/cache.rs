@@ -4,7 +4,7 @@ use crate::NAME;
 use crate::gpu::Gpu;
 use crate::unchecked::pipeline_cache;
 use lostwax_target_api::DeviceError;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -66,12 +66,17 @@ impl CacheFile {
 
 /// Puts a file in the place of another at once.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let part = path.with_extension(format!("{:016x}.part", random()));
     let written = std::fs::write(&part, content).and_then(|()| std::fs::rename(&part, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&part);
     }
     written
+}
+
+/// A number that no other writer has, in this process or in another that has the same folder, be it with the same process id.
+fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 /// A file with this content.
@@ -102,6 +107,23 @@ pub(crate) fn cache(gpu: &Gpu, content: Option<&[u8]>) -> Option<PipelineCache> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writers_do_not_disturb_each_other() {
+        let folder = std::env::temp_dir().join(format!("lostwax-cache-{:016x}", random()));
+        let contents: Vec<Vec<u8>> = (1..9).map(|writer| vec![writer; 1 << 18]).collect();
+        std::thread::scope(|scope| {
+            for content in &contents {
+                let (file, _) = CacheFile::read(folder.clone(), "pipelines".into());
+                scope.spawn(move || (0..20).for_each(|round| file.write(&content[round..]).unwrap()));
+            }
+        });
+        let (_, kept) = CacheFile::read(folder.clone(), "pipelines".into());
+        let kept = kept.expect("a file that is whole");
+        assert!(contents.iter().any(|content| content.starts_with(&kept)));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "a part is left");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn damage_is_found() {

@@ -10,7 +10,7 @@ use crate::memory::{Memory, Use, padded};
 use crate::profile::Clock;
 use crate::program::{GpuProgram, Kernel};
 use crate::space::{Piece, Slot, Space};
-use crate::unsupported;
+use crate::{invalid, unsupported};
 use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region};
 use std::sync::Arc;
 use wgpu::{BindGroup, CommandEncoder, ComputePass};
@@ -93,11 +93,11 @@ impl GpuExecutor {
     /// Checks a dispatch, puts its integers behind those of the ones before, and binds its memory.
     fn step(&mut self, dispatch: &Dispatch) -> Result<Step, DeviceError> {
         let Some(kernel) = self.program.kernels.get(dispatch.kernel as usize) else {
-            return invalid(format!("there is no kernel {}", dispatch.kernel));
+            return Err(invalid(format!("there is no kernel {}", dispatch.kernel)));
         };
         let given = (dispatch.buffers.len(), dispatch.symbols.len());
         if given != (kernel.arguments.len(), kernel.symbols as usize) {
-            return invalid(format!("kernel `{}` gets {} buffers and {} symbols", kernel.name, given.0, given.1));
+            return Err(invalid(format!("kernel `{}` gets {} buffers and {} symbols", kernel.name, given.0, given.1)));
         }
         let parameters = self.integers.len() as u32;
         put(&mut self.integers, index(i128::from(dispatch.grid), "work items")?);
@@ -125,7 +125,7 @@ impl GpuExecutor {
     /// The binding of pieces to where they lie now.
     fn bind(&mut self, kernel: usize, pieces: &[Piece]) -> Result<BindGroup, DeviceError> {
         let Self { program, space, bindings, parameters, slot, .. } = self;
-        let Some(kernel) = program.kernels.get(kernel) else { return invalid(format!("there is no kernel {kernel}")) };
+        let Some(kernel) = program.kernels.get(kernel) else { return Err(invalid(format!("there is no kernel {kernel}"))) };
         let parts: Vec<Part> = pieces.iter().map(|piece| space.part(piece)).collect();
         bindings.get(&program.gpu, kernel, &parts, space, (parameters, *slot))
     }
@@ -204,7 +204,7 @@ impl GpuExecutor {
 
     fn show(&self, memory: &Memory) -> Result<Vec<u8>, DeviceError> {
         let mut bytes = vec![0; memory.bytes as usize];
-        memory.fetch(&self.program.gpu, &mut bytes)?;
+        memory.fetch(&self.program.gpu, lost, &mut bytes)?;
         Ok(bytes)
     }
 }
@@ -288,9 +288,5 @@ fn too_many(value: i128, what: &str) -> DeviceError {
 
 fn check_sizes(kind: &str, given: impl Iterator<Item = u64>, expected: &[u64]) -> Result<(), DeviceError> {
     let given: Vec<u64> = given.collect();
-    if given == expected { Ok(()) } else { invalid(format!("{kind} tensors have {given:?} bytes, not {expected:?}")) }
-}
-
-pub(crate) fn invalid<T>(problem: String) -> Result<T, DeviceError> {
-    Err(DeviceError::InvalidPlan { problem })
+    if given == expected { Ok(()) } else { Err(invalid(format!("{kind} tensors have {given:?} bytes, not {expected:?}"))) }
 }

@@ -8,26 +8,28 @@
 //! last do nothing. Where work items have threads, a workgroup is one work item, counted in the same way, and its invocations are
 //! the threads. Where there are more workgroups than one dimension takes, they go on in the second.
 //!
-//! A dispatch takes a storage buffer for each piece of each argument, in order, and then a buffer of *parameters*, integers of 32 bits: the
-//! number of work items, the values of the symbols, and for each argument the element of its binding at which the argument begins;
-//! with zeros up to a multiple of 16 bytes. Almost all arguments are one piece; others are cut after every [`PIECE_BYTES`] from the
-//! start of the first binding on, so that every processor can bind them. In WGSL and SPIR-V these are bindings of group 0, the storage buffers from binding 0
-//! on, the parameters after the last as a uniform buffer.
+//! A dispatch takes a storage buffer for each piece of each argument, in order, and then a buffer of *parameters*, integers of 32
+//! bits: the number of work items, the values of the symbols, and for each argument the element of its binding at which the argument
+//! begins; with zeros up to a multiple of 16 bytes. Almost all arguments are one piece; others are cut after every [`PIECE_BYTES`]
+//! from the start of the first binding on, so that every processor can bind them. In WGSL and SPIR-V, which is of version
+//! [`SPIRV_VERSION`], these are bindings of group 0, the storage buffers from binding 0 on, the parameters after the last as a
+//! uniform buffer.
 //!
 //! In MSL, which is of version [`METAL_VERSION`] and needs nothing else of lostwax, buffers have slots of the argument table:
 //!
 //! | `[[buffer(slot)]]` | holds | |
 //! |---|---|---|
-//! | 0 to *pieces* - 1 | the pieces of the arguments in order | `device`, set with an offset that is a multiple of [`Argument::alignment`] and of 4 |
+//! | 0 to *pieces* - 1 | the pieces of the arguments in order | `device` |
 //! | *pieces* | the parameters | `constant` |
 //! | *pieces* + 1 | the *sizes*: the bytes that each piece's binding has, in order, integers of 32 bits | `constant` |
 //!
+//! The offset that a piece is set with is a multiple of [`Argument::alignment`] and of 4.
 //! Threadgroup memory has an index for each array of [`Form::shared`], in order, with its length.
 //!
 //! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of [`Shader::invocations`] threads. Indices are clamped to the sizes, so a
 //! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, multiples of 16 where
-//! the alignment is 16, and no less than an element and 4. The compiler of Metal must not use fast math, which takes infinities and NaN for impossible. A shader that
-//! needs floats of 64 bits, which Metal has not, is not there in MSL.
+//! the alignment is 16, and no less than an element and 4. The compiler of Metal must not use fast math, which takes infinities
+//! and NaN for impossible. A shader that needs floats of 64 bits, which Metal has not, is not there in MSL.
 //!
 //! In WGSL, a form with [`Feature::Subgroups`] lacks the directive `enable subgroups;`, which browsers want before it.
 //!
@@ -48,6 +50,9 @@ const MAGIC: &[u8] = b"lostwax shaders 3\n";
 
 /// The version of the shading language of Metal: that of macOS 12 and iOS 15.
 pub const METAL_VERSION: (u8, u8) = (2, 4);
+
+/// The version of SPIR-V: what all processors with Vulkan 1.1 take.
+pub const SPIRV_VERSION: (u8, u8) = (1, 3);
 
 /// The bytes of all but the last piece of an argument: what every processor can bind, less what alignment may put before it.
 pub const PIECE_BYTES: u64 = (128 << 20) - 256;

@@ -55,8 +55,8 @@ pub fn device() -> Arc<dyn Device> {
     Arc::new(Processor { specification: String::new(), gpu: OnceLock::new() })
 }
 
-/// A processor that the caller has opened and goes on to use for other work. Its features and limits are what kernels may use: 64-bit
-/// numbers need `SHADER_INT64` and `SHADER_F64`, profiles `TIMESTAMP_QUERY`.
+/// A processor that the caller has opened and goes on to use for other work. Its features and limits are what kernels may use:
+/// 64-bit numbers need `SHADER_INT64` and `SHADER_F64`, profiles `TIMESTAMP_QUERY`.
 ///
 /// Callbacks for errors and for a lost device stay those of the caller; nothing that lostwax does wrong reaches them.
 pub fn device_of(handles: impl Into<Handles>) -> Arc<dyn Device> {
@@ -64,13 +64,16 @@ pub fn device_of(handles: impl Into<Handles>) -> Arc<dyn Device> {
     Arc::new(Processor { specification: String::new(), gpu })
 }
 
-/// A buffer of the caller as memory for a tensor of so many bytes, from its beginning. It must be of the device's processor, have the
-/// usage `STORAGE`, and at least the bytes rounded up to a multiple of 16; to read and write the tensor from the host it needs `COPY_SRC` and
-/// `COPY_DST`. What the caller does with it happens before or after a run, in the order of the queue.
+/// A buffer of the caller as memory for a tensor of so many bytes, from its beginning. It must be of the device's processor, have
+/// the usage `STORAGE`, and at least the bytes rounded up to a multiple of 16; to read and write the tensor from the host it needs
+/// `COPY_SRC` and `COPY_DST`. What the caller does with it happens before or after a run, in the order of the queue.
+///
+/// The bytes up to that multiple of 16 belong to the tensor: kernels and writes from the host may change them. What lies after them
+/// stays as it is.
 ///
 /// # Errors
-/// [`DeviceError::Unsupported`] if the device is of another family or the buffer lacks the usage, [`DeviceError::InvalidPlan`] if the
-/// buffer is too small or of another processor.
+/// [`DeviceError::Unsupported`] if the device is of another family or the buffer lacks the usage, [`DeviceError::InvalidPlan`] if
+/// the buffer is too small or of another processor.
 pub fn memory_of(device: &dyn Device, buffer: wgpu::Buffer, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
     let what = || "buffers of wgpu".into();
     let other = || DeviceError::Unsupported { device: device.name().into(), what: what() };
@@ -153,6 +156,10 @@ fn missing(problem: String) -> DeviceError {
 
 fn invalid_code(problem: String) -> DeviceError {
     DeviceError::InvalidCode { device: NAME.into(), problem }
+}
+
+fn invalid(problem: String) -> DeviceError {
+    DeviceError::InvalidPlan { problem }
 }
 
 fn unsupported(what: String) -> DeviceError {

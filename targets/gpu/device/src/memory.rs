@@ -104,20 +104,23 @@ impl Memory {
 
     /// Writes to an offset, a multiple of 4, before all that is submitted from now on; zeros follow up to the next multiple.
     pub(crate) fn write_at(&self, gpu: &Gpu, offset: u64, content: &[u8]) -> Result<(), DeviceError> {
+        gpu.guarded(lost, || self.hand_over(gpu, offset, content))
+    }
+
+    /// As [`Memory::write_at`], for callers that look at what the interface objects to themselves.
+    pub(crate) fn hand_over(&self, gpu: &Gpu, offset: u64, content: &[u8]) {
         let (whole, rest) = content.split_at(content.len() - content.len() % COPY as usize);
-        gpu.guarded(lost, || {
-            for (position, chunk) in whole.chunks(CHUNK).enumerate() {
-                gpu.queue.write_buffer(&self.buffer, offset + (position * CHUNK) as u64, chunk);
-                if chunk.len() == CHUNK {
-                    gpu.queue.submit([]);
-                }
+        for (position, chunk) in whole.chunks(CHUNK).enumerate() {
+            gpu.queue.write_buffer(&self.buffer, offset + (position * CHUNK) as u64, chunk);
+            if chunk.len() == CHUNK {
+                gpu.queue.submit([]);
             }
-            if !rest.is_empty() {
-                let mut word = [0; COPY as usize];
-                word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                gpu.queue.write_buffer(&self.buffer, offset + whole.len() as u64, &word);
-            }
-        })
+        }
+        if !rest.is_empty() {
+            let mut word = [0; COPY as usize];
+            word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            gpu.queue.write_buffer(&self.buffer, offset + whole.len() as u64, &word);
+        }
     }
 
     /// Copies the whole to a place of another.
@@ -125,10 +128,11 @@ impl Memory {
         encoder.copy_buffer_to_buffer(&self.buffer, 0, &target.buffer, offset, padded(self.bytes));
     }
 
-    /// Reads the whole into memory of its size, once all that was submitted is done.
-    pub(crate) fn fetch(&self, gpu: &Gpu, to: &mut [u8]) -> Result<(), DeviceError> {
+    /// Reads the whole into memory of its size, once all that was submitted is done; `refused` makes an error of what the interface
+    /// objects to.
+    pub(crate) fn fetch(&self, gpu: &Gpu, refused: impl FnOnce(String) -> DeviceError, to: &mut [u8]) -> Result<(), DeviceError> {
         let copy = Self::new(gpu, Use::readable("copies for the host"), self.bytes)?;
-        gpu.submit(lost, |encoder| self.copy_to(&copy, 0, encoder))?;
+        gpu.submit(refused, |encoder| self.copy_to(&copy, 0, encoder))?;
         copy.read(gpu, [to].into_iter())
     }
 

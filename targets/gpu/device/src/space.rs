@@ -1,9 +1,10 @@
 //! The memory of a session, and where in it the arguments of a dispatch lie.
 
 use crate::bindings::Part;
-use crate::executor::{index, invalid};
+use crate::executor::index;
 use crate::format::PIECE_BYTES;
 use crate::gpu::Gpu;
+use crate::invalid;
 use crate::memory::{Memory, Use, room};
 use crate::program::{GpuProgram, Kernel};
 use crate::tensor::{GpuTensor, Identity};
@@ -118,20 +119,20 @@ impl Space {
     pub(crate) fn pieces(&self, kernel: &Kernel, dispatch: &Dispatch, argument: usize) -> Result<(Vec<Piece>, i32), DeviceError> {
         let (buffer, declared) = match (dispatch.buffers.get(argument), kernel.arguments.get(argument)) {
             (Some(buffer), Some(declared)) => (buffer, declared),
-            _ => return invalid(format!("kernel `{}` has no argument {argument}", kernel.name)),
+            _ => return Err(invalid(format!("kernel `{}` has no argument {argument}", kernel.name))),
         };
         let BufferRef { region, offset, bytes } = *buffer;
         let len = self.memory(region).map_or(0, |memory| memory.bytes);
         if offset.checked_add(bytes).is_none_or(|end| end > len) {
-            return invalid(format!("{bytes} bytes at {offset} of {region:?}, which has {len} bytes"));
+            return Err(invalid(format!("{bytes} bytes at {offset} of {region:?}, which has {len} bytes")));
         }
         if declared.writable && matches!(region, Region::Weights | Region::Input(_)) {
-            return invalid(format!("kernel `{}` writes to {region:?}", kernel.name));
+            return Err(invalid(format!("kernel `{}` writes to {region:?}", kernel.name)));
         }
         let element = u64::from(declared.element);
         if !offset.is_multiple_of(declared.alignment.into()) {
             let problem = format!("byte {offset} of {region:?} is no multiple of {}", declared.alignment);
-            return invalid(format!("{problem}, where kernel `{}` wants an argument to begin", kernel.name));
+            return Err(invalid(format!("{problem}, where kernel `{}` wants an argument to begin", kernel.name)));
         }
         let alignment = u64::from(self.program.gpu.limits.min_storage_buffer_offset_alignment).max(1);
         let (start, end) = (offset - offset % alignment, offset + bytes);

@@ -1,9 +1,10 @@
 //! Shaders in SPIR-V, looked at before a driver gets them: drivers need not survive words that are no shader.
 
-use crate::format::Language;
+use crate::format::{Language, SPIRV_VERSION};
+use std::collections::{HashMap, HashSet};
 
 /// The latest version that is taken, as headers hold it.
-pub(crate) const VERSION: u32 = 0x0001_0300;
+const VERSION: u32 = u32::from_be_bytes([0, SPIRV_VERSION.0, SPIRV_VERSION.1, 0]);
 
 const MAGIC: u32 = 0x0723_0203;
 const HEADER_WORDS: usize = 5;
@@ -29,10 +30,13 @@ struct Interface {
     entry_points: Vec<(u32, u32, bool)>,
     /// Function and invocations of a workgroup.
     sizes: Vec<(u32, Vec<u32>)>,
-    /// Variable and binding.
-    bindings: Vec<(u32, u32)>,
-    /// Variable and storage class.
-    variables: Vec<(u32, u32)>,
+    /// Bindings by variable, and all of them.
+    bindings: HashMap<u32, u32>,
+    bound: HashSet<u32>,
+    /// Storage classes by variable.
+    variables: HashMap<u32, u32>,
+    /// Whether a variable or a binding comes twice.
+    is_ambiguous: bool,
     has_other_groups: bool,
     functions: Vec<u32>,
     /// Whether the last instruction ends a function.
@@ -69,12 +73,17 @@ impl Interface {
         match (operation, operands) {
             (ENTRY_POINT, [model, function, name @ ..]) => self.entry_points.push((*model, *function, is_main(name))),
             (EXECUTION_MODE, [function, LOCAL_SIZE, size @ ..]) => self.sizes.push((*function, size.to_vec())),
-            (DECORATE, [variable, BINDING, binding]) => self.bindings.push((*variable, *binding)),
+            (DECORATE, [variable, BINDING, binding]) => self.bind(*variable, *binding),
             (DECORATE, [_, GROUP, group]) => self.has_other_groups |= *group != 0,
             (FUNCTION, [_, function, ..]) => self.functions.push(*function),
-            (VARIABLE, [_, variable, class, ..]) => self.variables.push((*variable, *class)),
+            (VARIABLE, [_, variable, class, ..]) => self.is_ambiguous |= self.variables.insert(*variable, *class).is_some(),
             _ => {}
         }
+    }
+
+    fn bind(&mut self, variable: u32, binding: u32) {
+        let is_bound = self.bindings.insert(variable, binding).is_some();
+        self.is_ambiguous |= is_bound | !self.bound.insert(binding);
     }
 
     fn is_called(&self, invocations: u32) -> bool {
@@ -87,15 +96,14 @@ impl Interface {
         }
     }
 
-    /// Whether storage buffers come before the parameters and nothing after.
+    /// Whether storage buffers come before the parameters and nothing after, one at each binding.
     fn binds(&self, buffers: usize) -> bool {
-        let class = |variable: u32| self.variables.iter().find(|(own, _)| *own == variable).map(|(_, class)| *class);
-        let fits = |(variable, binding): &(u32, u32)| match class(*variable) {
-            Some(STORAGE_BUFFER) => (*binding as usize) < buffers,
-            Some(UNIFORM) => *binding as usize == buffers,
+        let fits = |(variable, binding): (&u32, &u32)| match self.variables.get(variable) {
+            Some(&STORAGE_BUFFER) => (*binding as usize) < buffers,
+            Some(&UNIFORM) => *binding as usize == buffers,
             _ => false,
         };
-        !self.has_other_groups && self.bindings.iter().all(fits)
+        !self.has_other_groups && !self.is_ambiguous && self.bindings.iter().all(fits)
     }
 }
 
@@ -120,6 +128,7 @@ fn is_main(words: &[u32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
 
     fn shader() -> Vec<u32> {
         let main = u32::from_le_bytes(*b"main");
@@ -141,6 +150,34 @@ mod tests {
         assert_eq!(read(&bytes(&shader()), 64, 1).unwrap(), shader());
         assert!(read(&bytes(&shader()), 32, 1).is_err());
         assert!(read(&bytes(&shader()), 64, 0).is_err() && read(&bytes(&shader()), 64, 2).is_err());
+    }
+
+    /// The shader with more words at its beginning.
+    fn with(words: &[u32]) -> Vec<u8> {
+        let mut shader = shader();
+        shader.splice(HEADER_WORDS..HEADER_WORDS, words.iter().copied());
+        bytes(&shader)
+    }
+
+    #[test]
+    fn what_is_bound_twice_is_refused() {
+        let (variable, binding) = (4 << 16 | VARIABLE, 4 << 16 | DECORATE);
+        let fresh = [variable, 1, 5, STORAGE_BUFFER];
+        assert!(read(&with(&fresh), 64, 2).is_err() && read(&with(&fresh), 64, 1).is_ok());
+        assert!(read(&with(&[fresh, [binding, 5, BINDING, 0]].concat()), 64, 1).is_err(), "two variables have a binding");
+        assert!(read(&with(&[binding, 3, BINDING, 0]), 64, 1).is_err(), "a variable has two bindings");
+        assert!(read(&with(&[variable, 1, 3, UNIFORM]), 64, 1).is_err(), "a variable has two classes");
+    }
+
+    #[test]
+    fn many_variables_and_bindings_are_read_at_once() {
+        let many = 1 << 18;
+        let variables = (10..10 + many).flat_map(|variable| [4 << 16 | VARIABLE, 1, variable, STORAGE_BUFFER]);
+        let bindings = (10..10 + many).flat_map(|variable| [4 << 16 | DECORATE, variable, BINDING, variable]);
+        let words: Vec<u32> = variables.chain(bindings).collect();
+        let start = Instant::now();
+        assert!(read(&with(&words), 64, usize::MAX).is_err());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Tensors that stay in the processor's memory from run to run.
 
-use crate::gpu::{Gpu, lost};
+use crate::gpu::Gpu;
 use crate::memory::{Memory, Use, room};
-use crate::unsupported;
+use crate::{invalid, unsupported};
 use lostwax_target_api::{DeviceError, DeviceMemory};
 use std::any::Any;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl GpuTensor {
     pub(crate) fn of(gpu: Arc<Gpu>, buffer: Buffer, bytes: u64) -> Result<Self, DeviceError> {
         let needed = room(bytes);
         if buffer.size() < needed {
-            return invalid(format!("a buffer of {} bytes holds no tensor of {bytes}, which needs {needed}", buffer.size()));
+            return Err(invalid(format!("a buffer of {} bytes holds no tensor of {bytes}, which needs {needed}", buffer.size())));
         }
         let tensor = Self { gpu, memory: Memory::of(buffer, bytes), identity: identity() };
         tensor.needs(BufferUsages::STORAGE, "to be bound")?;
@@ -45,12 +45,16 @@ impl GpuTensor {
 
     /// Whether the processor takes the buffer, which may belong to another.
     fn check_bindable(&self) -> Result<(), DeviceError> {
-        let refused = |problem| DeviceError::InvalidPlan { problem };
-        self.gpu.guarded(refused, || {
+        self.gpu.guarded(invalid, || {
             let layout = crate::program::layout(&self.gpu, 1, false);
             let entries = [crate::bindings::entry(0, &self.memory, 0, room(0))];
             drop(self.gpu.device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &entries }));
         })
+    }
+
+    /// A buffer of the caller may be in use by the host or gone.
+    fn refused(&self, problem: String) -> DeviceError {
+        invalid(format!("a tensor of {} bytes lies in a buffer that cannot be used: {problem}", self.memory.bytes))
     }
 
     fn needs(&self, usage: BufferUsages, what: &str) -> Result<(), DeviceError> {
@@ -67,14 +71,17 @@ impl DeviceMemory for GpuTensor {
     fn read(&self, to: &mut [u8]) -> Result<(), DeviceError> {
         self.needs(BufferUsages::COPY_SRC, "to be read")?;
         check_size(self.memory.bytes, to.len())?;
-        self.memory.fetch(&self.gpu, to)
+        self.memory.fetch(&self.gpu, |problem| self.refused(problem), to)
     }
 
     fn write(&mut self, from: &[u8]) -> Result<(), DeviceError> {
         self.needs(BufferUsages::COPY_DST, "to be written")?;
         check_size(self.memory.bytes, from.len())?;
-        self.memory.write(&self.gpu, from)?;
-        self.gpu.guarded(lost, || self.gpu.queue.submit([])).map(|_| ())
+        let refused = |problem| self.refused(problem);
+        self.gpu.guarded(refused, || {
+            self.memory.hand_over(&self.gpu, 0, from);
+            self.gpu.queue.submit([]);
+        })
     }
 
     fn is_shared_with(&self, other: &dyn DeviceMemory) -> bool {
@@ -85,10 +92,6 @@ impl DeviceMemory for GpuTensor {
 
 fn check_size(own: u64, given: usize) -> Result<(), DeviceError> {
     if own == given as u64 { Ok(()) } else { Err(DeviceError::sizes(given, own as usize)) }
-}
-
-fn invalid<T>(problem: String) -> Result<T, DeviceError> {
-    Err(DeviceError::InvalidPlan { problem })
 }
 
 /// A number that no other tensor of the process has; 0 is none.

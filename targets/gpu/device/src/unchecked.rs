@@ -8,7 +8,7 @@ use wgpu::{
     ShaderModuleDescriptor, ShaderModuleDescriptorPassthrough, ShaderRuntimeChecks, ShaderSource,
 };
 
-/// The version of Vulkan from which on all drivers take [`crate::spirv::VERSION`], as Vulkan numbers it.
+/// The version of Vulkan from which on all drivers take [`crate::format::SPIRV_VERSION`], as Vulkan numbers it.
 const VULKAN_1_1: u32 = 1 << 22 | 1 << 12;
 
 /// Whether a processor takes SPIR-V as code bytes hold it.

@@ -1,14 +1,11 @@
 //! The languages that shaders are written in, each through the writer that naga has for it.
 
 use crate::fault::{Emit, Fault};
-use lostwax_device_gpu::format::{Feature, Language, METAL_VERSION};
+use lostwax_device_gpu::format::{Feature, Language, METAL_VERSION, SPIRV_VERSION};
 use naga::back::{hlsl, msl, spv, wgsl};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::ModuleInfo;
 use naga::{AddressSpace, Module, ResourceBinding};
-
-/// The version of SPIR-V that all processors with Vulkan 1.1 take.
-const SPIRV_VERSION: (u8, u8) = (1, 3);
 
 /// The model of shaders that Direct3D 12 began with, which has integers of 64 bits.
 const SHADER_MODEL: hlsl::ShaderModel = hlsl::ShaderModel::V6_0;

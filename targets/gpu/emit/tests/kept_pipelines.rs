@@ -1,13 +1,19 @@
-//! Pipelines are kept in a folder between processes. The environment that names it is that of a process, so each test runs another one.
+//! Pipelines are kept in a folder between processes. The environment that names it is that of a process, so each test runs another
+//! one.
 
 use lostwax_ir::text::parse_kernel;
 use lostwax_target_api::{DeviceError, EmitOptions};
 use lostwax_target_gpu::{device, target};
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 const VARIABLE: &str = "LOSTWAX_PIPELINE_CACHE";
+
+/// What a file begins with; a checksum and what is kept follow.
+const MAGIC: &[u8] = b"lostwax pipelines 1\n";
 
 const COPY: &str = r#"kernel "copy" {
   item %i: 0..
@@ -57,24 +63,54 @@ fn file(folder: &Path) -> PathBuf {
     files[0].clone()
 }
 
+/// A file with this content, as the device writes it.
+fn close(content: &[u8]) -> Vec<u8> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(content);
+    [MAGIC, &hasher.finish().to_le_bytes(), content].concat()
+}
+
+/// What is kept in a file, which must be intact and of wgpu.
+fn content(file: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(file).unwrap();
+    let content = bytes[MAGIC.len() + 8..].to_vec();
+    assert_eq!(bytes, close(&content));
+    assert!(content.starts_with(b"WGPUPLCH"), "{content:?}");
+    content
+}
+
 #[test]
-fn pipelines_are_kept_and_damage_is_ignored() {
+fn pipelines_are_kept_and_written_once() {
     let folder = workplace("kept/pipelines");
     assert!(run(&folder).0);
     let file = file(&folder);
-    let kept = std::fs::read(&file).unwrap();
-    assert!(kept.len() > 64, "{}", kept.len());
-    let written = std::fs::metadata(&file).unwrap().modified().unwrap();
+    let kept = content(&file);
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(past).unwrap();
     assert!(run(&folder).0);
-    assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), written, "a file that is the same is written again");
-    let mut damaged = kept.clone();
-    *damaged.last_mut().unwrap() ^= 0xff;
-    for content in [&b"no pipelines"[..], &[], &kept[..kept.len() / 2], &damaged] {
-        std::fs::write(&file, content).unwrap();
+    assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), past, "a file that is the same is written again");
+    assert_eq!(content(&file), kept);
+}
+
+#[test]
+fn what_is_damaged_or_of_another_processor_is_replaced() {
+    let folder = workplace("damaged/pipelines");
+    assert!(run(&folder).0);
+    let file = file(&folder);
+    let kept = std::fs::read(&file).unwrap();
+    let damaged = |position: usize| {
+        let mut bytes = kept.clone();
+        bytes[position] ^= 0xff;
+        bytes
+    };
+    let (checksum, last) = (MAGIC.len(), kept.len() - 1);
+    let files = [b"no pipelines".to_vec(), Vec::new(), kept[..last].to_vec(), damaged(0), damaged(checksum), damaged(last)];
+    for bytes in files.into_iter().chain([close(b"pipelines of another"), close(b"")]) {
+        std::fs::write(&file, &bytes).unwrap();
         let (success, text) = run(&folder);
         assert!(success, "{text}");
         assert_eq!(self::file(&folder), file);
-        assert_eq!(std::fs::read(&file).unwrap().len(), kept.len());
+        assert!(!content(&file).is_empty() && std::fs::read(&file).unwrap() != bytes);
     }
 }
 

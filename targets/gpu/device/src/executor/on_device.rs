@@ -1,6 +1,7 @@
 //! Runs whose inputs and outputs may stay on the device: these are bound in place of memory of the session.
 
 use super::{GpuExecutor, Movable, check_sizes};
+use crate::invalid;
 use crate::tensor::GpuTensor;
 use lostwax_target_api::{Destination, DeviceError, DeviceIo, DeviceMemory, OnDevice, Source};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ impl OnDevice for GpuExecutor {
             }
         }
         self.send_states()?;
-        self.program.gpu.submit(refused, |encoder| {
+        // A buffer of the caller may be in use by the host or gone.
+        self.program.gpu.submit(invalid, |encoder| {
             self.record_all(&self.steps, encoder);
             self.collect(encoder);
         })?;
@@ -47,11 +49,14 @@ impl GpuExecutor {
         self.bind_moved()
     }
 
-    /// Binds the steps anew whose inputs or outputs lie elsewhere.
+    /// Binds the steps anew whose inputs or outputs lie elsewhere, and forgets tensors that are no more.
     fn bind_moved(&mut self) -> Result<(), DeviceError> {
-        if self.is_bound {
-            return Ok(());
-        }
+        let bound = if self.is_bound { Ok(()) } else { self.bind_all() };
+        self.bindings.forget_dropped();
+        bound
+    }
+
+    fn bind_all(&mut self) -> Result<(), DeviceError> {
         let movable = std::mem::take(&mut self.movable);
         let bound = movable.iter().try_for_each(|movable| self.bind_again(movable));
         self.movable = movable;
@@ -97,9 +102,4 @@ fn destination_bytes(destination: &Destination<'_>) -> u64 {
         Destination::Host(bytes) => bytes.len() as u64,
         Destination::Device(memory) => memory.bytes(),
     }
-}
-
-/// A buffer of the caller may be in use by the host or gone.
-fn refused(problem: String) -> DeviceError {
-    DeviceError::InvalidPlan { problem }
 }

@@ -1,6 +1,7 @@
 //! Runs that are shared with another device: inputs are sent with the first part, outputs stay here until they are asked for.
 
-use super::{GpuExecutor, check_sizes, invalid};
+use super::{GpuExecutor, check_sizes};
+use crate::invalid;
 use crate::memory::{Memory, padded};
 use lostwax_target_api::{BufferRef, DeviceError, Io, Parts, Region};
 use std::ops::Range;
@@ -11,7 +12,7 @@ impl Parts for GpuExecutor {
         if part.start == 0 {
             self.send(io)?;
         }
-        let Some(steps) = self.steps.get(part.clone()) else { return invalid(format!("there are no dispatches {part:?}")) };
+        let Some(steps) = self.steps.get(part.clone()) else { return Err(invalid(format!("there are no dispatches {part:?}"))) };
         match seconds {
             None => self.submit(|encoder| self.record_all(steps, encoder)),
             Some(seconds) => self.time_all(steps, seconds),
@@ -31,7 +32,9 @@ impl Parts for GpuExecutor {
     }
 
     fn deliver(&mut self, output: u32, io: &mut Io<'_>) -> Result<(), DeviceError> {
-        let Some(tensor) = io.outputs.get_mut(output as usize) else { return invalid(format!("there is no output {output}")) };
+        let Some(tensor) = io.outputs.get_mut(output as usize) else {
+            return Err(invalid(format!("there is no output {output}")));
+        };
         self.copy_back(&BufferRef { region: Region::Output(output), offset: 0, bytes: tensor.len() as u64 }, tensor)
     }
 }
@@ -51,7 +54,7 @@ impl GpuExecutor {
         let is_aligned = offset.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
         let fits = |memory: &&Memory| offset.checked_add(bytes).is_some_and(|end| end <= memory.bytes);
         let memory = self.space.memory(region).filter(|_| is_aligned && bytes == len as u64).filter(fits);
-        memory.map_or_else(|| invalid(format!("{buffer:?} does not exist or cannot be copied")), Ok)
+        memory.ok_or_else(|| invalid(format!("{buffer:?} does not exist or cannot be copied")))
     }
 
     fn copy_back(&mut self, from: &BufferRef, to: &mut [u8]) -> Result<(), DeviceError> {
