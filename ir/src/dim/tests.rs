@@ -83,7 +83,7 @@ proptest! {
         let (low, high) = a.bounds();
         prop_assert!(low <= x && x <= high);
         if a.prove_le(&b) == Some(true) { prop_assert!(x <= y); }
-        let mixed = b.clone() - a.modulo(d) * 5.into();
+        let mixed = b - a.modulo(d) * 5.into();
         let (low, high) = mixed.bounds();
         let value = mixed.eval(&bindings).unwrap();
         prop_assert!(low <= value && value <= high);
