@@ -209,10 +209,7 @@ impl Emitter<'_> {
             let stored = lane_of(value, lane)?;
             match self.stores(lane, lanes) {
                 None => self.store_element(buffer, element, stored)?,
-                Some(condition) => {
-                    let accept = self.nested(|this| this.store_element(buffer, element, stored))?;
-                    self.builder.push(Statement::If { condition, accept, reject: naga::Block::new() });
-                }
+                Some(condition) => self.run_if(condition, |this| this.store_element(buffer, element, stored))?,
             }
         }
         Ok(())

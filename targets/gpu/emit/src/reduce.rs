@@ -11,7 +11,7 @@ use lostwax_device_gpu::format::Feature;
 use lostwax_ir::kernel::LocalId;
 use lostwax_ir::scalar::{BinaryOp, ReduceOp};
 use lostwax_ir::types::DType;
-use naga::{Barrier, BinaryOperator, Block, BuiltIn, Expression, GatherMode, Scalar, ScalarKind, Statement, TypeInner};
+use naga::{Barrier, BinaryOperator, BuiltIn, Expression, GatherMode, Scalar, ScalarKind, Statement, TypeInner};
 
 /// What is reduced.
 struct Reduction {
@@ -48,9 +48,7 @@ impl Emitter<'_> {
     fn below(&mut self, number: Value, limit: i64, body: impl FnOnce(&mut Self) -> Emit<()>) -> Emit<()> {
         let limit = self.constant_integer(limit)?;
         let condition = self.builder.binary(BinaryOperator::Less, number, limit);
-        let accept = self.nested(body)?;
-        self.builder.push(Statement::If { condition, accept, reject: Block::new() });
-        Ok(())
+        self.run_if(condition, body)
     }
 
     fn reduce_by_halves(&mut self, reduction: &Reduction, stride: i64) -> Emit<()> {
@@ -126,7 +124,7 @@ impl Emitter<'_> {
         while distance < reduction.threads {
             let limit = self.constant_integer(distance)?;
             let condition = self.builder.binary(BinaryOperator::Less, limit, size);
-            let accept = self.nested(|this| {
+            self.run_if(condition, |this| {
                 let argument = this.builder.load(partial);
                 let mask = this.builder.uint(distance as u32);
                 let result = this.builder.constant(Expression::SubgroupOperationResult { ty });
@@ -136,7 +134,6 @@ impl Emitter<'_> {
                 this.builder.store(partial, value);
                 Ok(())
             })?;
-            self.builder.push(Statement::If { condition, accept, reject: Block::new() });
             distance *= 2;
         }
         Ok(partial)

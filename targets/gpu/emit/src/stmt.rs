@@ -87,6 +87,13 @@ impl Emitter<'_> {
         result.map(|()| block)
     }
 
+    /// Writes `body` for where a condition holds.
+    pub(crate) fn run_if(&mut self, condition: Value, body: impl FnOnce(&mut Self) -> Emit<()>) -> Emit<()> {
+        let accept = self.nested(body)?;
+        self.builder.push(Statement::If { condition, accept, reject: Block::new() });
+        Ok(())
+    }
+
     fn serial(&mut self, var: &Symbol, extent: &Dim, body: &[Stmt]) -> Emit<()> {
         if self.lanes.is_some() {
             return Fault::invalid("a loop inside a vector loop");
