@@ -1,9 +1,9 @@
 //! Each op on random operands: its reference implementation agrees with the definition that it lowers to.
 
 use lostwax_ir::attrs::{Attr, Attrs};
-use lostwax_ir::dim::{Bindings, Dim, Symbol};
+use lostwax_ir::dim::{Bindings, Dim, Symbol, product};
 use lostwax_ir::eval::{eval_compute, eval_node};
-use lostwax_ir::ops::{Class, Op, Sample, Tolerance};
+use lostwax_ir::ops::{Class, Op, Sample, Tolerance, Work};
 use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
@@ -177,4 +177,20 @@ fn undeclared_attributes_are_refused() {
     assert!(Op::Exp.infer(&[&x], &Attrs::new().with("axis", 0)).is_err());
     assert!(Op::Exp.infer(&[&x, &x], &Attrs::new()).is_err());
     assert!(Op::ReduceSum.infer(&[&x], &Attrs::new()).is_err());
+}
+
+#[test]
+fn multiply_adds_are_those_of_the_definition() {
+    let mut random = Random::new(11);
+    for op in [Op::MatMul, Op::Conv] {
+        let Work::MultiplyAdds(loops) = op.def().work else { panic!("`{op}` is a contraction") };
+        for _ in 0..40 {
+            let Case { sample, ty, .. } = case(op, &mut random);
+            let types: Vec<&TensorType> = sample.operands.iter().collect();
+            let compute = (op.def().lower)(&types, &sample.attrs, &ty).expect("a definition");
+            let axes = compute.axes.iter().chain(compute.reduction.iter().flat_map(|reduction| &reduction.axes));
+            let points = product(axes.map(|axis| &axis.extent));
+            assert_eq!(product(&loops(&types, &sample.attrs, &ty)), points, "`{op}` {sample:?}");
+        }
+    }
 }

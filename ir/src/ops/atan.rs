@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::compute::StepId;
 use crate::scalar::{BinaryOp, UnaryOp};
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
@@ -20,6 +20,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(1.0),
     infer: |operands, _| families::infer_elementwise(Op::Atan, operands, families::FLOATS),
     eval: |operands, _, output| families::eval_unary_f64(operands, output, f64::atan),
     lower: |operands, _, output| {

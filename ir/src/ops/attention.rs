@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Body, Compute, Reduction, Softmax, Step, StepId};
 use crate::dim::Dim;
@@ -29,6 +29,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Other,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::Operands,
     infer,
     eval,
     lower,

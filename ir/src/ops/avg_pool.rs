@@ -1,5 +1,5 @@
 use super::families::{self, Window};
-use super::{Class, Op, OpDef, Operands, Tolerance};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::dim::{Dim, product};
@@ -24,6 +24,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Window,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::Window,
     infer: |operands, attrs| families::infer_pool(Op::AvgPool, operands[0], attrs, families::FLOATS),
     eval,
     lower,

@@ -1,6 +1,6 @@
 use super::dequantize::{ATTRS, decoded_type, format, sample_format, sample_parts};
 use super::pack_bytes::BYTES;
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::blocks::{BlockFormat, PANEL_ROWS, Part, PartKind};
 use crate::compute::{Axis, Body, Compute, Reduction, Step, StepId, axes, broadcast_coords};
@@ -24,11 +24,18 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Contraction,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::MultiplyAdds(multiply_adds),
     infer,
     eval,
     lower,
     sample,
 };
+
+/// A word holds several bytes of `x`.
+fn multiply_adds(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Vec<Dim> {
+    let depth = operands[0].dims.iter().rev().take(2).cloned();
+    output.dims.iter().cloned().chain(depth).chain([Dim::constant(BYTES)]).collect()
+}
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let problem = |what: &str| invalid(Op::BlockMatMul, what.to_string());

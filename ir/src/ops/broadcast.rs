@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, broadcast_coords};
 use crate::graph::TypeError;
@@ -12,6 +12,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Selection,
     infer,
     eval: |operands, _, output| {
         let shape = operands[0].shape();

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::number::{Number, maximum, minimum};
@@ -17,6 +17,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Scalar(1.0),
     infer: |operands, _| families::infer_elementwise(Op::Clip, operands, families::NUMERIC),
     eval,
     lower,

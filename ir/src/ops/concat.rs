@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, Step, StepId};
 use crate::dim::Dim;
@@ -16,6 +16,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Concatenation,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Assembly,
     infer,
     eval,
     lower,

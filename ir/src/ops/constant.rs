@@ -1,4 +1,4 @@
-use super::{AttrSpec, Class, OpDef, Operands, Tolerance, families};
+use super::{AttrSpec, Class, OpDef, Operands, Tolerance, Work, families};
 use crate::attrs::AttrKind;
 use crate::types::TensorType;
 
@@ -14,6 +14,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Leaf,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Nothing,
     infer: |_, attrs| Ok(TensorType { dtype: attrs.dtype("dtype"), dims: attrs.dims("dims").to_vec() }),
     eval: |_, _, _| None,
     lower: |_, _, _| None,

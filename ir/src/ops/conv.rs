@@ -1,5 +1,5 @@
 use super::families::{self, Convolution, Grouping, Products, WeightAxes};
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Axis, Compute, axes};
 use crate::dim::Dim;
@@ -25,6 +25,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Contraction,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::MultiplyAdds(multiply_adds),
     infer,
     eval: |operands, attrs, output| {
         if output.dtype.is_float() { slide::<f64>(operands, attrs, output) } else { slide::<i64>(operands, attrs, output) }
@@ -39,6 +40,12 @@ fn weight_axes(count: usize, attrs: &Attrs) -> WeightAxes {
     } else {
         WeightAxes { spatial: 2, input: 1, output: 0 }
     }
+}
+
+fn multiply_adds(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Vec<Dim> {
+    let out = weight_axes(output.rank() - 2, attrs).output;
+    let taps = operands[1].dims.iter().enumerate().filter(|(axis, _)| *axis != out).map(|(_, dim)| dim);
+    output.dims.iter().chain(taps).cloned().collect()
 }
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {

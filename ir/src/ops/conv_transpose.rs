@@ -1,5 +1,5 @@
 use super::families::{self, Convolution, Grouping, Products, WeightAxes, Window};
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Compute, axes};
 use crate::dim::Dim;
@@ -27,6 +27,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Contraction,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::MultiplyAdds(multiply_adds),
     infer,
     eval: |operands, attrs, output| {
         if output.dtype.is_float() {
@@ -45,6 +46,13 @@ fn weight_axes(count: usize, attrs: &Attrs) -> WeightAxes {
     } else {
         WeightAxes { spatial: 2, input: 0, output: 1 }
     }
+}
+
+/// Each element of the input meets the weights of its channel.
+fn multiply_adds(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Vec<Dim> {
+    let input = weight_axes(output.rank() - 2, attrs).input;
+    let taps = operands[1].dims.iter().enumerate().filter(|(axis, _)| *axis != input).map(|(_, dim)| dim);
+    operands[0].dims.iter().chain(taps).cloned().collect()
 }
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {

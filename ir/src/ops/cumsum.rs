@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Body, Compute, Reduction, Step, axes};
 use crate::dim::Dim;
@@ -19,6 +19,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Other,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::Operands,
     infer: |operands, attrs| {
         families::check_dtype(Op::Cumsum, operands[0].dtype, families::NUMERIC)?;
         families::axis(Op::Cumsum, operands[0].rank(), attrs)?;

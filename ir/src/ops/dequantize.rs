@@ -1,4 +1,4 @@
-use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::blocks::{BLOCK_FORMATS, BlockFormat, PANEL_ROWS, Part, PartKind};
 use crate::compute::{Body, Compute, Step, StepId};
@@ -23,6 +23,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Decode,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Assembly,
     infer: |operands, attrs| decoded_type(Op::Dequantize, operands, attrs),
     eval,
     lower,

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::scalar::UnaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -9,6 +9,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(8.0),
     infer: |operands, _| families::infer_elementwise(Op::Exp, operands, families::FLOATS),
     eval: |operands, _, output| families::eval_unary_f64(operands, output, f64::exp),
     lower: |operands, _, output| families::lower_unary(UnaryOp::Exp, operands, output),

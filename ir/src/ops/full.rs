@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::graph::TypeError;
@@ -13,6 +13,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Scalar(1.0),
     infer,
     eval: |_, attrs, output| {
         let value = Number::float(output.dtype, attrs.float("value"));

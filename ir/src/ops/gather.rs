@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families};
 use crate::attrs::Attrs;
 use crate::compute::{Body, Compute, Step, StepId};
 use crate::dim::{Dim, Symbol};
@@ -17,6 +17,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Copy,
     infer,
     eval,
     lower,

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::scalar::{BinaryOp, UnaryOp};
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -10,6 +10,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(13.0),
     infer: |operands, _| families::infer_elementwise(Op::Gelu, operands, families::FLOATS),
     eval: |operands, _, output| {
         families::eval_unary_f64(operands, output, |x| 0.5 * x * (1.0 + crate::number::erf(x * FRAC_1_SQRT_2)))

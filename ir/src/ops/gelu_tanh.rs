@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::scalar::{BinaryOp, UnaryOp};
 
 const SCALE: f64 = 0.797_884_560_802_865_4;
@@ -12,6 +12,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(14.0),
     infer: |operands, _| families::infer_elementwise(Op::GeluTanh, operands, families::FLOATS),
     eval: |operands, _, output| families::eval_unary_f64(operands, output, gelu_tanh),
     lower: |operands, _, output| {

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::attrs::AttrKind;
 use crate::attrs::Attrs;
 use crate::number::{maximum, minimum};
@@ -15,6 +15,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(2.0),
     infer: |operands, _| families::infer_elementwise(Op::HardSigmoid, operands, families::FLOATS),
     eval: |operands, attrs, output| families::eval_unary_f64(operands, output, |x| hard_sigmoid(x, attrs)),
     lower: |operands, attrs, output| {

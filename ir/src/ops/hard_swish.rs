@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::number::{maximum, minimum};
 use crate::scalar::BinaryOp;
 
@@ -10,6 +10,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(3.0),
     infer: |operands, _| families::infer_elementwise(Op::HardSwish, operands, families::FLOATS),
     eval: |operands, _, output| {
         families::eval_unary_f64(operands, output, |x| x * minimum(maximum(x / 6.0 + 0.5, 0.0), 1.0))

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::attrs::AttrKind;
 use crate::scalar::BinaryOp;
 
@@ -10,6 +10,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(2.0),
     infer: |operands, _| families::infer_elementwise(Op::LeakyRelu, operands, families::FLOATS),
     eval: |operands, attrs, output| {
         families::eval_unary_f64(operands, output, |x| if x < 0.0 { attrs.float("alpha") * x } else { x })

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::scalar::BinaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -9,6 +9,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Scalar(1.0),
     infer: |operands, _| families::infer_test(Op::LessEqual, operands, families::NUMERIC),
     eval: |operands, _, output| families::eval_test(operands, output, |x, y| x <= y, |x, y| x <= y),
     lower: |operands, _, output| families::lower_binary(BinaryOp::Le, operands, output),

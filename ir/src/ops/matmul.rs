@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Axis, Body, Compute, Reduction, axes, broadcast_coords};
 use crate::dim::Dim;
@@ -16,6 +16,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Contraction,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::MultiplyAdds(multiply_adds),
     infer,
     eval: |operands, _, output| {
         if output.dtype.is_float() { products::<f64>(operands, output) } else { products::<i64>(operands, output) }
@@ -41,6 +42,10 @@ fn infer(operands: &[&TensorType], _: &Attrs) -> Result<TensorType, TypeError> {
     let mut dims = families::broadcast(Op::MatMul, &[&lead(a), &lead(b)])?;
     dims.extend([a.dims[batch].clone(), b.dims[batch + 1].clone()]);
     Ok(TensorType { dtype: a.dtype, dims })
+}
+
+fn multiply_adds(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Vec<Dim> {
+    output.dims.iter().chain(operands[0].dims.last()).cloned().collect()
 }
 
 fn products<T: families::Element>(operands: &[&Tensor], output: &TensorType) -> Option<Tensor> {

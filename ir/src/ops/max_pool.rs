@@ -1,5 +1,5 @@
 use super::families::{self, Window};
-use super::{Class, Op, OpDef, Operands, Tolerance};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work};
 use crate::attrs::Attrs;
 use crate::compute::Compute;
 use crate::number::{Number, int_range, maximum};
@@ -22,6 +22,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Window,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Window,
     infer: |operands, attrs| families::infer_pool(Op::MaxPool, operands[0], attrs, families::NUMERIC),
     eval,
     lower,

@@ -2,6 +2,7 @@
 
 use crate::attrs::{Attr, AttrKind, Attrs};
 use crate::compute::Compute;
+use crate::dim::Dim;
 use crate::graph::TypeError;
 use crate::random::Random;
 use crate::tensor::Tensor;
@@ -155,6 +156,29 @@ pub enum Tolerance {
     Accumulation,
 }
 
+/// What an op does to make its result, for cost models. The bytes that it moves follow from its types.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Nothing when a graph runs: the result is given, or is the memory of the operand.
+    Nothing,
+    /// This many simple scalar operations per element of the result.
+    Scalar(f64),
+    /// One scalar operation per element of the operands.
+    Operands,
+    /// One scalar operation per element of the result and position of the window (attribute `kernel`, if there is one).
+    Window,
+    /// Multiply-adds, one for each point of a loop nest: its extents, of operand types, attributes and result type.
+    MultiplyAdds(fn(&[&TensorType], &Attrs, &TensorType) -> Vec<Dim>),
+    /// Copies elements of the operands in their order.
+    Copy,
+    /// Copies elements with the axes in another order.
+    Permutation,
+    /// Reads only those elements that the result has; nearly always done by the users of the result.
+    Selection,
+    /// Copies operands to where they belong in the result; nearly always done by what makes or uses them.
+    Assembly,
+}
+
 /// The operands of an op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operands {
@@ -191,6 +215,8 @@ pub struct OpDef {
     pub commutative: bool,
     /// How exact the op is.
     pub tolerance: Tolerance,
+    /// What it takes to compute the result.
+    pub work: Work,
     /// The result's type. Called with operands and attributes that fit their declarations.
     pub infer: fn(&[&TensorType], &Attrs) -> Result<TensorType, TypeError>,
     /// The reference implementation: slow and obvious. Sums accumulate in f64. Called with the operands, the attributes with

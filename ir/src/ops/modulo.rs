@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::number::modulo;
 use crate::scalar::BinaryOp;
 
@@ -10,6 +10,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(6.0),
     infer: |operands, _| families::infer_elementwise(Op::Modulo, operands, families::NUMERIC),
     eval: |operands, _, output| families::eval_binary(operands, output, modulo, modulo_int),
     lower: |operands, _, output| families::lower_binary(BinaryOp::Mod, operands, output),

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Body, Compute, Step};
 use crate::dim::Dim;
@@ -18,6 +18,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Reinterpretation,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Nothing,
     infer,
     eval: |operands, _, output| Tensor::from_bytes(DType::U32, &output.static_shape()?, operands[0].bytes()),
     lower,

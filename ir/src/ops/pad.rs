@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Compute, Step};
 use crate::dim::Dim;
@@ -23,6 +23,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Copy,
     infer,
     eval,
     lower,

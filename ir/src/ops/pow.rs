@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::scalar::BinaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -9,6 +9,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(20.0),
     infer: |operands, _| families::infer_elementwise(Op::Pow, operands, families::FLOATS),
     eval: |operands, _, output| families::eval_binary(operands, output, f64::powf, |x, _| x),
     lower: |operands, _, output| families::lower_binary(BinaryOp::Pow, operands, output),

@@ -1,5 +1,5 @@
 use super::families::Fold;
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::number::{int_range, maximum};
 use crate::scalar::ReduceOp;
 
@@ -11,6 +11,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Reduce,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Operands,
     infer: |operands, attrs| families::infer_reduce(Op::ReduceMax, operands[0], attrs, families::NUMERIC),
     eval: |operands, _, output| {
         let fold =

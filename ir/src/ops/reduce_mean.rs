@@ -1,5 +1,5 @@
 use super::families::{self, Fold};
-use super::{Class, Op, OpDef, Operands, Tolerance};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work};
 use crate::attrs::Attrs;
 use crate::compute::Compute;
 use crate::scalar::ReduceOp;
@@ -14,6 +14,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Reduce,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::Operands,
     infer: |operands, attrs| families::infer_reduce(Op::ReduceMean, operands[0], attrs, families::FLOATS),
     eval,
     lower,

@@ -1,5 +1,5 @@
 use super::families::Fold;
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::number::{int_range, minimum};
 use crate::scalar::ReduceOp;
 
@@ -11,6 +11,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Reduce,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Operands,
     infer: |operands, attrs| families::infer_reduce(Op::ReduceMin, operands[0], attrs, families::NUMERIC),
     eval: |operands, _, output| {
         let fold = Fold { float_start: f64::INFINITY, float: minimum, int_start: int_range(output.dtype).1, int: i128::min };

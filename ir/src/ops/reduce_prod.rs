@@ -1,5 +1,5 @@
 use super::families::Fold;
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::scalar::ReduceOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,6 +10,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Reduce,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::Operands,
     infer: |operands, attrs| families::infer_reduce(Op::ReduceProd, operands[0], attrs, families::NUMERIC),
     eval: |operands, _, output| {
         let fold = Fold { float_start: 1.0, float: |x, y| x * y, int_start: 1, int: i128::wrapping_mul };

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::number::maximum;
 use crate::scalar::BinaryOp;
 
@@ -10,6 +10,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Scalar(1.0),
     infer: |operands, _| families::infer_elementwise(Op::Relu, operands, families::NUMERIC),
     eval: |operands, _, output| families::eval_unary(operands, output, |x| maximum(x, 0.0), |x| x.max(0)),
     lower: |operands, _, output| {

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::Compute;
 use crate::dim::{Dim, product};
@@ -14,6 +14,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Nothing,
     infer,
     eval: |operands, _, output| operands[0].clone().reshaped(&output.static_shape()?),
     lower: |operands, _, output| {

@@ -1,5 +1,5 @@
 use super::families::{self, Resample};
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Body, Compute, Step, StepId};
 use crate::dim::{Dim, Symbol};
@@ -26,6 +26,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Other,
     commutative: false,
     tolerance: Tolerance::Accumulation,
+    work: Work::Window,
     infer,
     eval,
     lower,

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::Step;
 use crate::graph::TypeError;
@@ -13,6 +13,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Scalar(1.0),
     infer,
     eval,
     lower: |operands, _, output| {

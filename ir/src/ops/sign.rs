@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, Step};
 use crate::scalar::BinaryOp;
@@ -12,6 +12,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Scalar(1.0),
     infer: |operands, _| families::infer_elementwise(Op::Sign, operands, families::NUMERIC),
     eval: |operands, _, output| families::eval_unary(operands, output, sign, i128::signum),
     lower,

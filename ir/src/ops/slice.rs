@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::dim::Dim;
@@ -19,6 +19,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Selection,
     infer,
     eval,
     lower: |operands, attrs, output| {

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::number::maximum;
 use crate::scalar::{BinaryOp, UnaryOp};
 
@@ -10,6 +10,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,
+    work: Work::Scalar(18.0),
     infer: |operands, _| families::infer_elementwise(Op::Softplus, operands, families::FLOATS),
     eval: |operands, _, output| families::eval_unary_f64(operands, output, |x| maximum(x, 0.0) + (-x.abs()).exp().ln_1p()),
     lower: |operands, _, output| {

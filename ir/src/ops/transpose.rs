@@ -1,4 +1,4 @@
-use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::dim::Dim;
@@ -14,6 +14,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Permutation,
     infer,
     eval,
     lower,

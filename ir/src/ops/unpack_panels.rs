@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::blocks::PANEL_ROWS;
 use crate::compute::{Compute, Step};
@@ -21,6 +21,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Decode,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Assembly,
     infer,
     eval,
     lower,

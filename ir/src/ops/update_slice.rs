@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Compute, Step};
 use crate::dim::Dim;
@@ -16,6 +16,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Update,
     commutative: false,
     tolerance: Tolerance::Exact,
+    work: Work::Assembly,
     infer,
     eval,
     lower,

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
 use crate::scalar::BinaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -9,6 +9,7 @@ pub(super) const DEF: OpDef = OpDef {
     class: Class::Elementwise,
     commutative: true,
     tolerance: Tolerance::Exact,
+    work: Work::Scalar(1.0),
     infer: |operands, _| families::infer_elementwise(Op::Xor, operands, families::LOGICAL),
     eval: |operands, _, output| families::eval_binary(operands, output, |x, _| x, |x, y| x ^ y),
     lower: |operands, _, output| families::lower_binary(BinaryOp::Xor, operands, output),

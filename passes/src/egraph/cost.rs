@@ -5,35 +5,8 @@ use super::language::ENode;
 use crate::pass::{Context, CostTable};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Bindings, Dim};
-use lostwax_ir::ops::{Class, Op};
+use lostwax_ir::ops::{Op, Work as OpWork};
 use lostwax_ir::types::TensorType;
-
-/// Scalar operations per element of elementwise ops that take more than one.
-const SCALAR_WORK: &[(Op, f64)] = &[
-    (Op::Exp, 8.0),
-    (Op::Log, 10.0),
-    (Op::Tanh, 12.0),
-    (Op::Erf, 12.0),
-    (Op::Sin, 12.0),
-    (Op::Cos, 12.0),
-    (Op::Tan, 16.0),
-    (Op::Sigmoid, 10.0),
-    (Op::Silu, 10.5),
-    (Op::Gelu, 13.0),
-    (Op::GeluTanh, 14.0),
-    (Op::HardSigmoid, 2.0),
-    (Op::HardSwish, 3.0),
-    (Op::Softplus, 18.0),
-    (Op::Softsign, 5.0),
-    (Op::Elu, 9.0),
-    (Op::LeakyRelu, 2.0),
-    (Op::Sqrt, 4.0),
-    (Op::Recip, 4.0),
-    (Op::Div, 4.5),
-    (Op::Pow, 20.0),
-    (Op::Modulo, 6.0),
-    (Op::Remainder, 6.0),
-];
 
 /// What a kernel does.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -99,15 +72,15 @@ impl<'a> Prices<'a> {
     }
 
     fn elements(&self, ty: &TensorType) -> f64 {
-        ty.dims.iter().map(|dim| representative(dim, self.table.symbol_size).max(0.0)).product()
+        ty.dims.iter().map(|dim| self.size(dim).max(0.0)).product()
     }
 
     fn bytes(&self, ty: &TensorType) -> f64 {
         self.elements(ty) / ty.dtype.values_per_unit() as f64 * ty.dtype.size() as f64
     }
 
-    fn size(&self, dim: Option<&Dim>) -> f64 {
-        dim.map_or(1.0, |dim| representative(dim, self.table.symbol_size))
+    fn size(&self, dim: &Dim) -> f64 {
+        representative(dim, self.table.symbol_size)
     }
 
     /// What storing a constant is worth, in picoseconds.
@@ -142,62 +115,49 @@ impl<'a> Prices<'a> {
     fn alone(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType) -> Work {
         let (read, out) = (operands.iter().map(|known| self.bytes(&known.ty)).sum::<f64>(), self.elements(ty));
         let moved = Work { read, written: self.bytes(ty), starts: 1.0, ..Work::default() };
-        match op.def().class {
-            Class::Leaf | Class::Reinterpretation => Work::default(),
-            Class::Elementwise => Work { scalar: out * scalar_work(op), ..moved },
-            Class::Movement => self.movement(op, moved),
-            Class::Contraction => self.contraction(op, attrs, operands, ty, moved),
-            Class::Window => self.window(op, attrs, operands, ty, moved),
-            Class::Other if op == Op::Resize => self.window(op, attrs, operands, ty, moved),
-            Class::Reduce | Class::Other => Work { scalar: operands.iter().map(|known| self.elements(&known.ty)).sum(), ..moved },
-            Class::Concatenation | Class::Update | Class::Decode => moved.inlined(self.table.inlined_fraction),
+        match op.def().work {
+            OpWork::Nothing => Work::default(),
+            OpWork::Scalar(count) => Work { scalar: out * count, ..moved },
+            OpWork::Operands => Work { scalar: operands.iter().map(|known| self.elements(&known.ty)).sum(), ..moved },
+            OpWork::Window => self.window(attrs, operands, ty, moved),
+            OpWork::MultiplyAdds(loops) => {
+                let types: Vec<&TensorType> = operands.iter().map(|known| known.ty.as_ref()).collect();
+                self.contraction(&loops(&types, attrs, ty), attrs, ty, moved)
+            }
+            OpWork::Copy => moved,
+            OpWork::Permutation => moved.weighted(self.table.transpose_factor),
+            OpWork::Selection => Work { read: moved.written, ..moved }.inlined(self.table.inlined_fraction),
+            OpWork::Assembly => moved.inlined(self.table.inlined_fraction),
         }
     }
 
-    fn movement(&self, op: Op, moved: Work) -> Work {
-        match op {
-            Op::Reshape => Work::default(),
-            Op::Transpose => moved.weighted(self.table.transpose_factor),
-            Op::Broadcast | Op::Slice => Work { read: moved.written, ..moved }.inlined(self.table.inlined_fraction),
-            _ => moved,
-        }
+    fn contraction(&self, loops: &[Dim], attrs: &Attrs, ty: &TensorType, moved: Work) -> Work {
+        let products: f64 = loops.iter().map(|extent| self.size(extent).max(0.0)).product();
+        let last = channels_last(attrs).unwrap_or(true);
+        let work = Work { flops: 2.0 * products, ..moved }.weighted(self.order_factor(last));
+        Work { flops: work.flops * self.idle_factor(last, ty), ..work }
     }
 
-    fn contraction(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
-        let (Some(left), Some(right)) = (operands.first(), operands.get(1)) else { return moved };
-        let (out, weights) = (self.elements(ty), self.elements(&right.ty));
-        let rank = ty.rank();
-        let last = attrs.flag("channels_last");
-        let products = match op {
-            Op::MatMul => out * self.size(left.ty.dims.last()),
-            Op::Conv => out * weights / self.size(right.ty.dims.get(if last { rank - 1 } else { 0 })),
-            _ => self.elements(&left.ty) * weights / self.size(right.ty.dims.get(if last { rank - 2 } else { 0 })),
-        };
-        let work = Work { flops: 2.0 * products, ..moved }.weighted(self.order_factor(op, last));
-        Work { flops: work.flops * self.idle_factor(op, last, ty), ..work }
-    }
-
-    fn window(&self, op: Op, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
+    /// A window without channels in a declared place leaves the innermost size as it is when these are last.
+    fn window(&self, attrs: &Attrs, operands: &[&Known], ty: &TensorType, moved: Work) -> Work {
         let taps: i64 = attrs.ints("kernel").iter().product();
-        let last = match (op, operands.first()) {
-            (Op::Resize, Some(x)) => x.ty.dims.last() == ty.dims.last(),
-            _ => attrs.flag("channels_last"),
-        };
-        let factor = self.order_factor(op, last);
+        let keeps_last = || operands.first().is_some_and(|x| x.ty.dims.last() == ty.dims.last());
+        let factor = self.order_factor(channels_last(attrs).unwrap_or_else(keeps_last));
         Work { scalar: self.elements(ty) * taps.max(1) as f64 * factor, ..moved }.weighted(factor)
     }
 
     /// How much longer a contraction takes whose columns do not fill the lanes.
-    fn idle_factor(&self, op: Op, channels_last: bool, ty: &TensorType) -> f64 {
-        let columns = if channels_last || op == Op::MatMul { self.size(ty.dims.last()) } else { self.table.column_lanes };
+    fn idle_factor(&self, last: bool, ty: &TensorType) -> f64 {
+        let columns = ty.dims.last().filter(|_| last).map_or(self.table.column_lanes, |dim| self.size(dim));
         (self.table.column_lanes / columns.max(1.0)).max(1.0)
     }
 
-    fn order_factor(&self, op: Op, channels_last: bool) -> f64 {
-        if channels_last || op == Op::MatMul { 1.0 } else { self.table.channels_first_factor }
+    fn order_factor(&self, last: bool) -> f64 {
+        if last { 1.0 } else { self.table.channels_first_factor }
     }
 }
 
-fn scalar_work(op: Op) -> f64 {
-    SCALAR_WORK.iter().find(|(known, _)| *known == op).map_or(1.0, |(_, work)| *work)
+/// Whether channels are innermost, for ops that say so.
+fn channels_last(attrs: &Attrs) -> Option<bool> {
+    attrs.get("channels_last").map(|_| attrs.flag("channels_last"))
 }
