@@ -4,8 +4,8 @@
 //! `cargo bench --bench devices -- --device NAME[:ADAPTER] [--largest 4096] [--gflops N --gbps N] [MODELS_FOLDER]`
 
 use clap::Parser;
-use lostwax::model::{CompileOptions, compile};
-use lostwax::targets;
+use lostwax_compiler::model::{CompileOptions, compile};
+use lostwax_compiler::targets;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::Graph;

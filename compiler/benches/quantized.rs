@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench quantized -- [FORMAT ROWS COLUMNS DEPTH]` measures one case; `LISTING=FILE` keeps its assembly.
 
-use lostwax::model::{CompileOptions, compile};
+use lostwax_compiler::model::{CompileOptions, compile};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::blocks::BLOCK_FORMATS;
 use lostwax_ir::graph::Graph;

@@ -1,6 +1,5 @@
 //! What can go wrong while compiling.
 
-use crate::import::ImportError;
 use lostwax_format::FormatError;
 use lostwax_passes::PassError;
 use lostwax_target_api::EmitError;
@@ -10,9 +9,6 @@ use thiserror::Error;
 /// Why a model cannot be compiled.
 #[derive(Debug, Error)]
 pub enum CompileError {
-    /// The model cannot be read.
-    #[error(transparent)]
-    Import(#[from] ImportError),
     /// A pass refused the graph.
     #[error(transparent)]
     Pass(#[from] PassError),
@@ -37,12 +33,6 @@ pub enum CompileError {
         name: String,
         /// What it must share with the others and does not.
         problem: String,
-    },
-    /// Something works with one graph only.
-    #[error("this works with models that have one entry point; this one has {}", list(names))]
-    EntryPoints {
-        /// All entry points.
-        names: Vec<String>,
     },
     /// The model needs more memory than allowed.
     #[error("the model needs {needed} bytes of working memory at typical sizes, {allowed} are allowed (--max-memory)")]
@@ -82,8 +72,4 @@ pub enum CompileError {
         /// The broken invariant.
         problem: String,
     },
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_string() } else { names.join(", ") }
 }

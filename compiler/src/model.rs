@@ -1,17 +1,15 @@
-//! Models by path: reading and compiling in one call.
+//! Compiling in one call, by options.
 
 use crate::error::CompileError;
-use crate::import::{ImportOptions, onnx};
+use lostwax_import::ImportOptions;
 use crate::level::{self, Level};
-use crate::models;
 use crate::pipeline::{self, Compiled, Settings, Stage};
-use crate::program::Program;
+use lostwax_import::program::Program;
 use crate::targets::{Selection, default_target, select};
 use lostwax_passes::Context;
 use lostwax_target_api::Form;
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
 
 /// How a model is compiled.
 #[derive(Clone, Debug)]
@@ -44,23 +42,6 @@ impl Default for CompileOptions {
             forms: BTreeSet::new(),
         }
     }
-}
-
-/// Whether this is a language model: a folder, or a GGUF file by its name.
-pub fn is_language_model(path: &Path) -> bool {
-    path.is_dir() || path.extension().is_some_and(|extension| extension == "gguf")
-}
-
-/// Reads a model as it stands in its file: ONNX, GGUF, or a Hugging Face folder.
-///
-/// # Errors
-/// [`CompileError::Import`].
-pub fn load(path: &Path, options: &ImportOptions) -> Result<Program, CompileError> {
-    if is_language_model(path) {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        return Ok(Program::from_language(&name, models::load(path, &options.language)?));
-    }
-    Ok(onnx::import(path, options)?.into())
 }
 
 /// Optimizes a model and compiles it; the artifact goes to `out`.

@@ -4,7 +4,7 @@ use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
 use crate::placement::{self, Code, Refusal};
-use crate::program::{EntryGraph, Language, Program};
+use lostwax_import::program::{EntryGraph, Language, Program};
 use crate::targets::{Selection, default_target, select};
 use lostwax_format::{Writer, Written};
 use lostwax_ir::attrs::Attrs;

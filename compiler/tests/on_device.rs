@@ -3,11 +3,11 @@
 #[path = "../../targets/gpu/emit/tests/common/opened.rs"]
 mod opened;
 
-use lostwax::level::Level;
-use lostwax::model::CompileOptions;
-use lostwax::pipeline::{self, Settings};
-use lostwax::program::{EntryGraph, Program};
-use lostwax::targets::{device, select};
+use lostwax_compiler::level::Level;
+use lostwax_compiler::model::CompileOptions;
+use lostwax_compiler::pipeline::{self, Settings};
+use lostwax_import::program::{EntryGraph, Program};
+use lostwax_compiler::targets::{device, select};
 use lostwax_device_gpu::wgpu::{BufferDescriptor, BufferUsages, Features};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, Symbol};

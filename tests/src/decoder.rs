@@ -1,6 +1,6 @@
 //! Language models in the reference interpreter: an entry point is run as a session runs it, with states kept from run to run.
 
-use lostwax::models::LanguageGraphs;
+use lostwax::import::families::LanguageGraphs;
 use lostwax_ir::dim::Bindings;
 use lostwax_ir::eval::eval_graph_with;
 use lostwax_ir::graph::Graph;

@@ -4,8 +4,9 @@
 
 use crate::fuzz_models;
 use lostwax::import::{ImportOptions, onnx};
-use lostwax::model::{CompileOptions, compile};
-use lostwax::{npy, targets};
+use lostwax::compiler::model::{CompileOptions, compile};
+use lostwax::compiler::targets;
+use lostwax::npy;
 use lostwax_ir::random::Random;
 use lostwax_ir::text::{parse_graph, parse_kernel, print_graph, print_kernel};
 use lostwax_ir::verify::{verify_graph, verify_kernel};

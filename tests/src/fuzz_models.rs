@@ -1,9 +1,10 @@
 //! Damaged headers of language models, in files as readers want them.
 
 use crate::tiny::TinyModels;
-use lostwax::model::{self, CompileOptions, compile};
-use lostwax::models::{Options, load};
-use lostwax::targets;
+use lostwax::compiler::model::{CompileOptions, compile};
+use lostwax::import::LanguageOptions as Options;
+use lostwax::import::families::load;
+use lostwax::compiler::targets;
 use lostwax_runtime::Model;
 use lostwax_runtime::format::hash;
 use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Request, Tokenizer, open_decoder};
@@ -105,7 +106,7 @@ fn generator() -> Generator {
     in_folder(|folder| {
         let path = folder.join("model.gguf");
         fs::write(&path, &SAMPLE.gguf).expect("it can be written");
-        let program = model::load(&path, &options.import).expect("the sample can be read");
+        let program = lostwax::import::load(&path, &options.import).expect("the sample can be read");
         compile(&program, &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
     });
     let model = Model::from_bytes(artifact).expect("the sample can be opened");

@@ -1,8 +1,10 @@
 //! Language models that are compiled, against their graphs in the reference interpreter.
 
-use lostwax::model::{CompileOptions, compile, load};
-use lostwax::models::{self, Options, quant_from_name};
-use lostwax::targets;
+use lostwax::compiler::model::{CompileOptions, compile};
+use lostwax::import::load;
+use lostwax::import::LanguageOptions as Options;
+use lostwax::import::families::{self, quant_from_name};
+use lostwax::compiler::targets;
 use lostwax_ir::types::DType;
 use lostwax_runtime::llm::{DecoderOptions, open_decoder, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
@@ -34,7 +36,7 @@ fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     model.write_gguf(&recorded.tokenizer, &path);
-    let graphs = models::load(&path, &language).unwrap();
+    let graphs = families::load(&path, &language).unwrap();
     let expected = Interpreted::new(&graphs).run("score", tokens);
     let rows: Vec<&[f32]> = expected.chunks(graphs.description.vocabulary_size as usize).collect();
     let compiled = compiled(&path, language, devices);

@@ -1,7 +1,7 @@
 //! The ONNX backend suite: every case in the reference interpreter, and on every target through an artifact in memory.
 
-use lostwax::model::{CompileOptions, compile};
-use lostwax::targets::targets;
+use lostwax::compiler::model::{CompileOptions, compile};
+use lostwax::compiler::targets::targets;
 use lostwax_ir::eval::eval_graph;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
@@ -13,7 +13,7 @@ use lostwax_tests::suite::{IgnoreList, SuiteCase, case_folders, run_suite};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const IMPORT_LIST: &str = "compiler/conformance-ignore.txt";
+const IMPORT_LIST: &str = "compiler/import/conformance-ignore.txt";
 
 fn folders() -> Vec<PathBuf> {
     let root = model_path("onnx_backend");
@@ -51,7 +51,7 @@ fn compile_for(graph: &Graph, target: &str) -> Result<Model, String> {
 
 /// The device that runs the code of a target.
 fn device(target: &str) -> Device {
-    lostwax::targets::device(Some(target), &[]).expect("every target has a device").into()
+    lostwax::compiler::targets::device(Some(target), &[]).expect("every target has a device").into()
 }
 
 /// The target restricted to the level that this machine runs best, if it has several.

@@ -1,6 +1,7 @@
 //! Language models as graphs, in the reference interpreter.
 
-use lostwax::models::{LanguageGraphs, Options, load, quant_from_name};
+use lostwax::import::LanguageOptions as Options;
+use lostwax::import::families::{LanguageGraphs, load, quant_from_name};
 use lostwax_ir::random::Random;
 use lostwax_ir::types::DType;
 use lostwax_ir::verify::verify_graph;

@@ -1,7 +1,8 @@
 //! Real models against recorded results of ONNX Runtime.
 
 use lostwax::import::{ImportOptions, ShapeSpec};
-use lostwax::model::{CompileOptions, compile, load};
+use lostwax::compiler::model::{CompileOptions, compile};
+use lostwax::import::load;
 use lostwax_runtime::{AlignedBuffer, Bindings, Device, Model, Tensor};
 use lostwax_tests::{Case, model_to_test, recorded_models};
 
@@ -78,7 +79,7 @@ const DIRECTION: &str = "ch_ppocr_mobile_v2.0_cls_infer.onnx";
 
 #[test]
 fn every_level_is_right() {
-    for level in 0..=lostwax::level::HIGHEST {
+    for level in 0..=lostwax::compiler::level::HIGHEST {
         let targets = vec!["cpu:x86_64+x86-64-v2".to_string()];
         let targets = if cfg!(target_arch = "x86_64") { targets } else { CompileOptions::default().targets };
         check_with(DIRECTION, &CompileOptions { level, targets, ..CompileOptions::default() }, &Device::cpu());
@@ -88,9 +89,9 @@ fn every_level_is_right() {
 /// One model on all targets; the other tests run every model on the default target.
 #[test]
 fn every_target_runs_artifacts() {
-    for target in lostwax::targets::targets() {
+    for target in lostwax::compiler::targets::targets() {
         let options = CompileOptions { targets: vec![target.name().to_string()], ..CompileOptions::default() };
-        let device = lostwax::targets::device(Some(target.name()), &[]).unwrap();
+        let device = lostwax::compiler::targets::device(Some(target.name()), &[]).unwrap();
         check_with(DIRECTION, &options, &device.into());
     }
 }

@@ -1,12 +1,13 @@
 //! A whole language model behind the server: many clients, clients that go away, requests that make no sense, and what is left of
 //! all of them.
 
-#[path = "../../compiler/tests/common/http.rs"]
+#[path = "../../runtime/serve/tests/common/http.rs"]
 mod http;
 
 use http::{Running, Streamed, ask};
-use lostwax::model::{CompileOptions, compile, load};
-use lostwax::serve::{Service, Settings};
+use lostwax::compiler::model::{CompileOptions, compile};
+use lostwax::import::load;
+use lostwax_serve::{Service, Settings};
 use lostwax_runtime::llm::{DecoderOptions, Language, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
 use lostwax_tests::model_to_test;

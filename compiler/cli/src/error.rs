@@ -1,0 +1,147 @@
+//! All errors of the program and their exit codes.
+
+use lostwax_compiler::error::CompileError;
+use lostwax_import::{CheckReport, ImportError};
+use lostwax_ir::eval::EvalError;
+use lostwax_passes::PassError;
+use lostwax_runtime::RuntimeError;
+use lostwax_runtime::api::DeviceError;
+use lostwax_runtime::format::FormatError;
+use lostwax_target_api::EmitError;
+use std::error::Error as _;
+use std::path::PathBuf;
+use thiserror::Error;
+
+pub const MISMATCH: u8 = 1;
+pub const USAGE: u8 = 2;
+pub const UNSUPPORTED_MODEL: u8 = 3;
+pub const INCOMPATIBLE_ARTIFACT: u8 = 4;
+pub const DEVICE: u8 = 5;
+pub const LIMIT: u8 = 6;
+
+/// Why a verb failed.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// A file does not hold what it should.
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    /// The model cannot be read.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The model cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The artifact cannot be loaded or run.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The reference interpreter cannot run the model.
+    #[error("the reference interpreter cannot run the model: {0}")]
+    Reference(#[from] EvalError),
+}
+
+impl CliError {
+    pub fn usage(problem: impl Into<String>) -> Self {
+        Self::Usage(problem.into())
+    }
+
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    pub fn file(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
+        Self::File { path: path.into(), problem: problem.into() }
+    }
+
+    /// The message with all causes that it does not repeat.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !text.contains(&message) {
+                text = format!("{text}: {message}");
+            }
+            cause = error.source();
+        }
+        text
+    }
+
+    /// What a model needs that is not supported, if that is why the verb failed.
+    pub fn unsupported(&self) -> Option<&CheckReport> {
+        match self {
+            CliError::Import(ImportError::Unsupported(report)) => Some(report),
+            _ => None,
+        }
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Usage(_) | CliError::Io { .. } | CliError::File { .. } => USAGE,
+            CliError::Import(error) => import_code(error),
+            CliError::Compile(error) => compile_code(error),
+            CliError::Runtime(error) => runtime_code(error),
+            CliError::Reference(_) => MISMATCH,
+        }
+    }
+}
+
+fn import_code(error: &ImportError) -> u8 {
+    match error {
+        ImportError::Io { .. } | ImportError::EntryPoints { .. } => USAGE,
+        ImportError::Invalid { .. } | ImportError::UnsupportedForm { .. } | ImportError::Unsupported(_) => UNSUPPORTED_MODEL,
+        ImportError::LimitExceeded { .. } => LIMIT,
+    }
+}
+
+fn compile_code(error: &CompileError) -> u8 {
+    match error {
+        CompileError::Io { .. } | CompileError::UnknownTarget { .. } => USAGE,
+        CompileError::EntryPoint { .. }
+        | CompileError::Slow { .. } => UNSUPPORTED_MODEL,
+        CompileError::Emit(EmitError::LimitExceeded { .. })
+        | CompileError::MemoryLimit { .. }
+        | CompileError::SizeLimit { .. } => LIMIT,
+        CompileError::Pass(PassError::UnknownPass { .. }) => USAGE,
+        CompileError::Pass(PassError::Unsupported { .. }) | CompileError::Emit(EmitError::Unsupported { .. }) => {
+            UNSUPPORTED_MODEL
+        }
+        CompileError::Format(error) => format_code(error),
+        CompileError::Pass(_) | CompileError::Emit(_) | CompileError::Internal { .. } => MISMATCH,
+    }
+}
+
+fn runtime_code(error: &RuntimeError) -> u8 {
+    match error {
+        RuntimeError::Artifact(error) => format_code(error),
+        RuntimeError::InvalidInput { .. } => USAGE,
+        RuntimeError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
+        RuntimeError::LimitExceeded { .. } | RuntimeError::ContextFull { .. } => LIMIT,
+        RuntimeError::InvalidLogits { .. } => MISMATCH,
+        RuntimeError::UnsupportedDevice { .. } | RuntimeError::MissingFallback { .. } => DEVICE,
+        RuntimeError::Device(error) => device_code(error),
+    }
+}
+
+fn device_code(error: &DeviceError) -> u8 {
+    match error {
+        DeviceError::InvalidCode { .. } | DeviceError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
+        DeviceError::Missing { .. } | DeviceError::Unsupported { .. } | DeviceError::Lost { .. } => DEVICE,
+        DeviceError::LimitExceeded { .. } => LIMIT,
+        DeviceError::Inaccessible { .. } => USAGE,
+    }
+}
+
+fn format_code(error: &FormatError) -> u8 {
+    match error {
+        FormatError::Invalid { .. } | FormatError::Incompatible { .. } => INCOMPATIBLE_ARTIFACT,
+        FormatError::LimitExceeded { .. } => LIMIT,
+        FormatError::Io(_) => USAGE,
+    }
+}

@@ -1,0 +1,63 @@
+//! Graphs as files: text, and the large constants beside it.
+
+use crate::console::Console;
+use crate::error::CliError;
+use crate::settings::ShapeArgs;
+use crate::source;
+use crate::tensors::{read_npz, write_npz};
+use lostwax_ir::graph::Graph;
+use lostwax_ir::tensor::Tensor as Constant;
+use lostwax_ir::text::{parse_graph, print_graph};
+use lostwax_ir::types::DType as ConstantType;
+use lostwax_runtime::{DType, Tensor};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Reads a graph as text, or imports a model.
+pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
+    if path.extension().is_some_and(|extension| extension == "onnx") {
+        return Ok(source::import(path, shapes, console)?.into_single()?);
+    }
+    read(path)
+}
+
+/// Reads a graph from a file, or from stdin if the name is `-`.
+pub fn read(path: &Path) -> Result<Graph, CliError> {
+    let text = match path.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    let data = read_constants(&path.with_extension("npz"))?;
+    parse_graph(&text.map_err(CliError::io(path))?, &data).map_err(|error| CliError::file(path, error.to_string()))
+}
+
+/// The constants in their order; none if there is no file.
+fn read_constants(path: &Path) -> Result<Vec<Arc<Constant>>, CliError> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut members = read_npz(path)?;
+    members.sort_by_key(|(name, _)| name.parse::<usize>().unwrap_or(usize::MAX));
+    let problem = |name: &str| CliError::file(path, format!("`{name}` cannot be a constant"));
+    members.iter().map(|(name, tensor)| constant(tensor).map(Arc::new).ok_or_else(|| problem(name))).collect()
+}
+
+fn constant(tensor: &Tensor) -> Option<Constant> {
+    Constant::from_bytes(ConstantType::from_name(tensor.dtype().name())?, tensor.shape(), tensor.bytes())
+}
+
+/// Writes a graph and, if it has large constants, a file for them.
+pub fn write(path: &Path, graph: &Graph) -> Result<(), CliError> {
+    let printed = print_graph(graph);
+    std::fs::write(path, &printed.text).map_err(CliError::io(path))?;
+    if printed.data.is_empty() {
+        return Ok(());
+    }
+    let mut tensors = Vec::new();
+    for (number, constant) in printed.data.iter().enumerate() {
+        let problem = || CliError::file(path, format!("constant {number} has a type that cannot be stored"));
+        let dtype = DType::from_name(constant.dtype().name()).ok_or_else(problem)?;
+        tensors.push((number.to_string(), Tensor::from_bytes(dtype, constant.shape(), constant.bytes())?));
+    }
+    write_npz(&path.with_extension("npz"), tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)))
+}

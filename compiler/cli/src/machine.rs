@@ -1,0 +1,112 @@
+//! What the machine can do at most, measured.
+
+use crate::error::CliError;
+use lostwax_runtime::Device;
+use lostwax_runtime::api::Ceilings;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Independent chains of multiply-adds: enough to hide the latency of one.
+const CHAINS: usize = 12;
+
+/// How long one measurement takes, about.
+const SPAN: Duration = Duration::from_millis(60);
+
+/// Measurements, of which the best counts.
+const ROUNDS: usize = 3;
+
+/// Values that are read to measure memory, per thread: more than caches hold, and not zero, as zeros may not be in memory.
+const READ_VALUES: usize = 6 << 20;
+
+/// What a device reaches, as it measures itself; of one that cannot, what the processor reaches on a number of threads.
+pub fn ceilings(device: &Device, threads: usize) -> Result<Ceilings, CliError> {
+    Ok(device.ceilings()?.unwrap_or_else(|| measure(threads)))
+}
+
+/// Measures f32 multiply-adds and memory reads on a number of threads.
+fn measure(threads: usize) -> Ceilings {
+    let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; READ_VALUES]).collect();
+    let best = |rate: &mut dyn FnMut() -> f64| (0..ROUNDS).map(|_| rate()).fold(0.0, f64::max);
+    Ceilings {
+        flops_per_second: best(&mut || total(threads, |_| rate(multiply_add))),
+        bytes_per_second: best(&mut || total(threads, |thread| rate(|_| read(data.get(thread).map_or(&[], Vec::as_slice))))),
+    }
+}
+
+/// The sum of what all threads reach at the same time.
+fn total(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        running.into_iter().filter_map(|thread| thread.join().ok()).sum()
+    })
+}
+
+/// Units of work per second; `work` does some and says how much.
+fn rate(work: impl Fn(usize) -> f64) -> f64 {
+    let start = Instant::now();
+    let mut done = 0.0;
+    while start.elapsed() < SPAN {
+        done += work(100_000);
+    }
+    done / start.elapsed().as_secs_f64()
+}
+
+fn read(values: &[u64]) -> f64 {
+    black_box(values.iter().fold(0u64, |sum, value| sum.wrapping_add(*value)));
+    size_of_val(values) as f64
+}
+
+/// Runs `count` multiply-adds on each chain and gives the number of operations.
+#[cfg(target_arch = "x86_64")]
+fn multiply_add(count: usize) -> f64 {
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has the features.
+        return unsafe { multiply_add_avx512(count) };
+    }
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        // SAFETY: the processor has the features.
+        return unsafe { multiply_add_avx2(count) };
+    }
+    multiply_add_lanes(count)
+}
+
+/// Runs `count` multiply-adds on each chain and gives the number of operations.
+#[cfg(not(target_arch = "x86_64"))]
+fn multiply_add(count: usize) -> f64 {
+    multiply_add_lanes(count)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn multiply_add_avx2(count: usize) -> f64 {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
+    let (factor, offset) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(0.001)));
+    chains(count, 8, _mm256_set1_ps(black_box(0.5)), |sum| _mm256_fmadd_ps(sum, factor, offset))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn multiply_add_avx512(count: usize) -> f64 {
+    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps};
+    let (factor, offset) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(0.001)));
+    chains(count, 16, _mm512_set1_ps(black_box(0.5)), |sum| _mm512_fmadd_ps(sum, factor, offset))
+}
+
+fn multiply_add_lanes(count: usize) -> f64 {
+    let (factor, offset) = (black_box(0.999f32), black_box(0.001f32));
+    chains(count, 4, [black_box(0.5f32); 4], |sum| sum.map(|value| value * factor + offset))
+}
+
+/// Takes `count` steps on vectors of so many lanes and gives the number of operations.
+#[inline(always)]
+fn chains<V: Copy>(count: usize, lanes: usize, start: V, step: impl Fn(V) -> V) -> f64 {
+    let mut sums = [start; CHAINS];
+    for _ in 0..count {
+        for sum in &mut sums {
+            *sum = step(*sum);
+        }
+    }
+    black_box(sums);
+    (count * CHAINS * lanes * 2) as f64
+}

@@ -1,0 +1,55 @@
+//! Caches of decoders in files.
+
+use crate::console::Console;
+use crate::draft::Draft;
+use crate::error::CliError;
+use lostwax_runtime::llm::Generator;
+use lostwax_runtime::{MappedFile, RuntimeError};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Where a cache comes from, and where it goes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StateArgs {
+    /// Begin with the cache that --save-state wrote with the same artifact: what a prompt has in common with it is not read again.
+    #[arg(long, value_name = "FILE")]
+    pub load_state: Option<PathBuf>,
+    /// Write the cache, that is all that was read and generated, to this file at the end.
+    #[arg(long, value_name = "FILE")]
+    pub save_state: Option<PathBuf>,
+}
+
+/// What a file gave.
+pub struct Loaded {
+    /// Tokens in the cache.
+    pub tokens: usize,
+    /// The note that was saved with it.
+    pub note: Vec<u8>,
+}
+
+/// Puts a saved cache into a generator.
+pub fn load(path: &Path, generator: &mut Generator, console: &Console) -> Result<Loaded, CliError> {
+    let bytes = MappedFile::open(path).map_err(CliError::io(path))?;
+    let note = generator.restore(bytes.as_ref()).map_err(|error| match error {
+        RuntimeError::InvalidInput { .. } => CliError::file(path, error.to_string()),
+        error => error.into(),
+    });
+    let loaded = Loaded { note: note?.to_vec(), tokens: generator.seen().len() };
+    console.note(&format!("loaded the state of {} tokens from {}", loaded.tokens, path.display()));
+    Ok(loaded)
+}
+
+/// Writes the cache of a generator with a note, and gives the number of its tokens. Nobody sees half of the file.
+pub fn save(path: &Path, generator: &mut Generator, note: &[u8], console: &Console) -> Result<usize, CliError> {
+    let mut draft = Draft::new(path);
+    draft.fill(|draft| Ok(generator.save(note, draft)?))?;
+    draft.keep()?;
+    let tokens = generator.seen().len();
+    console.note(&format!("saved the state of {tokens} tokens to {}", path.display()));
+    Ok(tokens)
+}
+
+/// How many tokens were loaded and saved; null where nobody asked for it.
+pub fn json(loaded: Option<usize>, saved: Option<usize>) -> Value {
+    json!({ "loaded_tokens": loaded, "saved_tokens": saved })
+}

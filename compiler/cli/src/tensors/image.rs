@@ -1,0 +1,78 @@
+//! Pictures as inputs.
+
+use crate::error::CliError;
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+use lostwax_runtime::Tensor;
+use std::path::Path;
+
+/// How pixel values become input values.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ImageArgs {
+    /// What is subtracted from the pixels of a picture, which are in 0..1: one number, or one per channel.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "0")]
+    pub mean: Vec<f32>,
+    /// What the pixels of a picture are divided by after that: one number, or one per channel.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1")]
+    pub std: Vec<f32>,
+}
+
+impl ImageArgs {
+    fn normalize(&self, value: u8, channel: usize) -> f32 {
+        let pick = |values: &[f32], other: f32| values.get(channel).or(values.first()).copied().unwrap_or(other);
+        (f32::from(value) / 255.0 - pick(&self.mean, 0.0)) / pick(&self.std, 1.0)
+    }
+}
+
+/// Where the channels of a picture lie in a tensor.
+struct Layout {
+    height: usize,
+    width: usize,
+    channels: usize,
+    channels_last: bool,
+}
+
+impl Layout {
+    fn from_shape(shape: &[usize]) -> Option<Self> {
+        let channels = |count: usize| matches!(count, 1 | 3);
+        match *shape {
+            [1, count, height, width] if channels(count) => Some(Self { height, width, channels: count, channels_last: false }),
+            [1, height, width, count] if channels(count) => Some(Self { height, width, channels: count, channels_last: true }),
+            _ => None,
+        }
+    }
+
+    fn index(&self, channel: usize, y: usize, x: usize) -> usize {
+        match self.channels_last {
+            true => (y * self.width + x) * self.channels + channel,
+            false => (channel * self.height + y) * self.width + x,
+        }
+    }
+}
+
+/// Reads a picture, scales it to the size of the input and gives its values as f32, red first.
+pub fn read_image(path: &Path, shape: &[usize], dtype: &str, args: &ImageArgs) -> Result<Tensor, CliError> {
+    let problem = || CliError::file(path, format!("a picture cannot become {dtype}{shape:?}; f32 with 1 or 3 channels can"));
+    let layout = Layout::from_shape(shape).filter(|_| dtype == "f32").ok_or_else(problem)?;
+    let picture = image::ImageReader::open(path).map_err(CliError::io(path))?;
+    let picture = picture.decode().map_err(|error| CliError::file(path, error.to_string()))?;
+    let picture = if layout.channels == 1 { gray(&picture) } else { picture.to_rgb8() };
+    let picture = resize(&picture, layout.width as u32, layout.height as u32, FilterType::Triangle);
+    Ok(Tensor::from_slice(&pixels(&picture, &layout, args), shape)?)
+}
+
+fn gray(picture: &image::DynamicImage) -> RgbImage {
+    image::DynamicImage::from(picture.to_luma8()).to_rgb8()
+}
+
+fn pixels(picture: &RgbImage, layout: &Layout, args: &ImageArgs) -> Vec<f32> {
+    let mut values = vec![0.0; layout.channels * layout.height * layout.width];
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        for (channel, value) in pixel.0.iter().take(layout.channels).enumerate() {
+            if let Some(slot) = values.get_mut(layout.index(channel, y as usize, x as usize)) {
+                *slot = args.normalize(*value, channel);
+            }
+        }
+    }
+    values
+}

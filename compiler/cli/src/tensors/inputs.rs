@@ -1,0 +1,172 @@
+//! The inputs of a run: from files and values, random where nothing is given.
+
+use super::image::{ImageArgs, read_image};
+use super::npy::{read_npy, read_npz};
+use super::spec::{Fill, InputSpec, Source};
+use crate::console::Console;
+use crate::error::CliError;
+use crate::plan_sizes::PlanSizes;
+use crate::settings::ShapeArgs;
+use lostwax_runtime::format::{EntryPoint, TensorSpec};
+use lostwax_runtime::{DType, Model, Tensor, TensorView, reference_input};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where inputs come from.
+#[derive(Clone, Debug, clap::Args)]
+pub struct InputArgs {
+    /// An input: a file (`x=@x.npy`, `@inputs.npz`, `x=@photo.jpg`), or dims, type and values: `x=1x3xf32=0` one value for
+    /// all, `x=3xi64=1,2,3` each, `x=1x8xi64=0..1000` random in a range; repeatable.
+    #[arg(short, long = "input", value_name = "NAME=VALUE")]
+    pub inputs: Vec<InputSpec>,
+    /// The seed of random inputs. Inputs that are not given are random: 0..1, integers 0..10.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub image: ImageArgs,
+}
+
+/// Inputs by name.
+pub type Named = Vec<(String, Tensor)>;
+
+/// Borrows inputs for a run.
+pub fn views(inputs: &[(String, Tensor)]) -> Vec<(&str, TensorView<'_>)> {
+    inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.as_view())).collect()
+}
+
+/// Makes all inputs of the first entry point, in its order.
+pub fn make_inputs(model: &Model, args: &InputArgs, shapes: &ShapeArgs, console: &Console) -> Result<Named, CliError> {
+    let plan = model.artifact().plan();
+    let entry = plan.entry_points.first().ok_or_else(|| CliError::usage("the artifact has no entry point"))?;
+    let mut known = PlanSizes::new(plan);
+    for spec in &entry.inputs {
+        if let Some(sizes) = shapes.sizes(&spec.name)? {
+            known.learn(spec, &sizes);
+        }
+    }
+    let mut given = read_all(entry, args)?;
+    entry.inputs.iter().for_each(|spec| given.get(&spec.name).iter().for_each(|tensor| known.learn(spec, tensor.shape())));
+    known.complete(entry);
+    read_pictures(entry, args, &known, shapes, &mut given)?;
+    let mut inputs = Named::new();
+    for spec in &entry.inputs {
+        let tensor = match given.remove(&spec.name) {
+            Some(tensor) => tensor,
+            None => random(spec, &input_shape(spec, &known, shapes)?, args.seed, console)?,
+        };
+        inputs.push((spec.name.clone(), tensor));
+    }
+    Ok(inputs)
+}
+
+fn input_shape(spec: &TensorSpec, known: &PlanSizes<'_>, shapes: &ShapeArgs) -> Result<Vec<usize>, CliError> {
+    let shape = shapes.sizes(&spec.name)?.or_else(|| known.shape(spec));
+    shape.ok_or_else(|| CliError::usage(format!("the shape of `{}` is not known; give it with --shape", spec.name)))
+}
+
+/// All inputs but pictures.
+fn read_all(entry: &EntryPoint, args: &InputArgs) -> Result<BTreeMap<String, Tensor>, CliError> {
+    let mut given = BTreeMap::new();
+    for input in &args.inputs {
+        match &input.source {
+            Source::File(path) if is_picture(path) => drop(target(entry, input)?),
+            Source::File(path) if has_extension(path, &["npz"]) => read_members(entry, input, path, &mut given)?,
+            Source::File(path) => drop(given.insert(target(entry, input)?, read_npy(path)?)),
+            Source::Values { shape, dtype, fill } => {
+                let name = target(entry, input)?;
+                let tensor = filled(&name, shape, dtype, fill, args.seed)?;
+                given.insert(name, tensor);
+            }
+        }
+    }
+    Ok(given)
+}
+
+fn read_members(
+    entry: &EntryPoint,
+    input: &InputSpec,
+    path: &Path,
+    given: &mut BTreeMap<String, Tensor>,
+) -> Result<(), CliError> {
+    let mut members = read_npz(path)?;
+    if let Some(name) = &input.name {
+        let position = members.iter().position(|(member, _)| member == name).or((members.len() == 1).then_some(0));
+        let problem = || CliError::file(path, format!("there is no array `{name}`"));
+        let (_, tensor) = members.swap_remove(position.ok_or_else(problem)?);
+        given.insert(target(entry, input)?, tensor);
+        return Ok(());
+    }
+    given.extend(members.into_iter().filter(|(name, _)| entry.inputs.iter().any(|spec| spec.name == *name)));
+    Ok(())
+}
+
+fn read_pictures(
+    entry: &EntryPoint,
+    args: &InputArgs,
+    known: &PlanSizes<'_>,
+    shapes: &ShapeArgs,
+    given: &mut BTreeMap<String, Tensor>,
+) -> Result<(), CliError> {
+    for input in &args.inputs {
+        let Source::File(path) = &input.source else { continue };
+        if !is_picture(path) {
+            continue;
+        }
+        let name = target(entry, input)?;
+        let Some(spec) = entry.inputs.iter().find(|spec| spec.name == name) else { continue };
+        let tensor = read_image(path, &input_shape(spec, known, shapes)?, &spec.dtype, &args.image)?;
+        given.insert(name, tensor);
+    }
+    Ok(())
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+    extensions.contains(&extension.as_str())
+}
+
+fn is_picture(path: &Path) -> bool {
+    has_extension(path, &["png", "jpg", "jpeg"])
+}
+
+/// The input that is meant.
+fn target(entry: &EntryPoint, input: &InputSpec) -> Result<String, CliError> {
+    let names: Vec<&str> = entry.inputs.iter().map(|spec| spec.name.as_str()).collect();
+    match (&input.name, names.as_slice()) {
+        (Some(name), names) if names.contains(&name.as_str()) => Ok(name.clone()),
+        (None, [only]) => Ok(only.to_string()),
+        (Some(name), _) => Err(CliError::usage(format!("there is no input `{name}`; inputs: {}", names.join(", ")))),
+        (None, _) => Err(CliError::usage(format!("say which input is meant, as NAME=@FILE; inputs: {}", names.join(", ")))),
+    }
+}
+
+fn dtype(name: &str) -> Result<DType, CliError> {
+    DType::from_name(name).ok_or_else(|| CliError::usage(format!("there is no element type `{name}`")))
+}
+
+fn filled(name: &str, shape: &[usize], type_name: &str, fill: &Fill, seed: u64) -> Result<Tensor, CliError> {
+    let dtype = dtype(type_name)?;
+    match fill {
+        Fill::Random { low, high } => Ok(reference_input(seed, name, dtype, shape, *low, *high)?),
+        Fill::List(values) => listed(name, shape, dtype, values),
+    }
+}
+
+/// Makes each element as a random one from an empty range.
+fn listed(name: &str, shape: &[usize], dtype: DType, values: &[f64]) -> Result<Tensor, CliError> {
+    if let [value] = values {
+        return Ok(reference_input(0, name, dtype, shape, *value, *value)?);
+    }
+    let mut bytes = Vec::new();
+    for value in values {
+        bytes.extend_from_slice(reference_input(0, name, dtype, &[], *value, *value)?.bytes());
+    }
+    Ok(Tensor::from_bytes(dtype, shape, &bytes)?)
+}
+
+fn random(spec: &TensorSpec, shape: &[usize], seed: u64, console: &Console) -> Result<Tensor, CliError> {
+    let dtype = dtype(&spec.dtype)?;
+    let high = if spec.dtype.starts_with(['f', 'b']) { 1.0 } else { 10.0 };
+    console.note(&format!("input `{}` is not given: random {}{shape:?} in 0..{high}, seed {seed}", spec.name, spec.dtype));
+    Ok(reference_input(seed, &spec.name, dtype, shape, 0.0, high)?)
+}

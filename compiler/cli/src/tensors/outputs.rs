@@ -1,0 +1,22 @@
+//! Results of a run as files.
+
+use super::npy::{write_npy, write_npz};
+use crate::error::CliError;
+use lostwax_runtime::Outputs;
+use std::path::Path;
+
+/// Writes all outputs to an `.npz` file, or the only one to an `.npy` file.
+pub fn write_outputs(path: &Path, outputs: &Outputs) -> Result<(), CliError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npz") => write_npz(path, outputs.iter()),
+        Some("npy") => write_only(path, outputs),
+        Some(_) | None => Err(CliError::usage(format!("-o {}: the name must end in .npz or .npy", path.display()))),
+    }
+}
+
+fn write_only(path: &Path, outputs: &Outputs) -> Result<(), CliError> {
+    match outputs.iter().collect::<Vec<_>>().as_slice() {
+        [(_, tensor)] => write_npy(path, tensor),
+        several => Err(CliError::usage(format!("an .npy file holds one tensor, there are {}; use .npz", several.len()))),
+    }
+}

@@ -1,0 +1,154 @@
+//! `lostwax chat`.
+
+mod conversation;
+mod editor;
+
+use crate::console::Console;
+use crate::error::CliError;
+use crate::language::{self, DecoderArgs, Opened, SamplingArgs};
+use crate::report::Report;
+use crate::state_file::{self, StateArgs};
+use conversation::Conversation;
+use editor::{Editor, Line};
+use lostwax_runtime::RuntimeError;
+use lostwax_runtime::llm::Generator;
+use std::path::PathBuf;
+use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const EXAMPLES: &str = "\
+Examples:
+  lostwax chat llm.lwx
+  lostwax chat llm.lwx --system \"Answer in one sentence.\" --temperature 0.7
+  lostwax chat llm.lwx --load-state talk.state --save-state talk.state
+  echo \"Why is the sky blue?\" | lostwax chat llm.lwx --json";
+
+const COMMANDS: &str = "\
+/reset         starts a new conversation
+/system TEXT   sets what the model is told before the conversation; without TEXT nothing
+/save FILE     saves the conversation with the cache of the model
+/load FILE     goes on with a saved conversation
+/exit          leaves, as Ctrl-D does
+/help          shows this
+Ctrl-C stops an answer; a second time it ends the program.";
+
+/// The exit code of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+/// Talks with a language model
+///
+/// Answers go to stdout as they come, times go to stderr. What was said is kept in the cache of the model, so that only what is new
+/// is computed. `/help` lists the commands. A saved state holds the conversation and the cache, so that a conversation goes on at
+/// once another day.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A language model with a chat template.
+    file: PathBuf,
+    /// What the model is told before the conversation.
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// The most tokens of an answer; as many as the context has room for unless given.
+    #[arg(short = 'n', long, value_name = "N")]
+    max_tokens: Option<usize>,
+    /// The most tokens of the conversation; as many as the model allows unless given.
+    #[arg(short, long, value_name = "N")]
+    context: Option<usize>,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    decoder: DecoderArgs,
+}
+
+impl Args {
+    pub fn run(self, console: &Console) -> Result<Report, CliError> {
+        let Opened { model, language, .. } = language::open(&self.file, console)?;
+        if language.template().is_none() {
+            return Err(CliError::usage("the model has no chat template; `lostwax generate` goes on with plain text"));
+        }
+        let generator = Generator::new(self.decoder.open(&model, self.context)?);
+        let mut conversation = Conversation::new(&language, generator, self.sampling.sampling(&language));
+        conversation.max_tokens = self.max_tokens.unwrap_or(usize::MAX);
+        let loaded = self.state.load_state.as_ref().map(|path| conversation.load(path, console)).transpose()?;
+        if let Some(system) = &self.system {
+            conversation.set_system(system);
+        }
+        console.note(&format!("{}: {} tokens of context; /help lists the commands", model.name(), conversation.context_length()));
+        talk(&mut conversation, console)?;
+        let saved = self.state.save_state.as_ref().map(|path| conversation.save(path, console)).transpose()?;
+        let mut json = conversation.json();
+        json["state"] = state_file::json(loaded, saved);
+        Ok(Report::new("", json))
+    }
+}
+
+/// Reads lines and does what they ask for, until the end.
+fn talk(conversation: &mut Conversation<'_>, console: &Console) -> Result<(), CliError> {
+    let mut editor = Editor::open(console)?;
+    let stop = stop_on_interrupt()?;
+    while let Some(line) = editor.read()? {
+        if obey(line, conversation, &stop, console)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+type Break = std::ops::ControlFlow<()>;
+
+/// Does what a line asks for.
+fn obey(line: Line, conversation: &mut Conversation<'_>, stop: &AtomicBool, console: &Console) -> Result<Break, CliError> {
+    match line {
+        Line::Exit => return Ok(Break::Break(())),
+        Line::Nothing => {}
+        Line::Interrupt => console.note("Ctrl-D or /exit leaves"),
+        Line::Help => console.note(COMMANDS),
+        Line::Unknown(command) => console.note(&format!("there is no command {command}; /help lists them")),
+        Line::Reset => conversation.reset(),
+        Line::System(text) => conversation.set_system(&text),
+        Line::NoFile(command) => console.note(&format!("{command} takes a file; /help lists the commands")),
+        Line::Save(path) => complain(conversation.save(&path, console), console),
+        Line::Load(path) => complain(conversation.load(&path, console), console),
+        Line::Text(text) => answer(text, conversation, stop, console)?,
+    }
+    Ok(Break::Continue(()))
+}
+
+/// A file that cannot be read or written is no reason to leave.
+fn complain(result: Result<usize, CliError>, console: &Console) {
+    if let Err(error) = result {
+        console.note(&error.chain());
+    }
+}
+
+fn answer(text: String, conversation: &mut Conversation<'_>, stop: &AtomicBool, console: &Console) -> Result<(), CliError> {
+    stop.store(false, Ordering::Relaxed);
+    let answered = conversation.answer(text, &mut |piece| console.write(piece), &|| stop.load(Ordering::Relaxed));
+    match answered {
+        Ok(timings) => {
+            console.write("\n");
+            console.note(&language::timing_line(&timings));
+        }
+        Err(error @ (RuntimeError::ContextFull { .. } | RuntimeError::InvalidInput { .. })) => {
+            console.note(&format!("{error}\nthe message was taken back; /reset starts a new conversation"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// A flag that Ctrl-C sets. If it is still set, nobody has stopped since, and the program ends.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&flag);
+    let handler = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            exit(INTERRUPTED);
+        }
+    };
+    ctrlc::set_handler(handler).map_err(|error| CliError::usage(format!("Ctrl-C cannot be caught: {error}")))?;
+    Ok(flag)
+}

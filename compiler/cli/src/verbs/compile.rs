@@ -1,0 +1,128 @@
+//! `lostwax compile`.
+
+mod dump;
+mod emit;
+mod summary;
+
+use crate::certify::certify;
+use crate::console::Console;
+use crate::draft::Draft;
+use crate::error::CliError;
+use crate::format::parse_bytes;
+use super::inspect::Memory;
+use crate::report::Report;
+use crate::settings::{CompileArgs, ShapeArgs};
+use crate::source;
+use emit::Kind;
+use lostwax_compiler::error::CompileError;
+use lostwax_compiler::level::{LEVELS, Level};
+use lostwax_compiler::model::CompileOptions;
+use lostwax_runtime::Model;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Instant;
+use summary::Summary;
+
+const EXAMPLES: &str = "\
+Examples:
+  lostwax compile model.onnx -o model.lwx
+  lostwax compile det.onnx -o det.lwx --shape x:1x3x32*hx32*w
+  lostwax compile model.onnx -o model.lwx --target cpu:x86_64 --target cpu:aarch64 --max-memory 16MiB
+  lostwax compile model.onnx -o model.lwx --target cpu --target gpu:vulkan
+  lostwax compile model.onnx -o model.lwx --strict --max-size 10MiB
+  lostwax compile model.onnx -o model.lwx --emit object,header
+  lostwax compile model.onnx -o model.lwx --certify --dump-ir dump/";
+
+/// What follows the flags: levels, files, examples.
+static HELP: LazyLock<String> = LazyLock::new(|| {
+    let levels: String = LEVELS.iter().enumerate().map(|(level, Level { doc, .. })| format!("  -O{level}  {doc}\n")).collect();
+    format!("Levels:\n{levels}\n{EMIT}\n\n{EXAMPLES}")
+});
+
+const EMIT: &str = "\
+Files that --emit writes beside model.lwx, for each variant of the code:
+  object  model.VARIANT.o        relocatable, position-independent, needs no other symbol; for each kernel the function
+                                 lostwax_VARIANT_KERNEL(buffers, symbols, first, end)
+  header  model.VARIANT.h        their C declarations; says how to call them, and what buffers and symbols each takes
+  asm     model.VARIANT.s        the code as text, in all languages that the target writes
+  ir      model.VARIANT.kernels  the kernels as text";
+
+/// Compiles a model into an artifact
+///
+/// The same model and flags give the same bytes. The closing report tells what the artifact holds and needs.
+#[derive(clap::Args)]
+#[command(after_help = HELP.as_str())]
+pub struct Args {
+    /// The model.
+    model: PathBuf,
+    /// The artifact.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    shapes: ShapeArgs,
+    #[command(flatten)]
+    compile: CompileArgs,
+    /// Write the graph before and after the passes, the kernels, and the code as text into this folder.
+    #[arg(long, value_name = "DIR")]
+    dump_ir: Option<PathBuf>,
+    /// Compare with the reference interpreter at small sizes and store the result in the artifact, for `lostwax verify`.
+    #[arg(long)]
+    certify: bool,
+    /// Refuse a model of which something would run slower than it could: a kernel that no good schedule fits, a kernel that its
+    /// target cannot write and another device runs, or code that does not use all of this machine. Without this flag the report
+    /// warns of it.
+    #[arg(long)]
+    strict: bool,
+    /// The most bytes that the artifact may have, such as 10MiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_size: Option<u64>,
+    /// Files to write beside the artifact, see below; separated by commas.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    emit: Vec<Kind>,
+}
+
+impl Args {
+    pub fn run(self, console: &Console) -> Result<Report, CliError> {
+        let start = Instant::now();
+        let options = self.options()?;
+        let program = source::import(&self.model, &self.shapes, console)?;
+        let import = start.elapsed();
+        let mut draft = Draft::new(&self.output);
+        let compiled = draft.fill(|draft| source::compile_program(&program, &options, console, draft))?;
+        if let Some(folder) = &self.dump_ir {
+            dump::dump(folder, &program, &compiled, &options)?;
+        }
+        let mut model = draft.open()?;
+        if self.certify {
+            console.stage("comparing with the reference interpreter");
+            model = certify(&model, &program)?;
+            draft = Draft::new(&self.output);
+        }
+        self.check_size(&model)?;
+        if self.certify {
+            draft.write_all(model.file_bytes()).and_then(|()| draft.flush()).map_err(CliError::io(draft.path()))?;
+        }
+        let sha256 = draft.keep()?;
+        let emitted = emit::write(&self.output.with_extension(""), &self.emit, &compiled)?;
+        let memory = Memory::new(&model, &self.shapes)?;
+        let summary = Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted, sha256 };
+        Ok(summary.report(start.elapsed()))
+    }
+
+    fn options(&self) -> Result<CompileOptions, CliError> {
+        let dumped = if self.dump_ir.is_some() { dump::KINDS } else { &[] };
+        let forms = emit::forms(&[self.emit.as_slice(), dumped].concat());
+        Ok(CompileOptions { strict: self.strict, forms, ..self.compile.options(&self.shapes)? })
+    }
+
+    fn check_size(&self, model: &Model) -> Result<(), CliError> {
+        let bytes = model.file_bytes().len() as u64;
+        let Some(allowed) = self.max_size.filter(|allowed| bytes > *allowed) else { return Ok(()) };
+        let artifact = model.artifact();
+        let codes = (0..model.variants().len()).filter_map(|position| artifact.code(position));
+        let code: u64 = codes.map(|range| range.len() as u64).sum();
+        let parts = format!("{} of weights, {} of code", artifact.weights().len(), code);
+        Err(CompileError::SizeLimit { bytes, parts, allowed }.into())
+    }
+}

@@ -1,0 +1,46 @@
+//! `lostwax rules`.
+
+use crate::console::Console;
+use crate::error::CliError;
+use crate::report::Report;
+use crate::table::Table;
+use lostwax_passes::rules::{Right, Rule, rules};
+use serde_json::json;
+
+/// Lists the rewrite rules: group, numeric tier, left and right side
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  lostwax rules\n  lostwax rules --group recognize\n  \
+    lostwax compile model.onnx -o model.lwx --disable-rule layout")]
+pub struct Args {
+    /// Only rules of this group.
+    #[arg(long)]
+    group: Option<String>,
+}
+
+impl Args {
+    pub fn run(self, _console: &Console) -> Result<Report, CliError> {
+        let mut table = Table::new(&["rule", "group", "tier", "from", "to", "where"]);
+        let mut list = Vec::new();
+        for (group, rule) in rules().filter(|(group, _)| self.group.as_deref().is_none_or(|wanted| wanted == *group)) {
+            let (tier, to) = (rule.tier.to_string(), right(rule));
+            list.push(json!({
+                "name": rule.name,
+                "group": group,
+                "tier": tier,
+                "from": rule.patterns(),
+                "to": to,
+                "guards": rule.guards,
+            }));
+            let from = rule.patterns().join(" | ");
+            table.row([rule.name.to_string(), group.to_string(), tier, from, to.to_string(), rule.guards.join(", ")]);
+        }
+        Ok(Report::new(table.to_string(), json!({ "rules": list })))
+    }
+}
+
+fn right(rule: &Rule) -> &'static str {
+    match rule.right {
+        Right::Text(text) => text,
+        Right::Build(_) => "(built)",
+    }
+}

@@ -1,0 +1,73 @@
+use crate::report::CheckReport;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a model cannot be imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The model breaks the rules of its format.
+    #[error("invalid model: {op} `{node}`: {problem}")]
+    Invalid {
+        /// The name of the node, or of the part of the file.
+        node: String,
+        /// The operator, or the kind of the part.
+        op: String,
+        /// The broken rule.
+        problem: String,
+    },
+    /// The model is valid but larger than what is accepted.
+    #[error("{op} `{node}` exceeds a limit: {what}")]
+    LimitExceeded {
+        /// The name of the node, or of the part of the file.
+        node: String,
+        /// The operator, or the kind of the part.
+        op: String,
+        /// The limit.
+        what: String,
+    },
+    /// A part of the model is valid but has a form that is not supported.
+    #[error("unsupported model: {op} `{node}`: {what}")]
+    UnsupportedForm {
+        /// The name of the part.
+        node: String,
+        /// The kind of the part.
+        op: String,
+        /// The form, and the way out.
+        what: String,
+    },
+    /// Something works with one graph only.
+    #[error("this works with models that have one entry point; this one has {}", list(names))]
+    EntryPoints {
+        /// All entry points.
+        names: Vec<String>,
+    },
+    /// The model uses operators, or forms of operators, that are not supported. The report names all of them.
+    #[error("{0}")]
+    Unsupported(Box<CheckReport>),
+}
+
+impl ImportError {
+    pub(crate) fn invalid(op: &str, node: &str, problem: impl Into<String>) -> Self {
+        Self::Invalid { node: node.to_string(), op: op.to_string(), problem: problem.into() }
+    }
+
+    pub(crate) fn unsupported(op: &str, node: &str, what: impl Into<String>) -> Self {
+        Self::UnsupportedForm { node: node.to_string(), op: op.to_string(), what: what.into() }
+    }
+
+    pub(crate) fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
+        Self::LimitExceeded { node: node.to_string(), op: op.to_string(), what: what.into() }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_string() } else { names.join(", ") }
+}

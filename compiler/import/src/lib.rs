@@ -1,0 +1,28 @@
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+//! Reads models. Each format has a folder: ONNX files hold graphs; GGUF files and Hugging Face folders hold weights and settings, of
+//! which [`families`] make graphs. What comes out is a [`Program`].
+
+mod constant_spec;
+mod error;
+mod load;
+mod options;
+pub mod program;
+mod report;
+mod shape_spec;
+mod weights;
+
+pub mod families;
+pub mod gguf;
+pub mod gguf_tokenizer;
+pub mod onnx;
+pub mod safetensors;
+
+pub use constant_spec::{ConstantSpec, ConstantSpecError};
+pub use error::ImportError;
+pub use load::{is_language_model, load};
+pub use options::{ACTIVATION_TYPES, CACHE_TYPES, ImportOptions, LanguageOptions, MAX_SLOTS};
+pub use program::Program;
+pub use report::{CheckReport, OpReport, Status, SymbolReport, TensorReport};
+pub use shape_spec::{DimSpec, ShapeSpec, ShapeSpecError};
+pub use weights::{WeightView, Weights};

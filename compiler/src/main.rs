@@ -1,7 +1,0 @@
-//! The `lostwax` program; see `lostwax --help`.
-
-mod cli;
-
-fn main() -> std::process::ExitCode {
-    cli::main()
-}
