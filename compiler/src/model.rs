@@ -1,11 +1,11 @@
 //! Compiling in one call, by options.
 
 use crate::error::CompileError;
-use lostwax_import::ImportOptions;
 use crate::level::{self, Level};
 use crate::pipeline::{self, Compiled, Settings, Stage};
-use lostwax_import::program::Program;
 use crate::targets::{Selection, default_target, select};
+use lostwax_import::ImportOptions;
+use lostwax_import::program::Program;
 use lostwax_passes::Context;
 use lostwax_target_api::Form;
 use std::collections::BTreeSet;

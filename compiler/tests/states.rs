@@ -1,8 +1,8 @@
 //! Models with states and several entry points: sessions against the reference interpreter, step by step.
 
 use lostwax_compiler::model::{CompileOptions, compile};
-use lostwax_import::program::{EntryGraph, Program};
 use lostwax_compiler::targets::{device, select};
+use lostwax_import::program::{EntryGraph, Program};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::eval::eval_graph_with;

@@ -3,9 +3,9 @@
 //! The input of a case follows from its seed alone, so that a seed that fails can be run again.
 
 use crate::fuzz_models;
-use lostwax::import::{ImportOptions, onnx};
 use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::compiler::targets;
+use lostwax::import::{ImportOptions, onnx};
 use lostwax::npy;
 use lostwax_ir::random::Random;
 use lostwax_ir::text::{parse_graph, parse_kernel, print_graph, print_kernel};

@@ -2,9 +2,9 @@
 
 use crate::tiny::TinyModels;
 use lostwax::compiler::model::{CompileOptions, compile};
+use lostwax::compiler::targets;
 use lostwax::import::LanguageOptions as Options;
 use lostwax::import::families::load;
-use lostwax::compiler::targets;
 use lostwax_runtime::Model;
 use lostwax_runtime::format::hash;
 use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Request, Tokenizer, open_decoder};

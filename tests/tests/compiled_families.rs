@@ -1,10 +1,10 @@
 //! Language models that are compiled, against their graphs in the reference interpreter.
 
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::import::load;
+use lostwax::compiler::targets;
 use lostwax::import::LanguageOptions as Options;
 use lostwax::import::families::{self, quant_from_name};
-use lostwax::compiler::targets;
+use lostwax::import::load;
 use lostwax_ir::types::DType;
 use lostwax_runtime::llm::{DecoderOptions, open_decoder, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};

@@ -1,8 +1,8 @@
 //! Real models against recorded results of ONNX Runtime.
 
-use lostwax::import::{ImportOptions, ShapeSpec};
 use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::import::load;
+use lostwax::import::{ImportOptions, ShapeSpec};
 use lostwax_runtime::{AlignedBuffer, Bindings, Device, Model, Tensor};
 use lostwax_tests::{Case, model_to_test, recorded_models};
 

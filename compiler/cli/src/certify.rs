@@ -4,8 +4,8 @@ use crate::compare::{Compared, comparable, interpret, references};
 use crate::error::CliError;
 use crate::plan_sizes::PlanSizes;
 use crate::settings::with_others;
-use lostwax_import::program::Program;
 use lostwax_compiler::targets;
+use lostwax_import::program::Program;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_runtime::format::{

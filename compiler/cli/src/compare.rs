@@ -2,8 +2,8 @@
 
 use crate::error::CliError;
 use crate::settings::ShapeArgs;
-use lostwax_import::{DimSpec, ImportOptions};
 use lostwax_import::program::Program;
+use lostwax_import::{DimSpec, ImportOptions};
 use lostwax_ir::eval::eval_graph;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::ops::Op;

@@ -103,8 +103,7 @@ fn import_code(error: &ImportError) -> u8 {
 fn compile_code(error: &CompileError) -> u8 {
     match error {
         CompileError::Io { .. } | CompileError::UnknownTarget { .. } => USAGE,
-        CompileError::EntryPoint { .. }
-        | CompileError::Slow { .. } => UNSUPPORTED_MODEL,
+        CompileError::EntryPoint { .. } | CompileError::Slow { .. } => UNSUPPORTED_MODEL,
         CompileError::Emit(EmitError::LimitExceeded { .. })
         | CompileError::MemoryLimit { .. }
         | CompileError::SizeLimit { .. } => LIMIT,

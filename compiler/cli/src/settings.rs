@@ -2,11 +2,11 @@
 
 use crate::error::CliError;
 use crate::format::parse_bytes;
-use lostwax_import::families::quant_from_name;
-use lostwax_import::{ACTIVATION_TYPES, CACHE_TYPES, ConstantSpec, DimSpec, ImportOptions, LanguageOptions, ShapeSpec};
 use lostwax_compiler::level::HIGHEST;
 use lostwax_compiler::model::CompileOptions;
 use lostwax_compiler::targets;
+use lostwax_import::families::quant_from_name;
+use lostwax_import::{ACTIVATION_TYPES, CACHE_TYPES, ConstantSpec, DimSpec, ImportOptions, LanguageOptions, ShapeSpec};
 use lostwax_ir::types::DType;
 use lostwax_passes::{Context, Tier};
 use lostwax_runtime::{Device, Model, RuntimeError, api};

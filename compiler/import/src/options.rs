@@ -59,4 +59,3 @@ impl Default for LanguageOptions {
         Self { context: DEFAULT_CONTEXT, cache: DType::F32, full_windows: false, slots: 1, activations: DType::I8, quant: None }
     }
 }
-

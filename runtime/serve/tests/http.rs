@@ -7,8 +7,8 @@ mod http;
 
 use decoder::{Babbler, language};
 use http::{Answer, Running, ask};
-use lostwax_serve::{Embed, Service, Settings};
 use lostwax_runtime::llm::Decoder;
+use lostwax_serve::{Embed, Service, Settings};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;

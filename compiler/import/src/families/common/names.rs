@@ -18,7 +18,8 @@ pub(in crate::families) const DECODER: &[Name] = &[
 ];
 
 /// Norms before attention and feed-forward.
-pub(in crate::families) const NORMS_BEFORE: &[Name] = &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
+pub(in crate::families) const NORMS_BEFORE: &[Name] =
+    &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
 
 /// Norms of queries and keys.
 pub(in crate::families) const HEAD_NORMS: &[Name] = &[("attn_q_norm", "self_attn.q_norm"), ("attn_k_norm", "self_attn.k_norm")];

@@ -215,7 +215,12 @@ impl<'a> Store<'a> {
     }
 
     /// The bias of a norm, f32 `[1, size]`, if there is one.
-    pub(in crate::families) fn shift(&mut self, layer: Layer, part: &str, size: usize) -> Result<Option<Arc<Tensor>>, ImportError> {
+    pub(in crate::families) fn shift(
+        &mut self,
+        layer: Layer,
+        part: &str,
+        size: usize,
+    ) -> Result<Option<Arc<Tensor>>, ImportError> {
         let name = self.name(layer, part, "bias");
         let exists = self.settings.weights().get(&name).is_some();
         exists.then(|| self.vector(&name, &Rows::all(size))).transpose()
