@@ -32,6 +32,32 @@ impl Device {
         lostwax_device_gpu::device_of(handles).into()
     }
 
+    /// The devices of this build, in the order of preference.
+    fn all() -> Vec<Self> {
+        vec![
+            #[cfg(feature = "cpu")]
+            Self::cpu(),
+            #[cfg(feature = "gpu")]
+            Self::gpu(),
+        ]
+    }
+
+    /// The device of this build that `NAME` or `NAME:ADAPTER` stands for; without a name the first that can run a variant of the
+    /// model, or the first of all.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Device`] if there is no such device or adapter.
+    pub fn find(name: Option<&str>, model: &crate::Model) -> Result<Self, RuntimeError> {
+        let all = Self::all();
+        let Some(name) = name else {
+            let found = all.iter().find(|device| device.own.select(model.variants()).is_some()).or(all.first());
+            return found.cloned().ok_or_else(|| missing("usable", &all));
+        };
+        let (family, adapter) = name.split_once(':').unwrap_or((name, ""));
+        let device = all.iter().find(|device| device.name() == family).ok_or_else(|| missing(family, &all))?;
+        if adapter.is_empty() { Ok(device.clone()) } else { device.choose(adapter) }
+    }
+
     /// The device of the same family on the adapter that a specification names: what follows `NAME:` on the command line. Each call
     /// makes a device of its own; clone it, so that sessions share loaded code.
     ///
@@ -80,8 +106,8 @@ impl Device {
         self.own.name()
     }
 
-    /// Adds a device that runs the steps which code for this one leaves to devices of its name. The processor, where
-    /// [`Device::cpu`] is there, need not be added.
+    /// Adds a device that runs the steps which code for this one leaves to devices of its name. Devices of this build need not be
+    /// added.
     pub fn with_fallback(mut self, device: impl Into<Device>) -> Self {
         self.fallbacks.push(device.into());
         self
@@ -90,9 +116,7 @@ impl Device {
     /// The device of that name that runs what this one does not.
     pub(crate) fn fallback(&self, name: &str) -> Option<Device> {
         let added = self.fallbacks.iter().find(|device| device.name() == name).cloned();
-        #[cfg(feature = "cpu")]
-        let added = added.or_else(|| Some(Self::cpu()).filter(|device| device.name() == name));
-        added
+        added.or_else(|| Self::all().into_iter().find(|device| device.name() == name))
     }
 
     pub(crate) fn api(&self) -> &dyn api::Device {
@@ -135,4 +159,9 @@ impl From<Arc<dyn api::Device>> for Device {
     fn from(own: Arc<dyn api::Device>) -> Self {
         Self { own, fallbacks: Vec::new() }
     }
+}
+
+fn missing(device: &str, known: &[Device]) -> RuntimeError {
+    let names: Vec<&str> = known.iter().map(Device::name).collect();
+    api::DeviceError::Missing { device: device.to_string(), problem: format!("this build has: {}", names.join(", ")) }.into()
 }

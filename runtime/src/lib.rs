@@ -65,6 +65,7 @@ mod certificate;
 mod device;
 mod device_tensor;
 mod error;
+pub mod exit_code;
 mod expr;
 mod info;
 #[cfg(feature = "llm")]

@@ -5,19 +5,14 @@ use lostwax_import::{CheckReport, ImportError};
 use lostwax_ir::eval::EvalError;
 use lostwax_passes::PassError;
 use lostwax_runtime::RuntimeError;
-use lostwax_runtime::api::DeviceError;
-use lostwax_runtime::format::FormatError;
+use lostwax_runtime::exit_code::of_format;
+use lostwax_serve::ServeError;
 use lostwax_target_api::EmitError;
 use std::error::Error as _;
 use std::path::PathBuf;
 use thiserror::Error;
 
-pub const MISMATCH: u8 = 1;
-pub const USAGE: u8 = 2;
-pub const UNSUPPORTED_MODEL: u8 = 3;
-pub const INCOMPATIBLE_ARTIFACT: u8 = 4;
-pub const DEVICE: u8 = 5;
-pub const LIMIT: u8 = 6;
+pub use lostwax_runtime::exit_code::{LIMIT, MISMATCH, UNSUPPORTED_MODEL, USAGE};
 
 /// Why a verb failed.
 #[derive(Debug, Error)]
@@ -40,6 +35,9 @@ pub enum CliError {
     /// The artifact cannot be loaded or run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The model cannot be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The reference interpreter cannot run the model.
     #[error("the reference interpreter cannot run the model: {0}")]
     Reference(#[from] EvalError),
@@ -86,7 +84,8 @@ impl CliError {
             CliError::Usage(_) | CliError::Io { .. } | CliError::File { .. } => USAGE,
             CliError::Import(error) => import_code(error),
             CliError::Compile(error) => compile_code(error),
-            CliError::Runtime(error) => runtime_code(error),
+            CliError::Runtime(error) => error.exit_code(),
+            CliError::Serve(error) => error.exit_code(),
             CliError::Reference(_) => MISMATCH,
         }
     }
@@ -111,36 +110,7 @@ fn compile_code(error: &CompileError) -> u8 {
         CompileError::Pass(PassError::Unsupported { .. }) | CompileError::Emit(EmitError::Unsupported { .. }) => {
             UNSUPPORTED_MODEL
         }
-        CompileError::Format(error) => format_code(error),
+        CompileError::Format(error) => of_format(error),
         CompileError::Pass(_) | CompileError::Emit(_) | CompileError::Internal { .. } => MISMATCH,
-    }
-}
-
-fn runtime_code(error: &RuntimeError) -> u8 {
-    match error {
-        RuntimeError::Artifact(error) => format_code(error),
-        RuntimeError::InvalidInput { .. } => USAGE,
-        RuntimeError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
-        RuntimeError::LimitExceeded { .. } | RuntimeError::ContextFull { .. } => LIMIT,
-        RuntimeError::InvalidLogits { .. } => MISMATCH,
-        RuntimeError::UnsupportedDevice { .. } | RuntimeError::MissingFallback { .. } => DEVICE,
-        RuntimeError::Device(error) => device_code(error),
-    }
-}
-
-fn device_code(error: &DeviceError) -> u8 {
-    match error {
-        DeviceError::InvalidCode { .. } | DeviceError::InvalidPlan { .. } => INCOMPATIBLE_ARTIFACT,
-        DeviceError::Missing { .. } | DeviceError::Unsupported { .. } | DeviceError::Lost { .. } => DEVICE,
-        DeviceError::LimitExceeded { .. } => LIMIT,
-        DeviceError::Inaccessible { .. } => USAGE,
-    }
-}
-
-fn format_code(error: &FormatError) -> u8 {
-    match error {
-        FormatError::Invalid { .. } | FormatError::Incompatible { .. } => INCOMPATIBLE_ARTIFACT,
-        FormatError::LimitExceeded { .. } => LIMIT,
-        FormatError::Io(_) => USAGE,
     }
 }

@@ -5,9 +5,7 @@ use crate::error::CliError;
 use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use crate::source;
 use lostwax_runtime::Model;
-use lostwax_runtime::llm::{
-    Decoder, DecoderOptions, Ending, Generated, Language, Sampling, Timings, open_decoder, open_decoders,
-};
+use lostwax_runtime::llm::{Decoder, DecoderOptions, Ending, Generated, Language, Sampling, Timings, open_decoder};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,12 +28,6 @@ pub fn open(path: &Path, console: &Console) -> Result<Opened, CliError> {
     Ok(Opened { model: opened.model, language, load: opened.load + start.elapsed() })
 }
 
-/// Whether a model reads and writes text.
-pub fn is_decoder(model: &Model) -> bool {
-    let is_entry = |name: &str| name == "prefill" || name == "decode";
-    model.artifact().language_model().is_some() && model.entry_points().iter().any(|entry| is_entry(&entry.name))
-}
-
 /// How a decoder runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DecoderArgs {
@@ -53,11 +45,6 @@ impl DecoderArgs {
     /// A decoder with room for `context` tokens, or for as many as the model allows.
     pub fn open(&self, model: &Model, context: Option<usize>) -> Result<Box<dyn Decoder>, CliError> {
         Ok(open_decoder(model, self.options(model, context)?)?)
-    }
-
-    /// Decoders of so many texts.
-    pub fn open_all(&self, model: &Model, context: Option<usize>, count: usize) -> Result<Vec<Box<dyn Decoder>>, CliError> {
-        Ok(open_decoders(model, &self.options(model, context)?, count)?)
     }
 
     fn options(&self, model: &Model, context: Option<usize>) -> Result<DecoderOptions, CliError> {

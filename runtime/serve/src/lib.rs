@@ -12,6 +12,7 @@ mod api;
 mod body;
 mod error;
 mod metrics;
+mod program;
 mod queue;
 mod reply;
 mod routes;
@@ -20,6 +21,7 @@ mod state;
 
 use lostwax_runtime::RuntimeError;
 use lostwax_runtime::llm::{Decoder, Language};
+pub use program::{ServeArgs, ServeError};
 use state::State;
 use std::future::Future;
 use std::io;

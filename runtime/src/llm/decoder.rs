@@ -121,6 +121,12 @@ pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn De
     Ok(Box::new(decoder))
 }
 
+/// Whether [`open_decoder`] takes the model.
+pub fn is_decoder(model: &Model) -> bool {
+    let is_entry = |name: &str| name == PREFILL || name == DECODE;
+    model.artifact().language_model().is_some() && model.entry_points().iter().any(|entry| is_entry(&entry.name))
+}
+
 /// The most tokens that an entry point takes; 0 if there is none of this name.
 fn longest_run(model: &Model, entry_point: &str) -> usize {
     let entries = model.entry_points();

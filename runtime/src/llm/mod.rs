@@ -48,7 +48,7 @@ mod tokenizer;
 mod vectors;
 
 pub use batch::{batch_size, open_decoders};
-pub use decoder::{Decoder, DecoderOptions, Visit, open_decoder};
+pub use decoder::{Decoder, DecoderOptions, Visit, is_decoder, open_decoder};
 pub use embed::{Embedder, cosine_similarity};
 pub use generate::{Ending, Flow, Generated, Generator, Request, Timings};
 pub use generation::{Generation, Step};

@@ -6,10 +6,10 @@ mod measure;
 mod profile;
 mod work;
 
+use lostwax_runtime::llm::is_decoder;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format;
-use crate::language::is_decoder;
 use crate::report::Report;
 use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use crate::source::{self, Opened};
