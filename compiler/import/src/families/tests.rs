@@ -1,6 +1,7 @@
 use super::common::architecture::{Decoder, LayerKind};
 use super::common::quantize::convert;
 use super::*;
+use crate::options::LanguageOptions;
 use lostwax_ir::tensor::Tensor;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -71,7 +72,7 @@ fn tensors() -> Vec<(String, Vec<usize>)> {
 
 fn problem(config: &Value, tensors: &[(String, Vec<usize>)]) -> String {
     let folder = folder(config, tensors);
-    load(folder.path(), &Options::default()).err().map(|error| error.to_string()).unwrap_or_default()
+    load(folder.path(), &LanguageOptions::default()).err().map(|error| error.to_string()).unwrap_or_default()
 }
 
 /// The settings that a family reads for a context.
@@ -134,7 +135,10 @@ fn errors_name_settings() {
         assert!(text.contains(expected), "{text}: {expected}");
     }
     let folder = folder(&llama(json!({})), &tensors());
-    for options in [Options { context: 0, ..Options::default() }, Options { cache: DType::I32, ..Options::default() }] {
+    for options in [
+        LanguageOptions { context: 0, ..LanguageOptions::default() },
+        LanguageOptions { cache: DType::I32, ..LanguageOptions::default() },
+    ] {
         assert!(load(folder.path(), &options).is_err());
     }
 }
@@ -200,7 +204,7 @@ fn descriptions_tell_of_tokens_and_sampling() {
     ] });
     std::fs::write(folder.path().join("generation_config.json"), generation.to_string()).unwrap();
     std::fs::write(folder.path().join("tokenizer_config.json"), tokenizer.to_string()).unwrap();
-    let model = load(folder.path(), &Options { context: 1000, ..Options::default() }).unwrap().description;
+    let model = load(folder.path(), &LanguageOptions { context: 1000, ..LanguageOptions::default() }).unwrap().description;
     assert_eq!((model.vocabulary_size, model.context_length), (WORDS as u32, 64));
     assert_eq!((model.bos, model.add_bos, model.eos), (Some(1), true, vec![2, 3, 4]));
     assert_eq!(model.chat_template, "{{ messages }}");
