@@ -238,8 +238,8 @@ fn a_device_without_such_tensors_says_so() {
             "plain"
         }
 
-        fn select(&self, _: &[lostwax_target_api::VariantInfo]) -> Option<usize> {
-            None
+        fn refusal(&self, _: &lostwax_target_api::VariantInfo) -> Option<String> {
+            Some("it runs nothing".into())
         }
 
         fn load(

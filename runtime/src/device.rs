@@ -93,12 +93,13 @@ impl Device {
         DeviceTensor::new(self, dtype, shape, |bytes| Ok(self.own.allocate(bytes)?))
     }
 
-    /// What the device reaches at most, measured by this call; nothing if it cannot measure itself.
+    /// What the device reaches at most with a number of threads, 0 for as many as the device chooses; measured by this call. Nothing
+    /// if the device cannot measure itself.
     ///
     /// # Errors
     /// [`RuntimeError::Device`] if the device fails.
-    pub fn ceilings(&self) -> Result<Option<api::Ceilings>, RuntimeError> {
-        Ok(self.own.ceilings()?)
+    pub fn ceilings(&self, threads: usize) -> Result<Option<api::Ceilings>, RuntimeError> {
+        Ok(self.own.ceilings(threads)?)
     }
 
     /// The name for reports.

@@ -10,14 +10,13 @@ pub enum RuntimeError {
     Artifact(#[from] FormatError),
     /// The artifact has no code that the device can run.
     #[error(
-        "the {device} device of this {arch} machine runs none of the variants in the file: {variants}. Use `lostwax compile --target`"
+        "the {device} device runs none of the code in the file: {variants}. Compile the model for this machine: `lostwax compile \
+         MODEL --target {device}` here, or elsewhere with a specification that `lostwax targets` lists"
     )]
     UnsupportedDevice {
         /// The device.
         device: String,
-        /// The architecture of this program.
-        arch: &'static str,
-        /// The variants in the file with the features that they need.
+        /// The variants in the file, each with why the device does not run it.
         variants: String,
     },
     /// The code leaves steps to a device that is not there or cannot run them.

@@ -171,7 +171,7 @@ impl Model {
         symbols.map(|symbol| SymbolInfo { name: symbol.name.clone(), min: symbol.min, max: symbol.max }).collect()
     }
 
-    /// The forms in which the code is present.
+    /// The variants of the code.
     pub fn variants(&self) -> &[VariantInfo] {
         &self.0.variants
     }
@@ -207,8 +207,7 @@ impl Model {
         let chosen = device.api().select(&self.0.variants).filter(|variant| *variant < self.0.variants.len());
         chosen.ok_or_else(|| RuntimeError::UnsupportedDevice {
             device: device.name().into(),
-            arch: std::env::consts::ARCH,
-            variants: describe_variants(&self.0.variants),
+            variants: describe_variants(&self.0.variants, device),
         })
     }
 
@@ -242,16 +241,16 @@ fn variant_info(variant: &Variant) -> VariantInfo {
     VariantInfo {
         device: variant.device.clone(),
         arch: variant.arch.clone(),
+        os: variant.os.clone(),
+        abi: variant.abi.clone(),
         name: variant.name.clone(),
         features: variant.features.clone(),
     }
 }
 
-fn describe_variants(variants: &[VariantInfo]) -> String {
-    let texts = variants.iter().map(|variant| {
-        let features = if variant.features.is_empty() { String::new() } else { format!(" ({})", variant.features.join(", ")) };
-        format!("{} {} {}{features}", variant.device, variant.arch, variant.name)
-    });
-    let texts: Vec<String> = texts.collect();
+/// The variants, each with why the device does not run it.
+fn describe_variants(variants: &[VariantInfo], device: &Device) -> String {
+    let reason = |variant: &VariantInfo| device.api().refusal(variant).map_or_else(String::new, |why| format!(" ({why})"));
+    let texts: Vec<String> = variants.iter().map(|variant| format!("{variant}{}", reason(variant))).collect();
     if texts.is_empty() { "none".into() } else { texts.join("; ") }
 }

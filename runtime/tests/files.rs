@@ -65,6 +65,9 @@ fn devices_without_code_are_refused() {
         fn name(&self) -> &str {
             "nothing"
         }
+        fn refusal(&self, _: &VariantInfo) -> Option<String> {
+            Some("it can do nothing".into())
+        }
         fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
             (!variants.is_empty()).then_some(variants.len())
         }
@@ -74,5 +77,8 @@ fn devices_without_code_are_refused() {
     }
     let session = Model::from_bytes(artifact()).unwrap().session(Arc::new(Nothing) as Arc<dyn Device>);
     let text = session.err().map(|error| error.to_string()).unwrap();
-    assert!(text.contains("the nothing device") && text.contains("fake any plain"), "{text}");
+    let expected = "the nothing device runs none of the code in the file: fake any plain (it can do nothing). Compile the model for \
+                    this machine: `lostwax compile MODEL --target nothing` here, or elsewhere with a specification that \
+                    `lostwax targets` lists";
+    assert_eq!(text, expected);
 }

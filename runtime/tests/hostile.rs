@@ -19,8 +19,8 @@ impl Device for Idle {
         "idle"
     }
 
-    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
-        (!variants.is_empty()).then_some(0)
+    fn refusal(&self, _: &VariantInfo) -> Option<String> {
+        None
     }
 
     fn load(&self, _: &[u8], _: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {

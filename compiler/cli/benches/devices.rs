@@ -89,7 +89,7 @@ impl Bench {
     fn new(args: Args) -> Result<Self, Box<dyn Error>> {
         let device = Device::from(targets::device(Some(&args.device), &[])?);
         let target = device.name().to_string();
-        let measured = device.ceilings()?;
+        let measured = device.ceilings(0)?;
         let of = |given: Option<f64>, measured: Option<f64>| given.map(|given| given * 1e9).or(measured);
         let flops = of(args.gflops, measured.map(|ceilings| ceilings.flops_per_second));
         let bytes = of(args.gbps, measured.map(|ceilings| ceilings.bytes_per_second));

@@ -16,7 +16,6 @@ mod formula;
 mod ir_file;
 mod language;
 #[allow(unsafe_code)]
-mod machine;
 pub mod npy;
 mod plan_sizes;
 mod report;

@@ -123,6 +123,8 @@ fn plan_variant(variant: &Variant) -> PlanVariant {
     PlanVariant {
         device: info.device.clone(),
         arch: info.arch.clone(),
+        os: info.os.clone(),
+        abi: info.abi.clone(),
         name: info.name.clone(),
         features: info.features.clone(),
         ..PlanVariant::default()

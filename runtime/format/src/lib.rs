@@ -53,10 +53,13 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
 
 /// The features that [`Artifact::parse`] knows.
-pub const FEATURES: &[&str] = &[PLACEMENT];
+pub const FEATURES: &[&str] = &[PLACEMENT, OS];
 
 /// The feature of files with [`Variant::fallback_steps`].
 const PLACEMENT: &str = "placement";
+
+/// The feature of files with a [`Variant::os`] other than Linux, the only one of readers that do not know the field.
+const OS: &str = "os";
 
 /// The largest message that is read, in bytes: plan, index, certificate or language model.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;

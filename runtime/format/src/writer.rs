@@ -5,8 +5,8 @@ use crate::language::check_language_model;
 use crate::validate::check_plan;
 use crate::{
     CERTIFICATE, CODE, CODE_ALIGNMENT, Certificate, ElementType, FORMAT_VERSION, FormatError, INDEX, Index, LANGUAGE_MODEL,
-    LanguageModel, MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, PADDING, PLACEMENT, PLAN, PREFIX, Plan, Section, TOKENIZER,
-    WEIGHT_ALIGNMENT, Weight,
+    LanguageModel, MAX_MESSAGE_BYTES, MAX_TOKENIZER_BYTES, OS, PADDING, PLACEMENT, PLAN, PREFIX, Plan, Section, TOKENIZER,
+    Variant, WEIGHT_ALIGNMENT, Weight,
 };
 use prost::Message;
 use safetensors::tensor::{Dtype, TensorInfo};
@@ -162,8 +162,10 @@ impl<'a> Writer<'a> {
     }
 
     fn index(&self, header: &[u8], plan: &Plan) -> Index {
-        let is_placed = plan.variants.iter().any(|variant| !variant.fallback_steps.is_empty());
-        let needed = is_placed.then(|| PLACEMENT.to_owned());
+        let any = |has: fn(&Variant) -> bool| plan.variants.iter().any(has);
+        let placement = any(|variant| !variant.fallback_steps.is_empty()).then_some(PLACEMENT);
+        let os = any(|variant| !["", "linux"].contains(&variant.os.as_str())).then_some(OS);
+        let needed = placement.into_iter().chain(os).map(str::to_owned);
         Index {
             format_version: FORMAT_VERSION,
             features: self.features.iter().cloned().chain(needed).collect(),

@@ -20,6 +20,7 @@ fn released_artifacts_are_read_and_written() {
         let parsed = Artifact::parse(&file).unwrap();
         parsed.verify(&file).unwrap();
         assert_eq!(parsed.plan().entry_points, writer().1.entry_points);
+        assert!(parsed.plan().variants.iter().all(|variant| variant.os.is_empty() && variant.abi.is_empty()));
     }
     let released = std::fs::read(path(FORMAT_VERSION)).unwrap();
     assert!(artifact() == released, "the same model gives other bytes than before");

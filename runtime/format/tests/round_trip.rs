@@ -68,6 +68,21 @@ fn writing_is_deterministic() {
     assert_eq!(sorted(sections), sorted(written.sections));
 }
 
+/// Readers that do not know the field have code of Linux only.
+#[test]
+fn code_for_other_systems_needs_a_feature() {
+    for (os, expected) in [("", &[][..]), ("linux", &[]), ("macos", &["os"])] {
+        let (writer, mut plan) = writer();
+        plan.variants[0].os = os.into();
+        plan.variants[0].abi = "c".into();
+        let mut file = Vec::new();
+        writer.write(&plan, &mut file).unwrap();
+        let parsed = Artifact::parse(&file).unwrap();
+        assert_eq!(parsed.index().features, expected);
+        assert_eq!((parsed.plan().variants[0].os.as_str(), parsed.plan().variants[0].abi.as_str()), (os, "c"));
+    }
+}
+
 fn problem<T>(result: Result<T, FormatError>) -> String {
     match result {
         Ok(_) => String::new(),

@@ -22,8 +22,8 @@ impl Device for Idle {
         "idle"
     }
 
-    fn select(&self, _: &[VariantInfo]) -> Option<usize> {
-        Some(0)
+    fn refusal(&self, _: &VariantInfo) -> Option<String> {
+        None
     }
 
     fn load(&self, _: &[u8], _: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {

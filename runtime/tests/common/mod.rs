@@ -35,8 +35,8 @@ impl api::Device for FakeDevice {
         "fake"
     }
 
-    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
-        variants.iter().position(|variant| variant.device == "fake")
+    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+        (variant.device != "fake").then(|| "it is no fake".into())
     }
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {

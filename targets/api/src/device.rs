@@ -2,6 +2,7 @@
 
 use crate::memory::{DeviceMemory, OnDevice};
 use std::any::Any;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use thiserror::Error;
@@ -9,17 +10,32 @@ use thiserror::Error;
 /// Weights as the artifact holds them; shared by all executors of a program.
 pub type WeightBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// What a device must offer to run one variant of the code.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a machine must be and have to run one variant of the code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VariantInfo {
     /// The device family, such as `cpu`.
     pub device: String,
     /// The architecture, such as `x86_64`.
     pub arch: String,
+    /// The operating system, as Rust names it, such as `linux`; empty if the code does not depend on it. Code for the CPU from
+    /// artifacts that name none is for Linux.
+    pub os: String,
+    /// The calling convention of the kernels, such as `sysv64`; empty if none are called. Code for the CPU from artifacts that name
+    /// none has that of C on its architecture.
+    pub abi: String,
     /// The name of the variant, such as `x86-64-v3`.
     pub name: String,
     /// Features that must all be present, as the device family names them.
     pub features: Vec<String>,
+}
+
+impl fmt::Display for VariantInfo {
+    /// `DEVICE ARCH-OS NAME`, such as `cpu aarch64-linux armv8-a`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, arch, os, name, .. } = self;
+        let dash = if os.is_empty() { "" } else { "-" };
+        write!(f, "{device} {arch}{dash}{os} {name}")
+    }
 }
 
 /// One piece of hardware, or its stand-in in software, that a device family can run on.
@@ -76,8 +92,14 @@ pub trait Device: Any + Send + Sync {
     /// The name for reports, such as `cpu`.
     fn name(&self) -> &str;
 
-    /// The position of the fastest variant that this device can run, or `None`.
-    fn select(&self, variants: &[VariantInfo]) -> Option<usize>;
+    /// Why this device cannot run a variant, such as `it is for aarch64, this machine is x86_64`; `None` if it can. A device takes
+    /// only code for its own family, architecture, operating system and calling convention, whose features it has all.
+    fn refusal(&self, variant: &VariantInfo) -> Option<String>;
+
+    /// The position of the fastest variant that this device can run, or `None`. Targets list the best variants first.
+    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
+        variants.iter().position(|variant| self.refusal(variant).is_none())
+    }
 
     /// Makes the code of a variant that [`Device::select`] chose ready to run.
     ///
@@ -116,11 +138,12 @@ pub trait Device: Any + Send + Sync {
         Err(DeviceError::Unsupported { device: self.name().into(), what: "tensors that stay on it".into() })
     }
 
-    /// What the device reaches at most, measured by this call, which may take a second; nothing if it cannot measure itself.
+    /// What the device reaches at most with a number of threads, as [`Program::executor`] takes it. Measured by this call, which may
+    /// take a second; nothing if the device cannot measure itself.
     ///
     /// # Errors
     /// What the device reports.
-    fn ceilings(&self) -> Result<Option<Ceilings>, DeviceError> {
+    fn ceilings(&self, _threads: usize) -> Result<Option<Ceilings>, DeviceError> {
         Ok(None)
     }
 }

@@ -16,6 +16,7 @@ use crate::source::{self, Opened};
 use crate::table::Table;
 use crate::tensors::{InputArgs, make_inputs};
 use language::LanguageArgs;
+use lostwax_runtime::api::Ceilings;
 use measure::{Measured, measure};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -98,6 +99,19 @@ fn report(opened: &Opened, runs: &[Measured], profiles: &str) -> Report {
 }
 
 /// The fields of the first run, and all runs.
+/// What the device reaches at most, as a part of a sentence; empty where it cannot measure itself.
+fn measured_ceilings(ceilings: Option<Ceilings>) -> String {
+    ceilings.map_or_else(String::new, |Ceilings { flops_per_second, bytes_per_second }| {
+        let (flops, bytes) = (flops_per_second / 1e9, bytes_per_second / 1e9);
+        format!("; measured: {flops:.1} GFLOP/s of f32 multiply-add, {bytes:.1} GB/s of memory")
+    })
+}
+
+/// A fraction for a column of percents; a dash where there is none.
+fn percent(fraction: Option<f64>) -> String {
+    fraction.map_or_else(|| "-".to_string(), |fraction| format!("{:.0}", 100.0 * fraction))
+}
+
 fn json_report(opened: &Opened, runs: &[Measured]) -> Value {
     let mut json = runs.first().map_or_else(|| json!({}), Measured::json);
     if let Some(map) = json.as_object_mut() {

@@ -271,6 +271,8 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
         json!({
             "device": variant.device,
             "arch": variant.arch,
+            "os": variant.os,
+            "abi": variant.abi,
             "name": variant.name,
             "features": variant.features,
             "kernels": variant.kernels,

@@ -80,6 +80,15 @@ impl Arch {
         }
     }
 
+    /// The calling convention of its kernels: that of C on Linux.
+    pub fn abi(self) -> &'static str {
+        match self {
+            Self::X86_64 => "sysv64",
+            Self::Aarch64 => "aapcs64",
+            Self::Riscv64 => "lp64d",
+        }
+    }
+
     /// What segments are aligned to in memory: a multiple of every page size in use.
     pub fn segment_alignment(self) -> u64 {
         match self {

@@ -2,22 +2,28 @@
 //! The CPU device of lostwax: runs the code that `lostwax-target-cpu` writes.
 //!
 //! - [`mod@format`]: the code bytes, shared with the target.
-//! - `select`: which variant this machine can run.
-//! - `mapping`: code in executable memory that is never writable at the same time.
+//! - `select`: which code this machine can run.
+//! - `mapping`: code in executable memory.
+//! - `pages`: that memory, for each operating system; never writable and executable at the same time.
 //! - `memory`: aligned working memory.
 //! - `executor`: working memory, checked buffer references, the run itself.
 //! - `pool`: threads that share the work items of a dispatch.
+//! - `ceilings`: what the processor reaches at most, measured.
 //!
 //! Bytes from outside are checked before anything is mapped or run: [`format::Image::parse`] for code, `prepare` for plans.
 
+mod ceilings;
 mod executor;
 pub mod format;
 mod mapping;
 mod memory;
+mod pages;
 mod pool;
 mod select;
 
-use lostwax_target_api::{Adapter, Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{
+    Adapter, Ceilings, Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes,
+};
 use mapping::Mapping;
 use memory::Memory;
 use std::sync::Arc;
@@ -36,8 +42,8 @@ impl Device for Cpu {
         NAME
     }
 
-    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
-        select::fastest(variants)
+    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+        select::refusal(variant)
     }
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
@@ -50,6 +56,10 @@ impl Device for Cpu {
 
     fn allocate(&self, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
         Ok(Box::new(HostMemory(Memory::new(bytes)?)))
+    }
+
+    fn ceilings(&self, threads: usize) -> Result<Option<Ceilings>, DeviceError> {
+        ceilings::measure(pool::thread_count(threads)).map(Some)
     }
 }
 

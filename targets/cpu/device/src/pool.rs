@@ -79,6 +79,17 @@ struct Worker {
     parked: Arc<AtomicBool>,
 }
 
+/// That many threads; 0 stands for one per available core.
+pub(crate) fn thread_count(threads: usize) -> usize {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    if threads == 0 { available() } else { threads }
+}
+
+/// That the system gives no further thread.
+pub(crate) fn no_thread(error: std::io::Error) -> DeviceError {
+    DeviceError::LimitExceeded { resource: "threads", problem: error.to_string() }
+}
+
 /// A fixed set of threads; the one that calls [`Pool::run`] counts as one of them.
 pub(crate) struct Pool {
     state: Arc<State>,
@@ -88,8 +99,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// A pool of that many threads; 0 stands for one per available core.
     pub(crate) fn new(threads: usize) -> Result<Self, DeviceError> {
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { available() } else { threads };
+        let threads = thread_count(threads);
         let mut pool = Self { state: Arc::default(), workers: Vec::new() };
         for _ in 1..threads {
             pool.add_worker()?;
@@ -101,7 +111,7 @@ impl Pool {
         let (state, parked) = (Arc::clone(&self.state), Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&parked);
         let thread = std::thread::Builder::new().name("lostwax".into()).spawn(move || work(&state, &flag));
-        let thread = thread.map_err(|error| DeviceError::LimitExceeded { resource: "threads", problem: error.to_string() })?;
+        let thread = thread.map_err(no_thread)?;
         self.workers.push(Worker { thread, parked });
         Ok(())
     }

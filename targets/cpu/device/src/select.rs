@@ -1,17 +1,64 @@
-//! Which variant of the code this machine can run.
+//! Which code this machine can run.
 
 use crate::NAME;
 use crate::format::Arch;
 use lostwax_target_api::{Adapter, Property, PropertyValue, VariantInfo};
 
-/// The position of the first variant that can run here; targets list variants best first.
-pub(crate) fn fastest(variants: &[VariantInfo]) -> Option<usize> {
-    variants.iter().position(can_run)
+/// The operating system of code from files that name none.
+const UNNAMED_OS: &str = "linux";
+
+/// Why this machine cannot run a variant; `None` if it can.
+pub(crate) fn refusal(variant: &VariantInfo) -> Option<String> {
+    Host::this().refusal(variant)
 }
 
-fn can_run(variant: &VariantInfo) -> bool {
-    let host = Arch::host().map(Arch::name);
-    variant.device == NAME && Some(variant.arch.as_str()) == host && variant.features.iter().all(|name| has_feature(name))
+/// What code depends on beside features.
+struct Host {
+    arch: &'static str,
+    os: &'static str,
+    /// The calling convention of `extern "C"`.
+    abi: &'static str,
+}
+
+impl Host {
+    /// This program's.
+    fn this() -> Self {
+        let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
+        Self { arch, os, abi: c_abi(arch, os, cfg!(target_feature = "d")) }
+    }
+
+    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+        let Self { arch, os, abi } = self;
+        let VariantInfo { device, arch: code_arch, os: code_os, abi: code_abi, features, .. } = variant;
+        let code_os = if code_os.is_empty() { UNNAMED_OS } else { code_os };
+        let missing: Vec<&str> = features.iter().map(String::as_str).filter(|name| !has_feature(name)).collect();
+        if device != NAME {
+            return Some(format!("it is for a {device} device"));
+        }
+        if code_arch != arch {
+            return Some(format!("it is for {code_arch}, this machine is {arch}"));
+        }
+        if code_os != *os {
+            return Some(format!("it is for {code_os}, this machine runs {os}"));
+        }
+        if !code_abi.is_empty() && code_abi != abi {
+            return Some(format!("its kernels are called as {code_abi}, this program calls them as {abi}"));
+        }
+        (!missing.is_empty()).then(|| format!("this machine lacks {}", missing.join(", ")))
+    }
+}
+
+/// The name of the calling convention of C.
+fn c_abi(arch: &str, os: &str, doubles_in_registers: bool) -> &'static str {
+    match (arch, os) {
+        ("x86_64", "windows") => "win64",
+        ("x86_64", _) => Arch::X86_64.abi(),
+        ("aarch64", "windows") => "aapcs64-windows",
+        ("aarch64", "macos" | "ios") => "aapcs64-darwin",
+        ("aarch64", _) => Arch::Aarch64.abi(),
+        ("riscv64", _) if doubles_in_registers => Arch::Riscv64.abi(),
+        _ => "unknown",
+    }
 }
 
 /// What this processor has of what variants may need.
@@ -58,22 +105,46 @@ mod tests {
 
     fn variant(arch: &str, features: &[&str]) -> VariantInfo {
         let features = features.iter().map(|name| name.to_string()).collect();
-        VariantInfo { device: NAME.into(), arch: arch.into(), name: "test".into(), features }
+        VariantInfo { device: NAME.into(), arch: arch.into(), os: std::env::consts::OS.into(), features, ..Default::default() }
     }
 
     #[test]
-    fn unknown_features_and_other_architectures_are_not_chosen() {
+    fn unknown_features_and_other_architectures_are_refused() {
         let host = std::env::consts::ARCH;
-        let variants = [variant("pdp11", &[]), variant(host, &["tea"]), variant(host, &[])];
-        assert_eq!(fastest(&variants), Some(2));
-        assert_eq!(fastest(&variants[..2]), None);
+        assert_eq!(refusal(&variant(host, &[])), None);
+        assert_eq!(refusal(&variant(host, &["tea", "milk"])).unwrap(), "this machine lacks tea, milk");
+        assert_eq!(refusal(&variant("pdp11", &[])).unwrap(), format!("it is for pdp11, this machine is {host}"));
+        let other = VariantInfo { device: "gpu".into(), ..variant(host, &[]) };
+        assert_eq!(refusal(&other).unwrap(), "it is for a gpu device");
     }
 
     #[test]
-    fn the_features_that_are_told_are_those_that_variants_may_need() {
+    fn other_systems_and_calling_conventions_are_refused() {
+        let code = |os: &str, abi: &str| VariantInfo { os: os.into(), abi: abi.into(), ..variant("aarch64", &[]) };
+        let on = |os| Host { arch: "aarch64", os, abi: c_abi("aarch64", os, true) };
+        assert_eq!(on("linux").refusal(&code("linux", "aapcs64")), None);
+        for os in ["macos", "windows", "android"] {
+            let expected = format!("it is for linux, this machine runs {os}");
+            assert_eq!(on(os).refusal(&code("linux", "aapcs64")).unwrap(), expected);
+            assert_eq!(on(os).refusal(&code("", "")).unwrap(), expected);
+        }
+        let message = on("linux").refusal(&code("linux", "ilp32")).unwrap();
+        assert_eq!(message, "its kernels are called as ilp32, this program calls them as aapcs64");
+        assert_eq!(on("linux").refusal(&code("", "")), None);
+    }
+
+    #[test]
+    fn the_calling_convention_of_this_program_is_known() {
+        let arch = Arch::host().unwrap();
+        assert_eq!(Host::this().abi, arch.abi());
+        assert_eq!(c_abi("riscv64", "linux", false), "unknown");
+    }
+
+    #[test]
+    fn the_features_that_are_reported_are_those_that_variants_may_need() {
         let PropertyValue::Names(names) = describe().properties.remove(1).value else { panic!("features are names") };
-        assert_eq!(fastest(&[variant(std::env::consts::ARCH, &names)]), Some(0));
+        assert_eq!(refusal(&variant(std::env::consts::ARCH, &names)), None);
         let missing: Vec<&str> = FEATURES.iter().copied().filter(|name| !names.contains(name)).collect();
-        assert!(missing.iter().all(|name| fastest(&[variant(std::env::consts::ARCH, &[name])]).is_none()));
+        assert!(missing.iter().all(|name| refusal(&variant(std::env::consts::ARCH, &[name])).is_some()));
     }
 }

@@ -9,13 +9,15 @@ pub(crate) struct Machine {
     pub(crate) arch: Arch,
     /// The name of the level; unique.
     pub(crate) name: &'static str,
+    /// The operating system, as Rust names it.
+    pub(crate) os: &'static str,
     /// The LLVM target triple.
     pub(crate) triple: &'static str,
     /// The LLVM processor.
     pub(crate) cpu: &'static str,
     /// LLVM features on top of the processor's.
     pub(crate) features: &'static str,
-    /// The name of the calling convention, where a triple has several.
+    /// What LLVM calls the calling convention, where a triple has several.
     pub(crate) abi: Option<&'static str>,
     /// What a device must report, as Rust names it, level by level.
     pub(crate) required: &'static [&'static [&'static str]],
@@ -39,6 +41,8 @@ pub(crate) struct Machine {
     pub(crate) flops_per_ns: f64,
 }
 
+const LINUX: &str = "linux";
+
 const V2: &[&str] = &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"];
 const V3: &[&str] = &["avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe"];
 const V4: &[&str] = &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"];
@@ -46,6 +50,7 @@ const V4: &[&str] = &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
 const X86_64_V3: Machine = Machine {
     arch: Arch::X86_64,
     name: "x86-64-v3",
+    os: LINUX,
     triple: "x86_64-unknown-linux-gnu",
     cpu: "x86-64-v3",
     features: "",
@@ -105,6 +110,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         arch: Arch::Aarch64,
         name: "armv8-a",
+        os: LINUX,
         triple: "aarch64-unknown-linux-gnu",
         cpu: "generic",
         features: "+neon",
@@ -123,6 +129,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         arch: Arch::Riscv64,
         name: "rv64gc",
+        os: LINUX,
         triple: "riscv64-unknown-linux-gnu",
         cpu: "generic-rv64",
         features: "+m,+a,+f,+d,+c,-relax",

@@ -38,6 +38,8 @@ fn variant(machine: &Machine) -> Variant {
     let info = VariantInfo {
         device: TARGET.into(),
         arch: machine.arch.name().into(),
+        os: machine.os.into(),
+        abi: machine.arch.abi().into(),
         name: machine.name.into(),
         features: machine.required.iter().copied().flatten().map(ToString::to_string).collect(),
     };

@@ -106,9 +106,10 @@ impl Device for Processor {
         NAME
     }
 
-    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
-        let fits = |variant: &VariantInfo| variant.device == NAME && variant.arch == ARCHITECTURE && variant.features.is_empty();
-        variants.iter().position(fits)
+    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+        let VariantInfo { device, arch, os, abi, features, .. } = variant;
+        let is_own = device == NAME && arch == ARCHITECTURE && os.is_empty() && abi.is_empty() && features.is_empty();
+        (!is_own).then(|| format!("it is not code of {NAME} for {ARCHITECTURE}"))
     }
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
@@ -140,7 +141,7 @@ impl Device for Processor {
         Ok(Box::new(GpuTensor::new(self.gpu()?, bytes)?))
     }
 
-    fn ceilings(&self) -> Result<Option<Ceilings>, DeviceError> {
+    fn ceilings(&self, _threads: usize) -> Result<Option<Ceilings>, DeviceError> {
         ceilings::measure(&*self.gpu()?).map(Some)
     }
 }

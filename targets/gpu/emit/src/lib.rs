@@ -74,7 +74,7 @@ impl Target for Gpu {
     fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError> {
         let profile = named(specification)?;
         let (device, arch, name) = (NAME.into(), ARCHITECTURE.into(), profile.name.into());
-        let info = VariantInfo { device, arch, name, features: Vec::new() };
+        let info = VariantInfo { device, arch, name, ..VariantInfo::default() };
         let caps = Caps { arguments: profile.arguments(), ..CAPS };
         Ok(vec![Variant { info, caps, for_dot_products: false }])
     }

@@ -97,7 +97,7 @@ fn all_that_is_described_can_be_chosen() {
 
 #[test]
 fn ceilings_are_measured() {
-    let ceilings = device().ceilings().unwrap().unwrap();
+    let ceilings = device().ceilings(0).unwrap().unwrap();
     assert!(ceilings.bytes_per_second > 1e8 && ceilings.flops_per_second > 1e8, "{ceilings:?}");
     assert!(ceilings.bytes_per_second < 1e14 && ceilings.flops_per_second < 1e16, "{ceilings:?}");
 }

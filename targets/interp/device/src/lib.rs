@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The name of the device family.
 pub const NAME: &str = "interp";
 
+/// The architecture of its code, which is text.
+pub const ARCHITECTURE: &str = "any";
+
 /// The reference interpreter.
 pub fn device() -> Arc<dyn Device> {
     Arc::new(Interp)
@@ -30,8 +33,10 @@ impl Device for Interp {
         NAME
     }
 
-    fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
-        variants.iter().position(|variant| variant.device == NAME && variant.features.is_empty())
+    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+        let VariantInfo { device, arch, os, abi, features, .. } = variant;
+        let is_own = device == NAME && arch == ARCHITECTURE && os.is_empty() && abi.is_empty() && features.is_empty();
+        (!is_own).then(|| format!("it is not code of {NAME} for {ARCHITECTURE} machine"))
     }
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 //! The smallest target, and the template for new ones: the code of a variant is its kernels as text.
 
-use lostwax_device_interp::{NAME, format};
+use lostwax_device_interp::{ARCHITECTURE, NAME, format};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
 
@@ -47,7 +47,8 @@ impl Target for Interp {
         if !specification.is_empty() {
             return Err(unsupported(format!("`{specification}`; it takes no specification")));
         }
-        let info = VariantInfo { device: NAME.into(), arch: "any".into(), name: "reference".into(), features: Vec::new() };
+        let (device, arch, name) = (NAME.into(), ARCHITECTURE.into(), "reference".into());
+        let info = VariantInfo { device, arch, name, ..VariantInfo::default() };
         Ok(vec![Variant { info, caps: CAPS, for_dot_products: false }])
     }
 

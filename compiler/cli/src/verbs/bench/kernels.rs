@@ -1,6 +1,6 @@
 //! Where the time of a language model goes, by kernel.
 
-use super::work::WorkCounter;
+use super::{percent, work::WorkCounter};
 use crate::error::CliError;
 use crate::table::Table;
 use lostwax_runtime::StepProfile;
@@ -49,7 +49,7 @@ impl Kernels {
     }
 
     /// A table.
-    pub fn text(&self, ceilings: &Ceilings) -> String {
+    pub fn text(&self, ceilings: Option<Ceilings>) -> String {
         let total: f64 = self.kernels.iter().map(|(_, kernel)| kernel.seconds).sum();
         let mut table = Table::new(&["steps", "ms", "% time", "GFLOP/s", "GB/s", "% ceiling", "kernel"]);
         for (name, kernel) in &self.kernels {
@@ -60,7 +60,7 @@ impl Kernels {
                 format!("{:.1}", 100.0 * kernel.seconds / total.max(1e-12)),
                 format!("{:.1}", kernel.flops as f64 / seconds / 1e9),
                 format!("{:.1}", kernel.bytes as f64 / seconds / 1e9),
-                format!("{:.0}", 100.0 * kernel.fraction(ceilings)),
+                percent(kernel.fraction(ceilings)),
                 name.clone(),
             ]);
         }
@@ -68,7 +68,7 @@ impl Kernels {
     }
 
     /// The same for programs.
-    pub fn json(&self, ceilings: &Ceilings) -> Value {
+    pub fn json(&self, ceilings: Option<Ceilings>) -> Value {
         let kernel = |(name, kernel): &(String, Kernel)| {
             json!({
                 "kernel": name,
@@ -84,8 +84,8 @@ impl Kernels {
 }
 
 impl Kernel {
-    /// The part of the ceiling that is reached; more than 1 where data stays in caches.
-    fn fraction(&self, ceilings: &Ceilings) -> f64 {
-        ceilings.least_seconds(self.flops, self.bytes) / self.seconds.max(1e-9)
+    /// The part of the ceiling that is reached, where the device has one; more than 1 where data stays in caches.
+    fn fraction(&self, ceilings: Option<Ceilings>) -> Option<f64> {
+        Some(ceilings?.least_seconds(self.flops, self.bytes) / self.seconds.max(1e-9))
     }
 }

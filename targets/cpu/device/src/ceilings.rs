@@ -1,9 +1,9 @@
-//! What the machine can do at most, measured.
+//! What the processor reaches at most, measured.
 
-use crate::error::CliError;
-use lostwax_runtime::Device;
-use lostwax_runtime::api::Ceilings;
+use crate::pool::no_thread;
+use lostwax_target_api::{Ceilings, DeviceError};
 use std::hint::black_box;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 /// Independent chains of multiply-adds: enough to hide the latency of one.
@@ -18,27 +18,30 @@ const ROUNDS: usize = 3;
 /// Values that are read to measure memory, per thread: more than caches hold, and not zero, as zeros may not be in memory.
 const READ_VALUES: usize = 6 << 20;
 
-/// What a device reaches, as it measures itself; of one that cannot, what the processor reaches on a number of threads.
-pub fn ceilings(device: &Device, threads: usize) -> Result<Ceilings, CliError> {
-    Ok(device.ceilings()?.unwrap_or_else(|| measure(threads)))
+/// Measures f32 multiply-adds and memory reads on a number of threads.
+///
+/// # Errors
+/// [`DeviceError::LimitExceeded`] if there are not so many threads.
+pub(crate) fn measure(threads: usize) -> Result<Ceilings, DeviceError> {
+    let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; READ_VALUES]).collect();
+    let reads = |thread: usize| rate(|_| read(data.get(thread).map_or(&[], Vec::as_slice)));
+    Ok(Ceilings {
+        flops_per_second: best(|| total(threads, |_| rate(multiply_add)))?,
+        bytes_per_second: best(|| total(threads, reads))?,
+    })
 }
 
-/// Measures f32 multiply-adds and memory reads on a number of threads.
-fn measure(threads: usize) -> Ceilings {
-    let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; READ_VALUES]).collect();
-    let best = |rate: &mut dyn FnMut() -> f64| (0..ROUNDS).map(|_| rate()).fold(0.0, f64::max);
-    Ceilings {
-        flops_per_second: best(&mut || total(threads, |_| rate(multiply_add))),
-        bytes_per_second: best(&mut || total(threads, |thread| rate(|_| read(data.get(thread).map_or(&[], Vec::as_slice))))),
-    }
+fn best(measure: impl Fn() -> Result<f64, DeviceError>) -> Result<f64, DeviceError> {
+    (0..ROUNDS).try_fold(0.0, |best: f64, _| Ok(best.max(measure()?)))
 }
 
 /// The sum of what all threads reach at the same time.
-fn total(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
+fn total(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> Result<f64, DeviceError> {
     let work = &work;
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
-        running.into_iter().filter_map(|thread| thread.join().ok()).sum()
+        let spawn = |thread| Builder::new().spawn_scoped(scope, move || work(thread));
+        let running: Vec<_> = (0..threads).map(spawn).collect::<Result<_, _>>().map_err(no_thread)?;
+        Ok(running.into_iter().filter_map(|thread| thread.join().ok()).sum())
     })
 }
 
@@ -109,4 +112,15 @@ fn chains<V: Copy>(count: usize, lanes: usize, start: V, step: impl Fn(V) -> V) 
     }
     black_box(sums);
     (count * CHAINS * lanes * 2) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_measured() {
+        let Ceilings { flops_per_second, bytes_per_second } = measure(1).unwrap();
+        assert!((1e8..1e14).contains(&flops_per_second) && (1e7..1e14).contains(&bytes_per_second));
+    }
 }
