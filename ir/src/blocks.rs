@@ -7,7 +7,7 @@
 //! value = scale(group) * quant + min(group)
 //! ```
 //!
-//! A [`BlockFormat`] tells where the bits of quants, scales and minima lie, so that one decoder, one encoder and any code that
+//! A [`BlockFormat`] says where the bits of quants, scales and minima lie, so that one decoder, one encoder and any code that
 //! packs or reads blocks work for all formats. Layouts are those of ggml's `ggml-common.h`, values those of the functions
 //! `dequantize_row_*` in `ggml-quants.c`, bit for bit.
 
@@ -15,13 +15,9 @@ mod decode;
 mod encode;
 mod encode_groups;
 mod formats;
-mod panels;
-#[cfg(test)]
-mod tests;
 
-pub use decode::BlockParts;
+pub use decode::UnpackedBlock;
 pub use formats::BLOCK_FORMATS;
-pub use panels::{PANEL_ROWS, Part, PartKind};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
@@ -81,7 +77,7 @@ pub enum Code {
     Minus(i32),
     /// A two's complement number of 8 bits.
     Signed,
-    /// An entry of this table.
+    /// The element of this table at the code.
     Table(&'static [i8; 16]),
 }
 
@@ -89,9 +85,9 @@ pub enum Code {
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// The byte of integer `i`.
-    pub byte: Place,
+    pub byte: Offset,
     /// The lowest bit in that byte.
-    pub shift: Place,
+    pub shift: Offset,
     /// The number of bits.
     pub width: u32,
     /// The bit of the code that the lowest bit becomes.
@@ -100,14 +96,14 @@ pub struct Field {
 
 /// A number that depends on a position `i`: `base + sum(i / per % count * step)` over all strides.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Offset {
     /// The number at position 0.
     pub base: u32,
-    /// What each part of the position adds.
+    /// What each term adds.
     pub strides: &'static [Stride],
 }
 
-/// One term of a [`Place`]: `i / per % count * step`, as `Stride(per, count, step)`.
+/// One term of a [`Offset`]: `i / per % count * step`, as `Stride(per, count, step)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Stride(pub u32, pub u32, pub u32);
 
@@ -118,7 +114,7 @@ impl BlockFormat {
     }
 }
 
-impl Place {
+impl Offset {
     /// The number at position `i`.
     pub fn at(&self, i: usize) -> usize {
         let term = |Stride(per, count, step): &Stride| i / *per as usize % *count as usize * *step as usize;

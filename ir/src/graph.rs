@@ -3,6 +3,7 @@
 use crate::attrs::{Attr, Attrs};
 use crate::dim::{Dim, Symbol};
 use crate::ops::Op;
+pub use crate::ops::TypeError;
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 use petgraph::Direction;
@@ -12,7 +13,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt;
 use std::sync::Arc;
-use thiserror::Error;
 
 /// A node of a [`Graph`], and the tensor it makes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,27 +75,6 @@ pub struct Graph {
     constants: Vec<Arc<Tensor>>,
     constraints: BTreeSet<Constraint>,
     origin: BTreeSet<String>,
-}
-
-/// Why a node cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TypeError {
-    /// Operands or attributes break the op's contract.
-    #[error("`{op}`: {problem}")]
-    Invalid {
-        /// The op.
-        op: &'static str,
-        /// The broken rule.
-        problem: String,
-    },
-    /// The op is meaningful but not implemented for these operands.
-    #[error("`{op}` does not support {what}")]
-    Unsupported {
-        /// The op.
-        op: &'static str,
-        /// What is not supported, and what is instead.
-        what: String,
-    },
 }
 
 impl Graph {

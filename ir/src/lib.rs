@@ -18,6 +18,7 @@ pub mod graph;
 pub mod kernel;
 pub mod number;
 pub mod ops;
+pub mod panels;
 pub mod random;
 pub mod scalar;
 pub mod tensor;

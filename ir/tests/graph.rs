@@ -1,11 +1,14 @@
 //! Whole graphs: evaluation with symbolic shapes, and the rules that the verifier checks.
 
+mod common;
+
+use common::random_graph;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Bindings, Dim, Symbol};
 use lostwax_ir::eval::{EvalError, eval_graph, eval_value};
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::ops::Op;
-use lostwax_ir::random::{Random, random_graph};
+use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::text::parse_graph;
 use lostwax_ir::types::{DType, TensorType};

@@ -1,10 +1,13 @@
 //! The text forms: printing and reading give the same graph or kernel, and no text makes a reader panic.
 
+mod common;
+
+use common::random_graph;
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::graph::Graph;
 use lostwax_ir::kernel::*;
 use lostwax_ir::ops::Op;
-use lostwax_ir::random::{Random, random_graph};
+use lostwax_ir::random::Random;
 use lostwax_ir::scalar::{BinaryOp, ReduceOp, UnaryOp};
 use lostwax_ir::text::{parse_graph, parse_kernel, print_graph, print_kernel};
 use lostwax_ir::types::DType;

@@ -3,10 +3,10 @@
 use super::{BlockFormat, Code, Factor, Field, Packed};
 use half::f16;
 
-/// A block taken apart. Value `i` is `scales[i / group] * quants[i] + mins[i / group]` in f32, without the sum where there are
+/// What a block holds. Value `i` is `scales[i / group] * quants[i] + mins[i / group]` in f32, without the sum where there are
 /// no minima.
 #[derive(Clone, Debug, PartialEq)]
-pub struct BlockParts {
+pub struct UnpackedBlock {
     /// The integer of each value.
     pub quants: Vec<i32>,
     /// The scale of each group.
@@ -18,10 +18,10 @@ pub struct BlockParts {
 impl BlockFormat {
     /// The values of one block; `None` if it does not have the format's number of bytes.
     pub fn decode_block(&self, block: &[u8]) -> Option<Vec<f32>> {
-        let parts = self.split_block(block)?;
-        let values = parts.quants.chunks(self.group as usize).zip(&parts.scales).enumerate();
+        let unpacked = self.unpack_block(block)?;
+        let values = unpacked.quants.chunks(self.group as usize).zip(&unpacked.scales).enumerate();
         let decode = |(group, (quants, scale)): (usize, (&[i32], &f32))| {
-            let (scale, min) = (*scale, parts.mins.get(group).copied());
+            let (scale, min) = (*scale, unpacked.mins.get(group).copied());
             quants.iter().map(move |quant| affine(scale, *quant, min)).collect::<Vec<f32>>()
         };
         Some(values.flat_map(decode).collect())
@@ -42,12 +42,12 @@ impl BlockFormat {
     }
 
     /// The integers, scales and minima of one block; `None` if it does not have the format's number of bytes.
-    pub fn split_block(&self, block: &[u8]) -> Option<BlockParts> {
+    pub fn unpack_block(&self, block: &[u8]) -> Option<UnpackedBlock> {
         if block.len() != self.bytes as usize {
             return None;
         }
         let mins: Option<Vec<Option<f32>>> = (0..self.groups()).map(|group| self.min_of(block, group)).collect();
-        Some(BlockParts {
+        Some(UnpackedBlock {
             quants: (0..self.values as usize).map(|i| self.quant.read(block, i)).collect::<Option<_>>()?,
             scales: (0..self.groups()).map(|group| product(self.scale, block, group)).collect::<Option<_>>()?,
             mins: mins?.into_iter().flatten().collect(),

@@ -23,7 +23,7 @@ impl BlockFormat {
         let Fitted { scale, min, codes } = self.fit(values)?;
         let mut block = vec![0; self.bytes as usize];
         write_f16(&mut block, self.scale, scale)?;
-        self.min.map_or(Some(()), |place| write_f16(&mut block, place.factors, min))?;
+        self.min.map_or(Some(()), |stored| write_f16(&mut block, stored.factors, min))?;
         codes.iter().enumerate().try_for_each(|(i, code)| self.quant.write(&mut block, i, *code))?;
         Some(block)
     }
@@ -74,8 +74,8 @@ fn from_min_to_max(values: &[f32], codes: f32) -> Fitted {
     Fitted { scale, min, codes: values.iter().map(code).collect() }
 }
 
-fn write_f16(block: &mut [u8], place: &[Factor], value: f32) -> Option<()> {
-    let [Factor::F16(byte)] = place else { return None };
+fn write_f16(block: &mut [u8], factors: &[Factor], value: f32) -> Option<()> {
+    let [Factor::F16(byte)] = factors else { return None };
     block.get_mut(*byte as usize..)?.first_chunk_mut().map(|bytes| *bytes = f16::from_f32(value).to_le_bytes())
 }
 

@@ -1,20 +1,20 @@
 //! The table of formats.
 
-use super::{BlockFormat, Code, Factor, Field, Min, Packed, Place, Stride};
+use super::{BlockFormat, Code, Factor, Field, Min, Offset, Packed, Stride};
 
 /// The block formats that tensors may be stored in.
 pub static BLOCK_FORMATS: &[BlockFormat] = &[Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4];
 
-const fn at(base: u32, strides: &'static [Stride]) -> Place {
-    Place { base, strides }
+const fn at(base: u32, strides: &'static [Stride]) -> Offset {
+    Offset { base, strides }
 }
 
-const fn field(byte: Place, shift: Place, width: u32, to: u32) -> Field {
+const fn field(byte: Offset, shift: Offset, width: u32, to: u32) -> Field {
     Field { byte, shift, width, to }
 }
 
 /// Half bytes: the first half of each `2 * half` values in the low halves, the second in the high ones.
-const fn nibbles(byte: Place, shift: &'static [Stride]) -> Field {
+const fn nibbles(byte: Offset, shift: &'static [Stride]) -> Field {
     field(byte, at(0, shift), 4, 0)
 }
 
@@ -28,7 +28,7 @@ const fn small(name: &'static str, bytes: u32, quant: Packed) -> BlockFormat {
 }
 
 const PLAIN: Code = Code::Minus(0);
-const ZERO: Place = at(0, &[]);
+const ZERO: Offset = at(0, &[]);
 const HALVES_OF_32: &[Stride] = &[Stride(16, 2, 4)];
 const HALVES_OF_64: &[Stride] = &[Stride(32, 2, 4)];
 
@@ -39,7 +39,7 @@ const Q4_0: BlockFormat = small("q4_0", 18, packed(&[nibbles(at(2, &[Stride(1, 1
 const Q4_1: BlockFormat =
     BlockFormat { min: MIN_AT_2, ..small("q4_1", 20, packed(&[nibbles(at(4, &[Stride(1, 16, 1)]), HALVES_OF_32)], PLAIN)) };
 
-const BIT_OF_8: Place = at(0, &[Stride(1, 8, 1)]);
+const BIT_OF_8: Offset = at(0, &[Stride(1, 8, 1)]);
 
 const Q5_0: BlockFormat = small(
     "q5_0",
@@ -62,7 +62,7 @@ const Q5_1: BlockFormat = BlockFormat {
 const Q8_0: BlockFormat = small("q8_0", 34, packed(&[field(at(2, &[Stride(1, 32, 1)]), ZERO, 8, 0)], Code::Signed));
 
 /// Pairs of bits, four of values 32 apart in a byte.
-const QUARTERS: Place = at(0, &[Stride(32, 4, 2)]);
+const QUARTERS: Offset = at(0, &[Stride(32, 4, 2)]);
 
 const Q2_K: BlockFormat = BlockFormat {
     name: "q2_k",
@@ -104,7 +104,7 @@ const Q3_K: BlockFormat = BlockFormat {
 
 /// Eight scales and eight minima of 6 bits in the 12 bytes from byte 4: the first four of each lie whole in their own bytes,
 /// whose two free bits hold the upper bits of the last four.
-const UPPER_SHIFT: Place = at(4, &[Stride(4, 2, 2)]);
+const UPPER_SHIFT: Offset = at(4, &[Stride(4, 2, 2)]);
 const SCALES_OF_6_BITS: Packed = packed(
     &[field(at(4, &[Stride(1, 4, 1), Stride(4, 2, 8)]), ZERO, 4, 0), field(at(4, &[Stride(1, 4, 1)]), UPPER_SHIFT, 2, 4)],
     PLAIN,

@@ -1,8 +1,7 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Body, Compute, Reduction, Softmax, Step, StepId};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::kernel::Cond;
 use crate::random::Random;
 use crate::scalar::{BinaryOp, ReduceOp, UnaryOp};
@@ -119,8 +118,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
         valid: visible(attrs, &row, &token.dim()),
     };
     let value = load(2, [group, token.dim(), column.clone()]);
-    let reduction =
-        Reduction { op: ReduceOp::Sum, dtype: DType::F32, axes: vec![token], value, weight: Some(Box::new(weight)) };
+    let reduction = Reduction { op: ReduceOp::Sum, dtype: DType::F32, axes: vec![token], value, weight: Some(Box::new(weight)) };
     Some(Compute {
         inputs: operands.iter().map(|ty| (*ty).clone()).collect(),
         output: output.clone(),

@@ -1,7 +1,6 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, broadcast_coords};
-use crate::graph::TypeError;
 use crate::types::TensorType;
 
 pub(super) const DEF: OpDef = OpDef {

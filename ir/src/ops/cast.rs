@@ -1,7 +1,6 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, families};
 use crate::attrs::Attrs;
 use crate::compute::Step;
-use crate::graph::TypeError;
 use crate::number::Number;
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};

@@ -1,8 +1,7 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, Step, StepId};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::kernel::Cond;
 use crate::random::Random;
 use crate::tensor::Tensor;

@@ -1,9 +1,8 @@
 use super::families::{self, Convolution, Grouping, Products, WeightAxes};
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Axis, Compute, axes};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::kernel::Cond;
 use crate::random::Random;
 use crate::tensor::{Tensor, element_count};

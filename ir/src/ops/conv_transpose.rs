@@ -1,9 +1,8 @@
 use super::families::{self, Convolution, Grouping, Products, WeightAxes, Window};
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Compute, axes};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::kernel::Cond;
 use crate::random::Random;
 use crate::tensor::{Tensor, element_count};
@@ -30,11 +29,7 @@ pub(super) const DEF: OpDef = OpDef {
     work: Work::MultiplyAdds(multiply_adds),
     infer,
     eval: |operands, attrs, output| {
-        if output.dtype.is_float() {
-            scatter::<f64>(operands, attrs, output)
-        } else {
-            scatter::<i64>(operands, attrs, output)
-        }
+        if output.dtype.is_float() { scatter::<f64>(operands, attrs, output) } else { scatter::<i64>(operands, attrs, output) }
     },
     lower,
     sample,
@@ -219,11 +214,8 @@ fn sample(random: &mut Random) -> Sample {
     let dims = families::sample_image(&attrs, random.int(1, 2), groups * inputs, &sizes);
     let taps = kernel.iter().map(|size| Dim::constant(*size));
     let channels = [groups * inputs, outputs].map(Dim::constant);
-    let weights: Vec<Dim> = if attrs.flag("channels_last") {
-        taps.chain(channels).collect()
-    } else {
-        channels.into_iter().chain(taps).collect()
-    };
+    let weights: Vec<Dim> =
+        if attrs.flag("channels_last") { taps.chain(channels).collect() } else { channels.into_iter().chain(taps).collect() };
     let dtype = random.pick(families::NUMERIC, DType::F32);
     Sample { operands: vec![TensorType { dtype, dims }, TensorType { dtype, dims: weights }], attrs }
 }

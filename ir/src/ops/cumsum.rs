@@ -67,8 +67,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
     let inner = Axis::new("%r0", &output.dims[axis]);
     let mut source = coords.clone();
     source[axis] = inner.dim();
-    let distance =
-        if attrs.flag("reverse") { inner.dim() - coords[axis].clone() } else { coords[axis].clone() - inner.dim() };
+    let distance = if attrs.flag("reverse") { inner.dim() - coords[axis].clone() } else { coords[axis].clone() - inner.dim() };
     let valid = Cond(vec![distance - i64::from(attrs.flag("exclusive")).into()]);
     let dtype = families::accumulator(output.dtype);
     let mut value = Body::default();

@@ -1,8 +1,7 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families};
 use crate::attrs::Attrs;
 use crate::compute::{Body, Compute, Step, StepId};
 use crate::dim::{Dim, Symbol};
-use crate::graph::TypeError;
 use crate::random::Random;
 use crate::scalar::BinaryOp;
 use crate::tensor::Tensor;

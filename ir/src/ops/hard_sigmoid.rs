@@ -8,10 +8,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "hard_sigmoid",
     doc: "`alpha * x + beta` brought into 0..=1.",
     operands: Operands::Fixed(&["x"]),
-    attrs: &[
-        families::attr("alpha", AttrKind::Float, "the slope"),
-        families::attr("beta", AttrKind::Float, "the value at 0"),
-    ],
+    attrs: &[families::attr("alpha", AttrKind::Float, "the slope"), families::attr("beta", AttrKind::Float, "the value at 0")],
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Rounding,

@@ -12,9 +12,7 @@ pub(super) const DEF: OpDef = OpDef {
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(3.0),
     infer: |operands, _| families::infer_elementwise(Op::HardSwish, operands, families::FLOATS),
-    eval: |operands, _, output| {
-        families::eval_unary_f64(operands, output, |x| x * minimum(maximum(x / 6.0 + 0.5, 0.0), 1.0))
-    },
+    eval: |operands, _, output| families::eval_unary_f64(operands, output, |x| x * minimum(maximum(x / 6.0 + 0.5, 0.0), 1.0)),
     lower: |operands, _, output| {
         families::lower_composite(operands, output, |f, x| {
             let scaled = f.with(BinaryOp::Mul, x, 1.0 / 6.0);

@@ -1,8 +1,7 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Axis, Body, Compute, Reduction, axes, broadcast_coords};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::random::Random;
 use crate::scalar::{BinaryOp, ReduceOp};
 use crate::tensor::{Tensor, element_count};
@@ -29,10 +28,7 @@ fn infer(operands: &[&TensorType], _: &Attrs) -> Result<TensorType, TypeError> {
     let (a, b) = (operands[0], operands[1]);
     families::check_dtype(Op::MatMul, a.dtype, families::NUMERIC)?;
     if a.rank() < 2 || a.rank() != b.rank() || a.dtype != b.dtype {
-        return Err(invalid(
-            Op::MatMul,
-            format!("operands {a} and {b} must have the same rank, at least 2, and element type"),
-        ));
+        return Err(invalid(Op::MatMul, format!("operands {a} and {b} must have the same rank, at least 2, and element type")));
     }
     let batch = a.rank() - 2;
     if a.dims[batch + 1] != b.dims[batch] {

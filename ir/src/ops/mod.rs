@@ -3,11 +3,11 @@
 use crate::attrs::{Attr, AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::random::Random;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 use std::fmt;
+use thiserror::Error;
 
 mod families;
 
@@ -243,6 +243,27 @@ impl Sample {
     pub fn with(self, name: &'static str, value: impl Into<Attr>) -> Self {
         Self { attrs: self.attrs.with(name, value), ..self }
     }
+}
+
+/// Why a node cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TypeError {
+    /// Operands or attributes break the op's contract.
+    #[error("`{op}`: {problem}")]
+    Invalid {
+        /// The op.
+        op: &'static str,
+        /// The broken rule.
+        problem: String,
+    },
+    /// The op is meaningful but not implemented for these operands.
+    #[error("`{op}` does not support {what}")]
+    Unsupported {
+        /// The op.
+        op: &'static str,
+        /// What is not supported, and what is instead.
+        what: String,
+    },
 }
 
 impl Op {

@@ -1,8 +1,7 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Body, Compute, Step};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::scalar::BinaryOp;
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
@@ -34,7 +33,10 @@ pub(super) const DEF: OpDef = OpDef {
 fn infer(operands: &[&TensorType], _: &Attrs) -> Result<TensorType, TypeError> {
     families::check_dtype(Op::PackBytes, operands[0].dtype, &[DType::I8])?;
     let Some((last, outer)) = operands[0].dims.split_last().filter(|(last, _)| last.is_multiple_of(BYTES)) else {
-        return Err(invalid(Op::PackBytes, format!("the last axis of {} does not divide into words of {BYTES} bytes", operands[0])));
+        return Err(invalid(
+            Op::PackBytes,
+            format!("the last axis of {} does not divide into words of {BYTES} bytes", operands[0]),
+        ));
     };
     Ok(TensorType { dtype: DType::U32, dims: [outer, &[last.floor_div(BYTES)]].concat() })
 }

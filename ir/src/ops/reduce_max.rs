@@ -14,8 +14,7 @@ pub(super) const DEF: OpDef = OpDef {
     work: Work::Operands,
     infer: |operands, attrs| families::infer_reduce(Op::ReduceMax, operands[0], attrs, families::NUMERIC),
     eval: |operands, _, output| {
-        let fold =
-            Fold { float_start: f64::NEG_INFINITY, float: maximum, int_start: int_range(output.dtype).0, int: i128::max };
+        let fold = Fold { float_start: f64::NEG_INFINITY, float: maximum, int_start: int_range(output.dtype).0, int: i128::max };
         families::eval_reduce(operands[0], output, &fold)
     },
     lower: |operands, attrs, output| families::lower_reduce(ReduceOp::Max, operands[0], attrs, output, |_, x| x),

@@ -1,9 +1,8 @@
 use super::families::{self, Resample};
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Body, Compute, Step, StepId};
 use crate::dim::{Dim, Symbol};
-use crate::graph::TypeError;
 use crate::random::Random;
 use crate::scalar::{BinaryOp, UnaryOp};
 use crate::tensor::{Tensor, element_count};
@@ -84,8 +83,7 @@ fn tap_count(plan: &Resample, attrs: &Attrs) -> usize {
 fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
     let (x, shape) = (operands[0], output.static_shape()?);
     let plans = plans(&x.ty(), &output.dims, attrs);
-    let table =
-        |plan: &Resample, size: usize| (0..size).map(|out| taps(plan, attrs, out as i64)).collect::<Option<Vec<_>>>();
+    let table = |plan: &Resample, size: usize| (0..size).map(|out| taps(plan, attrs, out as i64)).collect::<Option<Vec<_>>>();
     let tables: Vec<_> = plans.iter().zip(&shape).map(|(plan, size)| table(plan, *size)).collect::<Option<_>>()?;
     if attrs.text("mode") == "nearest" {
         return families::eval_move(x, output, |index| {
@@ -121,8 +119,7 @@ fn taps(plan: &Resample, attrs: &Attrs, out: i64) -> Option<Vec<(usize, f64)>> {
         (base as i64, f64::from(position - base))
     } else {
         let (above, below) = plan.ratio(&out.into());
-        let base =
-            families::round_ratio(if nearest { attrs.text("nearest") } else { "floor" }, &above, &below).as_constant()?;
+        let base = families::round_ratio(if nearest { attrs.text("nearest") } else { "floor" }, &above, &below).as_constant()?;
         (base, above.as_constant()? as f64 / below.as_constant()? as f64 - base as f64)
     };
     let weights = match attrs.text("mode") {

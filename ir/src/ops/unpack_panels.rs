@@ -1,9 +1,8 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
 use crate::attrs::Attrs;
-use crate::blocks::PANEL_ROWS;
 use crate::compute::{Compute, Step};
 use crate::dim::Dim;
-use crate::graph::TypeError;
+use crate::panels::PANEL_ROWS;
 use crate::random::Random;
 use crate::tensor::{Tensor, element_count};
 use crate::types::{DType, TensorType};
@@ -14,7 +13,7 @@ const FLOATS: &[DType] = &[DType::F16, DType::BF16, DType::F32];
 
 pub(super) const DEF: OpDef = OpDef {
     name: "unpack_panels",
-    doc: "The values `[.., rows, depth]` f32 of a matrix whose rows lie in panels `[.., panels, depth, 16]`: entry `i` of a panel is \
+    doc: "The values `[.., rows, depth]` f32 of a matrix whose rows lie in panels `[.., panels, depth, 16]`: element `i` of a panel is \
           that of its row `i`, and rows that fill up the last panel are left out. `Tensor::in_panels` makes them.",
     operands: Operands::Fixed(&["panels"]),
     attrs: &[super::dequantize::ROWS],
@@ -35,7 +34,7 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
         [outer @ .., panels, depth, lanes] if lanes.is(LANES) && attrs.int("rows") >= 0 && rows.ceil_div(LANES) == *panels => {
             Ok(TensorType { dtype: DType::F32, dims: [outer, &[rows, depth.clone()]].concat() })
         }
-        _ => Err(invalid(Op::UnpackPanels, format!("{} is no form of {rows} rows", operands[0]))),
+        _ => Err(invalid(Op::UnpackPanels, format!("{} does not hold {rows} rows in panels", operands[0]))),
     }
 }
 
@@ -54,9 +53,9 @@ fn eval(operands: &[&Tensor], _: &Attrs, output: &TensorType) -> Option<Tensor> 
 fn lower(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Option<Compute> {
     Some(Compute::map(operands, output, |body, coords| {
         let [outer @ .., row, at] = coords else { return };
-        let place = [row.floor_div(LANES), at.clone(), row.modulo(Dim::constant(LANES))];
-        let entry = body.load(0, [outer, &place].concat());
-        body.push(Step::Cast(DType::F32, entry));
+        let coords = [row.floor_div(LANES), at.clone(), row.modulo(Dim::constant(LANES))];
+        let element = body.load(0, [outer, &coords].concat());
+        body.push(Step::Cast(DType::F32, element));
     }))
 }
 

@@ -2,8 +2,7 @@
 
 use super::{broadcast, check_dtype, from_i128, to_i128, zip_map};
 use crate::compute::{Body, Compute, Step, StepId, broadcast_coords};
-use crate::graph::TypeError;
-use crate::ops::{Op, invalid};
+use crate::ops::{Op, TypeError, invalid};
 use crate::scalar::{BinaryOp, UnaryOp};
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};

@@ -20,10 +20,9 @@ pub(super) use traverse::*;
 pub(super) use values::*;
 pub(super) use window::*;
 
-use super::{AttrSpec, Op, invalid};
+use super::{AttrSpec, Op, TypeError, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::types::{DType, TensorType};
 
 /// The floating-point types.

@@ -4,10 +4,9 @@ use super::{Element, KERNEL, Window, accumulator, cast, check_dtype, epilogue, f
 use crate::attrs::Attrs;
 use crate::compute::{Axis, Body, Compute, Reduction, Step, StepId, axes};
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::kernel::Cond;
 use crate::number::Number;
-use crate::ops::{Op, invalid};
+use crate::ops::{Op, TypeError, invalid};
 use crate::scalar::ReduceOp;
 use crate::tensor::{Tensor, element_count};
 use crate::types::{DType, TensorType};

@@ -4,9 +4,8 @@ use super::attr;
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Axis;
 use crate::dim::Dim;
-use crate::graph::TypeError;
 use crate::kernel::Cond;
-use crate::ops::{AttrSpec, Op, invalid};
+use crate::ops::{AttrSpec, Op, TypeError, invalid};
 
 /// The declaration of a window's size.
 pub(in crate::ops) const KERNEL: AttrSpec = attr("kernel", AttrKind::Ints, "the window's size");

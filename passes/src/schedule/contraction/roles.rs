@@ -2,10 +2,10 @@
 
 use crate::schedule::nest::{Nest, NestReduction, body_loads};
 use crate::schedule::{Argument, representative};
-use lostwax_ir::blocks::PANEL_ROWS;
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::Cond;
+use lostwax_ir::panels::PANEL_ROWS;
 use lostwax_ir::scalar::{BinaryOp, ReduceOp};
 use lostwax_ir::types::DType;
 

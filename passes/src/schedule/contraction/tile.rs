@@ -3,7 +3,7 @@
 use super::joint::Joint;
 use super::roles::{Loops, Right, Roles};
 use crate::schedule::representative;
-use lostwax_ir::blocks::PANEL_ROWS;
+use lostwax_ir::panels::PANEL_ROWS;
 use lostwax_target_api::Caps;
 
 /// The sizes of tiles and blocks.

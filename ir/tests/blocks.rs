@@ -1,13 +1,16 @@
-use super::*;
-use crate::attrs::Attrs;
-use crate::ops::Op;
-use crate::random::Random;
-use crate::tensor::Tensor;
-use crate::types::{DType, TensorType};
+//! Block formats and panels.
+
+use lostwax_ir::attrs::Attrs;
+use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat, Code, Factor, Packed};
+use lostwax_ir::ops::Op;
+use lostwax_ir::panels::PANEL_ROWS;
+use lostwax_ir::random::Random;
+use lostwax_ir::tensor::Tensor;
+use lostwax_ir::types::{DType, TensorType};
 use proptest::prelude::*;
 
 /// Blocks that the package gguf decoded and encoded.
-const GOLDEN: &str = include_str!("../../../tests/golden/blocks.txt");
+const GOLDEN: &str = include_str!("../../tests/golden/blocks.txt");
 
 fn format(name: &str) -> &'static BlockFormat {
     BLOCK_FORMATS.iter().find(|format| format.name == name).unwrap()
@@ -118,11 +121,11 @@ proptest! {
     fn values_are_scale_times_quant_plus_min(seed: u64) {
         for format in BLOCK_FORMATS {
             let block = random_bytes(seed, format.bytes as usize);
-            let (values, parts) = (format.decode_block(&block).unwrap(), format.split_block(&block).unwrap());
+            let (values, unpacked) = (format.decode_block(&block).unwrap(), format.unpack_block(&block).unwrap());
             for (i, value) in values.iter().enumerate() {
                 let group = i / format.group as usize;
-                let scaled = f64::from(parts.scales[group]) * f64::from(parts.quants[i]);
-                let min = parts.mins.get(group).copied().map_or(0.0, f64::from);
+                let scaled = f64::from(unpacked.scales[group]) * f64::from(unpacked.quants[i]);
+                let min = unpacked.mins.get(group).copied().map_or(0.0, f64::from);
                 let slack = 2.0 * f64::from(f32::EPSILON) * scaled.abs().max(min.abs());
                 let exact = scaled + min;
                 prop_assert!((f64::from(*value) - exact).abs() <= slack || !value.is_finite(), "{} {i}", format.name);
@@ -157,16 +160,16 @@ proptest! {
 }
 
 #[test]
-fn parts_hold_all_that_blocks_hold() {
+fn components_hold_all_that_blocks_hold() {
     let mut random = Random::new(11);
     for format in BLOCK_FORMATS {
         let shape = [2, 19, 2 * format.values as usize];
         let blocks: Vec<u8> = (0..shape[0] * shape[1] * 2 * format.bytes as usize).map(|_| random.int(0, 255) as u8).collect();
-        let parts = format.split(&shape, &blocks).unwrap();
+        let components = format.split(&shape, &blocks).unwrap();
         let attrs = Attrs::new().with("format", format.name).with("rows", 19);
-        let types: Vec<TensorType> = parts.iter().map(Tensor::ty).collect();
+        let types: Vec<TensorType> = components.iter().map(Tensor::ty).collect();
         let ty = Op::Dequantize.infer(&types.iter().collect::<Vec<_>>(), &attrs).unwrap();
-        let whole = (Op::Dequantize.def().eval)(&parts.iter().collect::<Vec<_>>(), &attrs, &ty).unwrap();
+        let whole = (Op::Dequantize.def().eval)(&components.iter().collect::<Vec<_>>(), &attrs, &ty).unwrap();
         let expected = format.decode(&blocks).unwrap();
         let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
         assert!(whole.as_slice::<f32>().iter().zip(&expected).all(same), "{}", format.name);
@@ -175,7 +178,7 @@ fn parts_hold_all_that_blocks_hold() {
 }
 
 #[test]
-fn no_parts_of_damaged_tensors() {
+fn no_components_of_damaged_tensors() {
     let format = &BLOCK_FORMATS[0];
     for (shape, bytes) in [(vec![1, 32], 17), (vec![1, 33], 18), (vec![], 0), (vec![32], 18), (vec![usize::MAX, 32], 18)] {
         assert!(format.split(&shape, &vec![0; bytes]).is_none(), "{shape:?}");
@@ -212,8 +215,8 @@ fn panels_hold_rows_side_by_side() {
     let panels = matrix.in_panels().unwrap();
     assert_eq!(panels.shape(), [2, 2, 3, PANEL_ROWS]);
     let (outer, row, at) = (1, 17, 2);
-    let place = ((outer * 2 + row / PANEL_ROWS) * depth + at) * PANEL_ROWS + row % PANEL_ROWS;
-    assert_eq!(panels.element(place), matrix.element((outer * 19 + row) * depth + at));
-    assert_eq!(panels.element(place + 5).map(|value| value.as_f64()), Some(0.0));
+    let position = ((outer * 2 + row / PANEL_ROWS) * depth + at) * PANEL_ROWS + row % PANEL_ROWS;
+    assert_eq!(panels.element(position), matrix.element((outer * 19 + row) * depth + at));
+    assert_eq!(panels.element(position + 5).map(|value| value.as_f64()), Some(0.0));
     assert!(Tensor::f32(&[3], &[0.0; 3]).unwrap().in_panels().is_none());
 }

@@ -1,28 +1,28 @@
-//! Block tensors, and matrices of floating-point numbers of few bits, in the form that kernels read: panels of rows.
+//! Block tensors, and matrices of floating-point numbers of few bits, in the layout that kernels read: panels of rows.
 //!
-//! A tensor `[.., rows, depth]` of a block format is taken apart into ordinary tensors, its *parts*. Each part has the dims
+//! A tensor `[.., rows, depth]` of a block format is taken apart into ordinary tensors, its *components*. Each component has the dims
 //! `[.., panels, depth / per, 16]`: a panel is 16 neighbouring rows, which lie side by side in the innermost dimension, and
-//! one entry serves `per` values of each row. There are one or two planes of codes, which hold the bits of the quants, and
-//! one part for every factor of scale and minimum:
+//! one element serves `per` values of each row. There are one or two planes of codes, which hold the bits of the quants, and
+//! one component for every factor of scale and minimum:
 //!
 //! ```text
 //! code  = plane0 | plane1 << width0
 //! value = scale0 * scale1 * (code - zero) + min0 * min1
 //! ```
 //!
-//! An entry of a plane of `width` bits is a u32 that holds the codes of `32 / width` values: value `j` lies in byte `j % 4`,
+//! An element of a plane of `width` bits is a u32 that holds the codes of `32 / width` values: value `j` lies in byte `j % 4`,
 //! from bit `j / 4 * width` of it. So one mask gives four codes in four bytes, as the dot products of integer units want them.
 
-use super::{BlockFormat, Code, Factor, Field, Packed};
+use crate::blocks::{BlockFormat, Code, Factor, Field, Packed};
 use crate::tensor::Tensor;
 use crate::types::DType;
 
 /// The rows of one panel.
 pub const PANEL_ROWS: usize = 16;
 
-/// What a part of a block tensor holds.
+/// What a component of a block tensor holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartKind {
+pub enum ComponentKind {
     /// Bits of the codes: the lowest that is held, and how many.
     Codes {
         /// The bit of the code that the lowest bit becomes.
@@ -32,27 +32,27 @@ pub enum PartKind {
     },
     /// A factor of the scale, by its position in [`BlockFormat::scale`].
     Scale(usize),
-    /// A factor of the minimum, by its position in [`super::Min::factors`].
+    /// A factor of the minimum, by its position in [`Min::factors`](crate::blocks::Min::factors).
     Min(usize),
 }
 
-/// One part of a block tensor.
+/// A component of a block tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Component {
     /// What it holds.
-    pub kind: PartKind,
+    pub kind: ComponentKind,
     /// Its element type.
     pub dtype: DType,
-    /// The values of a row that one entry serves.
+    /// The values of a row that one element serves.
     pub per: usize,
 }
 
-impl Part {
+impl Component {
     fn codes(to: u32, width: u32) -> Self {
-        Self { kind: PartKind::Codes { to, width }, dtype: DType::U32, per: (32 / width) as usize }
+        Self { kind: ComponentKind::Codes { to, width }, dtype: DType::U32, per: (32 / width) as usize }
     }
 
-    fn factor(format: &BlockFormat, kind: PartKind, factor: &Factor) -> Self {
+    fn factor(format: &BlockFormat, kind: ComponentKind, factor: &Factor) -> Self {
         match factor {
             Factor::F16(_) => Self { kind, dtype: DType::F16, per: format.values as usize },
             Factor::HalfE8M0(_) => Self { kind, dtype: DType::BF16, per: format.values as usize },
@@ -60,27 +60,27 @@ impl Part {
         }
     }
 
-    /// The bit of an entry from which the code of value `j` of its row lies.
+    /// The bit of an element from which the code of value `j` of its row lies.
     pub fn shift(&self, j: usize) -> usize {
-        let PartKind::Codes { width, .. } = self.kind else { return 0 };
+        let ComponentKind::Codes { width, .. } = self.kind else { return 0 };
         j % 4 * 8 + j % self.per / 4 * width as usize
     }
 }
 
 impl BlockFormat {
-    /// The parts of a tensor of this format: planes of codes, factors of the scale, factors of the minimum.
-    pub fn parts(&self) -> Vec<Part> {
-        let (mut parts, mut to) = (Vec::new(), 0);
+    /// The components of a tensor of this format: planes of codes, factors of the scale, factors of the minimum.
+    pub fn components(&self) -> Vec<Component> {
+        let (mut components, mut to) = (Vec::new(), 0);
         for width in [8, 4, 2, 1] {
             if self.code_width() - to >= width {
-                parts.push(Part::codes(to, width));
+                components.push(Component::codes(to, width));
                 to += width;
             }
         }
-        let scale = self.scale.iter().enumerate().map(|(i, factor)| Part::factor(self, PartKind::Scale(i), factor));
+        let scale = self.scale.iter().enumerate().map(|(i, factor)| Component::factor(self, ComponentKind::Scale(i), factor));
         let min = self.min.iter().flat_map(|min| min.factors).enumerate();
-        let min = min.map(|(i, factor)| Part::factor(self, PartKind::Min(i), factor));
-        parts.into_iter().chain(scale).chain(min).collect()
+        let min = min.map(|(i, factor)| Component::factor(self, ComponentKind::Min(i), factor));
+        components.into_iter().chain(scale).chain(min).collect()
     }
 
     /// The bits of a code in a plane. Signed quants and those of a table take 8.
@@ -104,8 +104,8 @@ impl BlockFormat {
         self.min.is_some_and(|min| min.negated)
     }
 
-    /// Takes a tensor `[.., rows, depth]` apart; parts are in the order of [`BlockFormat::parts`], rows that fill up the last
-    /// panel are 0. `None` if the bytes do not fit the shape, the shape has no rows, or the parts do not fit memory.
+    /// Takes a tensor `[.., rows, depth]` apart; components are in the order of [`BlockFormat::components`], rows that fill up the last
+    /// panel are 0. `None` if the bytes do not fit the shape, the shape has no rows, or the components do not fit memory.
     pub fn split(&self, shape: &[usize], bytes: &[u8]) -> Option<Vec<Tensor>> {
         let (depth, rest) = shape.split_last()?;
         let (rows, outer) = rest.split_last()?;
@@ -116,7 +116,7 @@ impl BlockFormat {
             return None;
         }
         let rows = Rows { format: self, bytes, depth: *depth, rows: *rows, row_bytes, codes: Codes::new(self) };
-        self.parts().iter().map(|part| rows.part(part, outer, count)).collect()
+        self.components().iter().map(|component| rows.component(component, outer, count)).collect()
     }
 }
 
@@ -134,8 +134,8 @@ impl Tensor {
         for (position, row) in self.bytes().chunks_exact((depth * size).max(1)).enumerate() {
             let (panel, lane) = (position / rows * panels + position % rows / PANEL_ROWS, position % rows % PANEL_ROWS);
             let panel = packed.bytes_mut().get_mut(panel * panel_bytes..(panel + 1) * panel_bytes)?;
-            let places = panel.chunks_exact_mut(size).skip(lane).step_by(PANEL_ROWS);
-            places.zip(row.chunks_exact(size)).for_each(|(place, value)| place.copy_from_slice(value));
+            let slots = panel.chunks_exact_mut(size).skip(lane).step_by(PANEL_ROWS);
+            slots.zip(row.chunks_exact(size)).for_each(|(slot, value)| slot.copy_from_slice(value));
         }
         Some(packed)
     }
@@ -159,15 +159,15 @@ struct Codes {
 impl Codes {
     fn new(format: &BlockFormat) -> Self {
         let fields = format.quant.fields.iter();
-        let places = |field: &Field| (0..format.values as usize).map(|i| (field.byte.at(i), field.shift.at(i) as u32)).collect();
-        Self { fields: fields.map(places).collect() }
+        let slots = |field: &Field| (0..format.values as usize).map(|i| (field.byte.at(i), field.shift.at(i) as u32)).collect();
+        Self { fields: fields.map(slots).collect() }
     }
 
     /// The code of value `i`, as planes hold it.
     fn code(&self, packed: &Packed, block: &[u8], i: usize) -> Option<u32> {
         let mut code = 0;
-        for (field, places) in packed.fields.iter().zip(&self.fields) {
-            let (byte, shift) = places.get(i)?;
+        for (field, slots) in packed.fields.iter().zip(&self.fields) {
+            let (byte, shift) = slots.get(i)?;
             code |= (u32::from(*block.get(*byte)?) >> shift & ((1 << field.width) - 1)) << field.to;
         }
         match packed.code {
@@ -179,51 +179,51 @@ impl Codes {
 }
 
 impl Rows<'_> {
-    fn part(&self, part: &Part, outer: &[usize], count: usize) -> Option<Tensor> {
-        let (panels, entries) = (self.rows.div_ceil(PANEL_ROWS), self.depth / part.per);
-        let mut tensor = Tensor::zeros(part.dtype, &[outer, &[panels, entries, PANEL_ROWS]].concat())?;
-        let size = part.dtype.size();
-        let panel_bytes = entries * PANEL_ROWS * size;
+    fn component(&self, component: &Component, outer: &[usize], count: usize) -> Option<Tensor> {
+        let (panels, elements) = (self.rows.div_ceil(PANEL_ROWS), self.depth / component.per);
+        let mut tensor = Tensor::zeros(component.dtype, &[outer, &[panels, elements, PANEL_ROWS]].concat())?;
+        let size = component.dtype.size();
+        let panel_bytes = elements * PANEL_ROWS * size;
         for (position, panel) in tensor.bytes_mut().chunks_exact_mut(panel_bytes.max(1)).enumerate().take(count * panels) {
             let (block, first) = (position / panels * self.rows, position % panels * PANEL_ROWS);
             for lane in 0..PANEL_ROWS.min(self.rows - first) {
                 let start = (block + first + lane) * self.row_bytes;
                 let row = self.bytes.get(start..start + self.row_bytes)?;
-                let places = panel.chunks_exact_mut(size).skip(lane).step_by(PANEL_ROWS);
-                places.enumerate().try_for_each(|(entry, place)| self.entry(part, row, entry, place))?;
+                let slots = panel.chunks_exact_mut(size).skip(lane).step_by(PANEL_ROWS);
+                slots.enumerate().try_for_each(|(element, slot)| self.element(component, row, element, slot))?;
             }
         }
         Some(tensor)
     }
 
-    /// Writes entry `entry` of a row to `place`.
-    fn entry(&self, part: &Part, row: &[u8], entry: usize, place: &mut [u8]) -> Option<()> {
-        let (first, values) = (entry * part.per, self.format.values as usize);
+    /// Writes element `element` of a row to `slot`.
+    fn element(&self, component: &Component, row: &[u8], element: usize, slot: &mut [u8]) -> Option<()> {
+        let (first, values) = (element * component.per, self.format.values as usize);
         let block = row.get(first / values * self.format.bytes as usize..)?.get(..self.format.bytes as usize)?;
         let within = first % values;
         let group = within / self.format.group as usize;
-        match part.kind {
-            PartKind::Codes { to, width } => {
+        match component.kind {
+            ComponentKind::Codes { to, width } => {
                 let mask = (1 << width) - 1;
                 let add = |word: u32, j: usize| {
-                    Some(word | (self.codes.code(&self.format.quant, block, within + j)? >> to & mask) << part.shift(j))
+                    Some(word | (self.codes.code(&self.format.quant, block, within + j)? >> to & mask) << component.shift(j))
                 };
-                place.copy_from_slice(&(0..part.per).try_fold(0, add)?.to_le_bytes());
+                slot.copy_from_slice(&(0..component.per).try_fold(0, add)?.to_le_bytes());
             }
-            PartKind::Scale(position) => self.format.scale.get(position)?.store(block, group, place)?,
-            PartKind::Min(position) => self.format.min?.factors.get(position)?.store(block, group, place)?,
+            ComponentKind::Scale(position) => self.format.scale.get(position)?.store(block, group, slot)?,
+            ComponentKind::Min(position) => self.format.min?.factors.get(position)?.store(block, group, slot)?,
         }
         Some(())
     }
 }
 
 impl Factor {
-    /// Writes the factor of a group in the element type of its part.
-    fn store(&self, block: &[u8], group: usize, place: &mut [u8]) -> Option<()> {
+    /// Writes the factor of a group in the element type of its component.
+    fn store(&self, block: &[u8], group: usize, slot: &mut [u8]) -> Option<()> {
         match self {
-            Factor::F16(byte) => place.copy_from_slice(block.get(*byte as usize..)?.get(..2)?),
-            Factor::HalfE8M0(_) => place.copy_from_slice(&half::bf16::from_f32(self.read(block, group)?).to_le_bytes()),
-            Factor::Packed(packed) => place.copy_from_slice(&i8::try_from(packed.read(block, group)?).ok()?.to_le_bytes()),
+            Factor::F16(byte) => slot.copy_from_slice(block.get(*byte as usize..)?.get(..2)?),
+            Factor::HalfE8M0(_) => slot.copy_from_slice(&half::bf16::from_f32(self.read(block, group)?).to_le_bytes()),
+            Factor::Packed(packed) => slot.copy_from_slice(&i8::try_from(packed.read(block, group)?).ok()?.to_le_bytes()),
         }
         Some(())
     }
