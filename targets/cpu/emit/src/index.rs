@@ -4,8 +4,9 @@
 //! the deepest scope that each of its terms depends on; partial sums and partial addresses are computed there, once.
 
 use crate::fault::{Emit, Fault};
-use crate::ir::{V, as_int};
+use crate::ir::{V, as_int, is_constant, lanes_of, widen_type};
 use crate::kernel::{Binding, Emitter, Position};
+use crate::module::ZEROS_ALIGNMENT;
 use inkwell::IntPredicate;
 use inkwell::types::BasicTypeEnum;
 use inkwell::values::{InstructionValue, IntValue, PointerValue};
@@ -272,8 +273,9 @@ impl<'c> Emitter<'_, 'c, '_> {
                 self.lanes_against(IntPredicate::SLT, end)
             }
             LaneIndex::PerLane(dims) => {
-                let bits: Emit<Vec<V>> = dims.iter().map(|dim| self.is_nonnegative(dim)).collect();
-                self.ir.gather(&bits?)
+                let bits = dims.iter().map(|dim| self.is_nonnegative(dim)).collect::<Emit<Vec<V>>>()?;
+                let mask = self.ir.gather(&bits)?;
+                if bits.iter().any(|bit| is_constant(*bit)) { self.opaque_mask(mask) } else { Ok(mask) }
             }
         }
     }
@@ -281,11 +283,26 @@ impl<'c> Emitter<'_, 'c, '_> {
     /// Compares the number of each lane with a bound.
     pub(crate) fn lanes_against(&mut self, predicate: IntPredicate, bound: Dim) -> Emit<V<'c>> {
         let count = self.lane_count();
-        let bits = if count * 4 > 2 * self.machine.vector_bytes { 8 } else { 32 };
+        let bits = self.mask_bits(count);
         let bound = self.integer(&bound.maximum(0).minimum(i64::from(count)))?;
         let narrow = self.ir.builder.build_int_truncate(bound, self.ir.int_type(bits), "")?;
         let bound = self.ir.splat(narrow.into(), count)?;
         self.ir.icmp(predicate, self.ir.lane_numbers(bits, count), bound)
+    }
+
+    /// The width of the integers whose comparisons make masks: 32 as long as that takes few registers.
+    fn mask_bits(&self, lanes: u32) -> u32 {
+        if lanes * 4 > 2 * self.machine.vector_bytes { 8 } else { 32 }
+    }
+
+    /// A mask of constant lanes, of which LLVM does not know that they are constant on machines where it would compile loads by
+    /// such lanes wrongly. It adds the lanes in which memory that holds zeros is negative.
+    pub(crate) fn opaque_mask(&self, mask: V<'c>) -> Emit<V<'c>> {
+        let Some(lanes) = lanes_of(mask).filter(|_| self.machine.confuses_constant_lanes) else { return Ok(mask) };
+        let of = widen_type(self.ir.int_type(self.mask_bits(lanes)).into(), Some(lanes));
+        let zeros = self.ir.load(of, self.zeros, ZEROS_ALIGNMENT)?;
+        let none = self.ir.icmp(IntPredicate::SLT, zeros, of.const_zero())?;
+        self.ir.or(mask, none)
     }
 }
 

@@ -64,6 +64,15 @@ pub(crate) fn lanes_of(value: V<'_>) -> Option<u32> {
     }
 }
 
+/// Whether a value is a constant; a vector is if all of its lanes are.
+pub(crate) fn is_constant(value: V<'_>) -> bool {
+    match value {
+        BasicValueEnum::IntValue(int) => int.is_const(),
+        BasicValueEnum::VectorValue(vector) => vector.is_const(),
+        _ => false,
+    }
+}
+
 /// `element` itself, or a vector of as many as `lanes` says.
 pub(crate) fn widen_type<'c>(element: BasicTypeEnum<'c>, lanes: Option<u32>) -> BasicTypeEnum<'c> {
     match (lanes, element) {

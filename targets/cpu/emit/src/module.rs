@@ -18,6 +18,9 @@ use lostwax_target_api::EmitError;
 /// The symbol of memory that holds zeros, which the linker provides.
 pub(crate) const ZEROS: &str = "lostwax_zeros";
 
+/// The alignment of that memory.
+pub(crate) const ZEROS_ALIGNMENT: u32 = 64;
+
 /// The passes that clean up after emission: locals become registers, repeated loads disappear. What does not change in a loop is
 /// emitted outside of it in the first place, so nothing here needs to look at loops.
 const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint;max-iterations=1>,simplifycfg)";
@@ -98,7 +101,9 @@ fn declare_zeros<'c>(context: &'c Context, module: &Module<'c>, zeros: Zeros) ->
     };
     let ty = context.i8_type().array_type(bytes);
     let global = module.add_global(ty, None, ZEROS);
-    global.set_alignment(64);
+    global.set_alignment(ZEROS_ALIGNMENT);
+    // What it holds is not to be known, as in `opaque_mask`.
+    global.set_externally_initialized(matches!(zeros, Zeros::Own(_)));
     match zeros {
         Zeros::Linked => {
             global.set_linkage(Linkage::External);

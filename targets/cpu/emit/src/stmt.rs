@@ -1,7 +1,7 @@
 //! Statements: control flow, definitions, and which lanes run.
 
 use crate::fault::{Emit, Fault};
-use crate::ir::{V, as_int, as_pointer};
+use crate::ir::{V, as_int, as_pointer, is_constant};
 use crate::kernel::{Binding, Emitter, Lanes, Typed};
 use inkwell::IntPredicate;
 use inkwell::basic_block::BasicBlock;
@@ -297,6 +297,11 @@ impl<'c> Emitter<'_, 'c, '_> {
         match (a, b) {
             (Some(a), Some(b)) => {
                 let (a, b) = self.ir.align(a, b)?;
+                let (a, b) = match (is_constant(a), is_constant(b)) {
+                    (true, false) => (self.opaque_mask(a)?, b),
+                    (false, true) => (a, self.opaque_mask(b)?),
+                    _ => (a, b),
+                };
                 Ok(Some(self.ir.and(a, b)?))
             }
             _ => Ok(a.or(b)),
