@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench quantized -- [FORMAT ROWS COLUMNS DEPTH]` measures one case; `LISTING=FILE` keeps its assembly.
 
+use lostwax_compiler::Registry;
 use lostwax_compiler::model::{CompileOptions, compile};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::blocks::BLOCK_FORMATS;
@@ -61,7 +62,7 @@ fn measure((format, rows, columns, depth): (&str, usize, usize, usize)) -> Resul
     let mut options = CompileOptions::default();
     options.forms.insert(Form::Listing);
     let mut file = AlignedBuffer::new();
-    let compiled = compile(&graph.into(), &options, &mut |_| {}, &mut file)?;
+    let compiled = compile(&Registry::default(), &graph.into(), &options, &mut |_| {}, &mut file)?;
     if let Some(path) = std::env::var_os("LISTING") {
         let mut listings = compiled.forms.iter().filter_map(|forms| forms.get(&Form::Listing));
         std::fs::write(path, listings.next().map_or(&[][..], Vec::as_slice))?;

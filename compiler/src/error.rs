@@ -26,6 +26,14 @@ pub enum CompileError {
         /// All names.
         known: Vec<String>,
     },
+    /// There is no optimization level of that number.
+    #[error("there is no optimization level {number}; levels are 0 to {highest}")]
+    UnknownLevel {
+        /// The number that was asked for.
+        number: u8,
+        /// The highest number.
+        highest: usize,
+    },
     /// An entry point does not fit those before it.
     #[error("entry point `{name}`: {problem}")]
     EntryPoint {

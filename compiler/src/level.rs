@@ -5,7 +5,7 @@ use lostwax_ir::graph::Graph;
 use lostwax_passes::{Context, run_passes};
 
 /// How much is optimized.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Level {
     /// What it does, for people.
     pub doc: &'static str,
@@ -15,7 +15,7 @@ pub struct Level {
     pub without: &'static [&'static str],
 }
 
-/// The levels by number; each does what those before it do.
+/// The levels that lostwax ships, by number; each does what those before it do.
 pub const LEVELS: [Level; 4] = [
     Level {
         doc: "folds constants and shares equal nodes",
@@ -56,16 +56,7 @@ const REWRITE: &[&str] = &[
     "remove_dead",
 ];
 
-/// The highest level.
-pub const HIGHEST: u8 = LEVELS.len() as u8 - 1;
-
 impl Level {
-    /// The level of that number; the highest for larger ones.
-    pub fn from_number(number: u8) -> &'static Level {
-        let [lower @ .., highest] = &LEVELS;
-        lower.get(usize::from(number)).unwrap_or(highest)
-    }
-
     /// The context without the rules that this level leaves out.
     pub fn context(&self, passes: &Context) -> Context {
         let mut context = passes.clone();

@@ -9,4 +9,8 @@ pub mod level;
 pub mod model;
 pub mod pipeline;
 pub mod placement;
-pub mod targets;
+pub mod registry;
+
+pub use error::CompileError;
+pub use model::{CompileOptions, compile};
+pub use registry::{Backend, Registry, Selection};

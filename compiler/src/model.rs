@@ -1,9 +1,8 @@
 //! Compiling in one call, by options.
 
 use crate::error::CompileError;
-use crate::level::{self, Level};
 use crate::pipeline::{self, Compiled, Settings, Stage};
-use crate::targets::{Selection, default_target, select};
+use crate::registry::{Registry, Selection};
 use lostwax_import::ImportOptions;
 use lostwax_import::program::Program;
 use lostwax_passes::Context;
@@ -12,35 +11,34 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 /// How a model is compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CompileOptions {
     /// How the file is read.
     pub import: ImportOptions,
     /// How the graph is rewritten.
     pub passes: Context,
-    /// Targets as `NAME` or `NAME:SPECIFICATION`.
+    /// Targets as `NAME` or `NAME:SPECIFICATION`; none for the default target.
     pub targets: Vec<String>,
     /// Bytes of working memory that the model may need at typical sizes.
     pub max_memory: Option<u64>,
-    /// How much is optimized, from 0 to 3; see [`crate::level`].
-    pub level: u8,
+    /// The optimization level, a number of [`Registry::levels`]; none for the highest.
+    pub level: Option<u8>,
     /// Whether to refuse what runs slower than it could.
     pub strict: bool,
     /// The forms of the code to keep beside the artifact.
     pub forms: BTreeSet<Form>,
 }
 
-impl Default for CompileOptions {
-    fn default() -> Self {
-        Self {
-            import: ImportOptions::default(),
-            passes: Context::default(),
-            targets: vec![default_target().to_string()],
-            max_memory: None,
-            level: level::HIGHEST,
-            strict: false,
-            forms: BTreeSet::new(),
+impl CompileOptions {
+    /// The targets with their variants.
+    ///
+    /// # Errors
+    /// As [`Registry::select`].
+    pub fn selections(&self, registry: &Registry) -> Result<Vec<Selection>, CompileError> {
+        if self.targets.is_empty() {
+            return Ok(vec![registry.select(registry.default_target()?)?]);
         }
+        self.targets.iter().map(|text| registry.select(text)).collect()
     }
 }
 
@@ -49,19 +47,20 @@ impl Default for CompileOptions {
 /// # Errors
 /// As [`pipeline::run`].
 pub fn compile(
+    registry: &Registry,
     program: &Program,
     options: &CompileOptions,
     progress: &mut dyn FnMut(Stage),
     out: &mut dyn Write,
 ) -> Result<Compiled, CompileError> {
-    let targets: Vec<Selection> = options.targets.iter().map(|text| select(text)).collect::<Result<_, _>>()?;
+    let targets = options.selections(registry)?;
     let mut settings = Settings {
         targets: &targets,
-        level: Level::from_number(options.level),
+        level: registry.level(options.level.unwrap_or(registry.highest_level()))?,
         max_memory: options.max_memory,
         strict: options.strict,
         forms: &options.forms,
         progress,
     };
-    pipeline::run(program, &options.passes, &mut settings, out)
+    pipeline::run(registry, program, &options.passes, &mut settings, out)
 }

@@ -4,7 +4,7 @@ use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
 use crate::placement::{self, Code, Refusal};
-use crate::targets::{Selection, default_target, select};
+use crate::registry::{Registry, Selection};
 use lostwax_format::{Writer, Written};
 use lostwax_import::program::{EntryGraph, Language, Program};
 use lostwax_ir::attrs::Attrs;
@@ -36,7 +36,7 @@ pub struct Settings<'a> {
     /// The targets with their variants.
     pub targets: &'a [Selection],
     /// How much is optimized.
-    pub level: &'static Level,
+    pub level: &'a Level,
     /// Bytes of working memory that the model may need at typical sizes. When given, the optimizer weighs memory more until the
     /// working memory fits.
     pub max_memory: Option<u64>,
@@ -77,6 +77,7 @@ const MEMORY_WEIGHTS: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 /// [`CompileError::Slow`] when the settings are strict and something runs slower than it could or elsewhere than on its target's
 /// device. Nothing is written then.
 pub fn run(
+    registry: &Registry,
     program: &Program,
     passes: &Context,
     settings: &mut Settings<'_>,
@@ -85,18 +86,19 @@ pub fn run(
     let mut variants: Vec<_> = variants(program, settings.targets).collect();
     let mut clock = Clock::default();
     let mut planned = plan_within_limit(program, passes, settings, &variants, &mut clock)?;
-    let warnings = warnings(&planned.assembled, settings.targets);
+    let warnings = warnings(registry, &planned.assembled, settings.targets);
     if settings.strict && !warnings.is_empty() {
         return Err(CompileError::Slow { problems: warnings });
     }
     let mut code = emit(&variants, &planned.assembled, settings, &mut clock)?;
-    let refusals = placement::refusals(&variants, &code, &planned.assembled, default_target());
+    let default_target = registry.default_target()?;
+    let refusals = placement::refusals(&variants, &code, &planned.assembled, default_target);
     if settings.strict && !refusals.is_empty() {
         return Err(CompileError::Slow { problems: refusals.iter().map(ToString::to_string).collect() });
     }
     let default;
-    if placement::needs_default(&variants, &code, default_target()) {
-        default = [select(default_target())?];
+    if placement::needs_default(&variants, &code, default_target) {
+        default = [registry.select(default_target)?];
         variants.extend(self::variants(program, &default));
         planned = plan_within_limit(program, passes, settings, &variants, &mut clock)?;
         code = emit(&variants, &planned.assembled, settings, &mut clock)?;
@@ -181,8 +183,9 @@ fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<It
 }
 
 /// What runs slower than it could: steps by their schedules, and code for this machine that does not use all of it.
-fn warnings(assembled: &Assembled, targets: &[Selection]) -> Vec<String> {
-    assembled.slow.iter().cloned().chain(targets.iter().filter_map(Selection::missing_variant)).collect()
+fn warnings(registry: &Registry, assembled: &Assembled, targets: &[Selection]) -> Vec<String> {
+    let missing = targets.iter().filter_map(|selection| registry.missing_variant(selection));
+    assembled.slow.iter().cloned().chain(missing).collect()
 }
 
 struct Clock {

@@ -3,10 +3,9 @@
 #[path = "../../targets/gpu/emit/tests/common/opened.rs"]
 mod opened;
 
-use lostwax_compiler::level::Level;
+use lostwax_compiler::Registry;
 use lostwax_compiler::model::CompileOptions;
 use lostwax_compiler::pipeline::{self, Settings};
-use lostwax_compiler::targets::{device, select};
 use lostwax_device_gpu::wgpu::{BufferDescriptor, BufferUsages, Features};
 use lostwax_import::program::{EntryGraph, Program};
 use lostwax_ir::attrs::Attrs;
@@ -46,22 +45,23 @@ fn graph(seed: u64) -> Graph {
 fn model(targets: &[&str], seed: u64) -> Model {
     let entries = vec![EntryGraph { name: "main".into(), graph: graph(seed) }];
     let program = Program { name: "layer".into(), entries, language: None };
-    let targets: Vec<_> = targets.iter().map(|target| select(target).unwrap()).collect();
+    let registry = Registry::default();
+    let targets: Vec<_> = targets.iter().map(|target| registry.select(target).unwrap()).collect();
     let mut settings = Settings {
         targets: &targets,
-        level: Level::from_number(2),
+        level: registry.level(2).unwrap(),
         max_memory: None,
         strict: false,
         forms: &BTreeSet::new(),
         progress: &mut |_| {},
     };
     let mut artifact = AlignedBuffer::default();
-    pipeline::run(&program, &CompileOptions::default().passes, &mut settings, &mut artifact).unwrap();
+    pipeline::run(&registry, &program, &CompileOptions::default().passes, &mut settings, &mut artifact).unwrap();
     Model::from_bytes(artifact).unwrap()
 }
 
 fn on(name: &str) -> Device {
-    device(Some(name), &[]).unwrap().into()
+    Registry::default().device(Some(name), &[]).unwrap().into()
 }
 
 fn f32_tensor(values: impl Iterator<Item = f32>, shape: &[usize]) -> Tensor {

@@ -1,7 +1,7 @@
 //! Models with states and several entry points: sessions against the reference interpreter, step by step.
 
+use lostwax_compiler::Registry;
 use lostwax_compiler::model::{CompileOptions, compile};
-use lostwax_compiler::targets::{device, select};
 use lostwax_import::program::{EntryGraph, Program};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, Symbol};
@@ -116,9 +116,10 @@ impl Both {
 
     fn with_level(program: &Program, target: &str, level: u8) -> Self {
         let mut artifact = AlignedBuffer::default();
-        let options = CompileOptions { targets: vec![fastest(target)], level, ..CompileOptions::default() };
-        compile(program, &options, &mut |_| {}, &mut artifact).unwrap();
-        let session = Model::from_bytes(artifact).unwrap().session(device(Some(target), &[]).unwrap()).unwrap();
+        let options = CompileOptions { targets: vec![fastest(target)], level: Some(level), ..CompileOptions::default() };
+        compile(&Registry::default(), program, &options, &mut |_| {}, &mut artifact).unwrap();
+        let session =
+            Model::from_bytes(artifact).unwrap().session(Registry::default().device(Some(target), &[]).unwrap()).unwrap();
         let mut states = BTreeMap::new();
         for EntryGraph { graph, .. } in &program.entries {
             for value in graph.inputs().iter().filter(|value| graph.op(**value) == Op::State) {
@@ -161,8 +162,8 @@ impl Both {
 
 /// The target restricted to the variant that this machine runs.
 fn fastest(target: &str) -> String {
-    let infos: Vec<_> = select(target).unwrap().variants.into_iter().map(|variant| variant.info).collect();
-    let chosen = &infos[device(Some(target), &[]).unwrap().select(&infos).unwrap()];
+    let infos: Vec<_> = Registry::default().select(target).unwrap().variants.into_iter().map(|variant| variant.info).collect();
+    let chosen = &infos[Registry::default().device(Some(target), &[]).unwrap().select(&infos).unwrap()];
     if infos.len() == 1 { target.to_string() } else { format!("{target}:{}+{}", chosen.arch, chosen.name) }
 }
 
@@ -253,7 +254,7 @@ fn a_decoder_keeps_its_cache_in_kernels_of_the_interpreter() {
 #[test]
 fn entry_points_share_weights_and_the_cache_is_written_in_place() {
     let mut artifact = AlignedBuffer::default();
-    compile(&decoder(), &CompileOptions::default(), &mut |_| {}, &mut artifact).unwrap();
+    compile(&Registry::default(), &decoder(), &CompileOptions::default(), &mut |_| {}, &mut artifact).unwrap();
     let model = Model::from_bytes(artifact).unwrap();
     let names: Vec<String> = model.entry_points().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["prefill", "decode"]);
@@ -420,7 +421,7 @@ fn entry_points_must_agree_on_states_and_sizes() {
     };
     let options = CompileOptions { targets: vec!["interp".to_string()], ..CompileOptions::default() };
     let problem = |second: EntryGraph| {
-        let result = compile(&program(vec![other(4, 8), second]), &options, &mut |_| {}, &mut Vec::new());
+        let result = compile(&Registry::default(), &program(vec![other(4, 8), second]), &options, &mut |_| {}, &mut Vec::new());
         result.err().map(|error| error.to_string())
     };
     assert_eq!(

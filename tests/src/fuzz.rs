@@ -3,8 +3,8 @@
 //! The input of a case follows from its seed alone, so that a seed that fails can be run again.
 
 use crate::fuzz_models;
+use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::compiler::targets;
 use lostwax::import::{ImportOptions, onnx};
 use lostwax::npy;
 use lostwax_ir::random::Random;
@@ -73,7 +73,7 @@ fn sample_artifact() -> Vec<u8> {
     let options = CompileOptions { targets: vec!["interp".to_string()], ..CompileOptions::default() };
     let graph = onnx::import_bytes(SAMPLE_MODEL, None, &options.import).expect("the sample can be imported");
     let mut artifact = Vec::new();
-    compile(&graph.into(), &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
+    compile(&Registry::default(), &graph.into(), &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
     artifact
 }
 
@@ -184,7 +184,7 @@ fn feed_plan(bytes: &[u8]) {
 /// Does what can be done with a model without running it.
 fn exercise(model: &Model) {
     let (_, _, _) = (model.entry_points(), model.symbols(), model.states());
-    let Ok(device) = targets::device(Some("interp"), model.variants()) else { return };
+    let Ok(device) = Registry::default().device(Some("interp"), model.variants()) else { return };
     let Ok(mut session) = model.session_with(device, Options::new().with_max_memory(MEMORY)) else { return };
     for size in [1, 2, 9] {
         let ranks: Option<Vec<usize>> =

@@ -1,8 +1,8 @@
 //! Damaged headers of language models, in files as readers want them.
 
 use crate::tiny::TinyModels;
+use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::compiler::targets;
 use lostwax::import::LanguageOptions as Options;
 use lostwax::import::families::load;
 use lostwax_runtime::Model;
@@ -107,10 +107,10 @@ fn generator() -> Generator {
         let path = folder.join("model.gguf");
         fs::write(&path, &SAMPLE.gguf).expect("it can be written");
         let program = lostwax::import::load(&path, &options.import).expect("the sample can be read");
-        compile(&program, &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
+        compile(&Registry::default(), &program, &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
     });
     let model = Model::from_bytes(artifact).expect("the sample can be opened");
-    let device = targets::device(Some("interp"), model.variants()).expect("the device is built in");
+    let device = Registry::default().device(Some("interp"), model.variants()).expect("the device is built in");
     let mut generator = Generator::new(open_decoder(&model, DecoderOptions::new(device)).expect("the sample is a decoder"));
     let language = Language::open(&model).expect("the sample has a tokenizer");
     let request = Request { max_tokens: 2, ..Request::new(&language, &[1, 2, 3]) };

@@ -1,7 +1,7 @@
 //! Language models that are compiled, against their graphs in the reference interpreter.
 
+use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::compiler::targets;
 use lostwax::import::LanguageOptions as Options;
 use lostwax::import::families::{self, quant_from_name};
 use lostwax::import::load;
@@ -46,7 +46,8 @@ fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options
         _ => TOLERANCE,
     };
     for device in devices {
-        let mut decoder = open_decoder(&compiled, DecoderOptions::new(targets::device(Some(device), &[]).unwrap())).unwrap();
+        let mut decoder =
+            open_decoder(&compiled, DecoderOptions::new(Registry::default().device(Some(device), &[]).unwrap())).unwrap();
         let (start, rest) = tokens.split_at(TOGETHER);
         let mut largest = distance(decoder.append(start).unwrap(), rows[TOGETHER - 1]);
         for (position, token) in (TOGETHER..).zip(rest) {
@@ -62,7 +63,7 @@ fn compiled(path: &Path, language: Options, devices: &[&str]) -> Model {
     let mut options = CompileOptions { targets, ..CompileOptions::default() };
     options.import.language = language;
     let mut buffer = AlignedBuffer::new();
-    compile(&load(path, &options.import).unwrap(), &options, &mut |_| (), &mut buffer).unwrap();
+    compile(&Registry::default(), &load(path, &options.import).unwrap(), &options, &mut |_| (), &mut buffer).unwrap();
     Model::from_bytes(buffer).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! The ONNX backend suite: every case in the reference interpreter, and on every target through an artifact in memory.
 
+use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::compiler::targets::targets;
 use lostwax_ir::eval::eval_graph;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
@@ -45,13 +45,14 @@ fn compile_for(graph: &Graph, target: &str) -> Result<Model, String> {
     let mut artifact = AlignedBuffer::default();
     let (targets, forms) = (vec![target.to_string()], [Form::Listing].into());
     let options = CompileOptions { targets, forms, ..CompileOptions::default() };
-    compile(&graph.clone().into(), &options, &mut |_| {}, &mut artifact).map_err(|error| error.to_string())?;
+    compile(&Registry::default(), &graph.clone().into(), &options, &mut |_| {}, &mut artifact)
+        .map_err(|error| error.to_string())?;
     Model::from_bytes(artifact).map_err(|error| error.to_string())
 }
 
 /// The device that runs the code of a target.
 fn device(target: &str) -> Device {
-    lostwax::compiler::targets::device(Some(target), &[]).expect("every target has a device").into()
+    lostwax::Registry::default().device(Some(target), &[]).expect("every target has a device").into()
 }
 
 /// The target restricted to the level that this machine runs best, if it has several.
@@ -91,7 +92,7 @@ fn run_artifact(case: &SuiteCase, target: &str, device: &Device) -> Result<BTree
 #[test]
 fn targets_conform() {
     let folders = folders();
-    for target in targets().iter().filter(|_| !folders.is_empty()) {
+    for target in Registry::default().targets().filter(|_| !folders.is_empty()) {
         let (level, device) = (best_level(target.name()), device(target.name()));
         let list = IgnoreList::read(&format!("targets/{}/conformance-ignore.txt", target.name()));
         let run = |folder: &Path| {

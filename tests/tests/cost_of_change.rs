@@ -123,7 +123,8 @@ fn a_target_is_one_folder_and_one_line() {
         "targets/copied",
         &[("interp\"", "copied\""), ("-interp", "-copied"), ("_interp", "_copied")],
     );
-    change.line_after("compiler/src/targets.rs", "targets! {\n", "    lostwax_target_copied,");
+    let line = "        Backend::new(lostwax_target_copied::target(), lostwax_target_copied::device()),";
+    change.line_after("compiler/src/registry.rs", "backends: vec![\n", line);
     let dependency = "lostwax-target-copied = { path = \"../targets/copied/emit\" }";
     change.line_after("compiler/Cargo.toml", "[dependencies]\n", dependency);
     change.works("lostwax-target-copied");
@@ -133,7 +134,7 @@ fn a_target_is_one_folder_and_one_line() {
 
 /// Files beside a target's folder that name it: the list, and the runtime, which offers the processor without a list.
 const MAY_NAME_TARGETS: &[&str] =
-    &["Cargo.toml", "compiler/Cargo.toml", "compiler/src/targets.rs", "runtime/Cargo.toml", "runtime/src/device.rs"];
+    &["Cargo.toml", "compiler/Cargo.toml", "compiler/src/registry.rs", "runtime/Cargo.toml", "runtime/src/device.rs"];
 
 #[test]
 fn only_the_list_names_targets() {

@@ -1,5 +1,6 @@
 //! Real models against recorded results of ONNX Runtime.
 
+use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::import::load;
 use lostwax::import::{ImportOptions, ShapeSpec};
@@ -48,7 +49,7 @@ fn check_with(file: &str, options: &CompileOptions, device: &Device) {
     let import = ImportOptions { shapes: shapes.collect(), ..ImportOptions::default() };
     let graph = load(&path, &import).unwrap();
     let mut artifact = AlignedBuffer::default();
-    compile(&graph, options, &mut |_| {}, &mut artifact).unwrap();
+    compile(&Registry::default(), &graph, options, &mut |_| {}, &mut artifact).unwrap();
     let model = Model::from_bytes(artifact).unwrap();
     assert!(!recorded.cases.is_empty());
     recorded.cases.iter().for_each(|case| check_case(&model, device, file, case));
@@ -79,19 +80,19 @@ const DIRECTION: &str = "ch_ppocr_mobile_v2.0_cls_infer.onnx";
 
 #[test]
 fn every_level_is_right() {
-    for level in 0..=lostwax::compiler::level::HIGHEST {
+    for level in 0..=Registry::default().highest_level() {
         let targets = vec!["cpu:x86_64+x86-64-v2".to_string()];
         let targets = if cfg!(target_arch = "x86_64") { targets } else { CompileOptions::default().targets };
-        check_with(DIRECTION, &CompileOptions { level, targets, ..CompileOptions::default() }, &Device::cpu());
+        check_with(DIRECTION, &CompileOptions { level: Some(level), targets, ..CompileOptions::default() }, &Device::cpu());
     }
 }
 
 /// One model on all targets; the other tests run every model on the default target.
 #[test]
 fn every_target_runs_artifacts() {
-    for target in lostwax::compiler::targets::targets() {
+    for target in Registry::default().targets() {
         let options = CompileOptions { targets: vec![target.name().to_string()], ..CompileOptions::default() };
-        let device = lostwax::compiler::targets::device(Some(target.name()), &[]).unwrap();
+        let device = Registry::default().device(Some(target.name()), &[]).unwrap();
         check_with(DIRECTION, &options, &device.into());
     }
 }

@@ -4,8 +4,8 @@
 //! `cargo bench --bench devices -- --device NAME[:ADAPTER] [--largest 4096] [--gflops N --gbps N] [MODELS_FOLDER]`
 
 use clap::Parser;
+use lostwax_compiler::Registry;
 use lostwax_compiler::model::{CompileOptions, compile};
-use lostwax_compiler::targets;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::Graph;
@@ -87,7 +87,7 @@ struct Row {
 
 impl Bench {
     fn new(args: Args) -> Result<Self, Box<dyn Error>> {
-        let device = Device::from(targets::device(Some(&args.device), &[])?);
+        let device = Device::from(Registry::default().device(Some(&args.device), &[])?);
         let target = device.name().to_string();
         let measured = device.ceilings(0)?;
         let of = |given: Option<f64>, measured: Option<f64>| given.map(|given| given * 1e9).or(measured);
@@ -123,7 +123,7 @@ impl Bench {
     fn measure(&self, name: String, graph: Graph, shapes: &[&[usize]]) -> Result<Row, Box<dyn Error>> {
         let options = CompileOptions { targets: vec![self.target.clone()], ..CompileOptions::default() };
         let mut file = AlignedBuffer::new();
-        compile(&graph.into(), &options, &mut |_| {}, &mut file)?;
+        compile(&Registry::default(), &graph.into(), &options, &mut |_| {}, &mut file)?;
         let mut session = Model::from_bytes(file)?.session(self.device.clone())?;
         let filled = |shape: &&[usize]| Tensor::from_slice(&vec![0.5f32; shape.iter().product()], shape);
         let tensors = shapes.iter().map(filled).collect::<Result<Vec<_>, _>>()?;

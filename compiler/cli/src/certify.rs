@@ -3,8 +3,8 @@
 use crate::compare::{Compared, comparable, interpret, references};
 use crate::error::CliError;
 use crate::plan_sizes::PlanSizes;
+use crate::registry::registry;
 use crate::settings::with_others;
-use lostwax_compiler::targets;
 use lostwax_import::program::Program;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
@@ -29,7 +29,7 @@ pub fn certify(model: &Model, program: &Program) -> Result<Model, CliError> {
     let described = reference_inputs(model, entry)?;
     let inputs = described.iter().map(|input| Ok((input.name.clone(), tensor(entry, input)?)));
     let inputs = inputs.collect::<Result<Vec<(String, Tensor)>, CliError>>()?;
-    let device = targets::device(None, model.variants()).map(with_others).map_err(RuntimeError::from)?;
+    let device = registry().device(None, model.variants()).map(with_others).map_err(RuntimeError::from)?;
     let mut session = model.session(device.clone())?;
     let case = measure(&mut session, &graph, entry, described, &inputs)?;
     let certificate = Certificate { cases: vec![CertificateCase { device: device.name().to_string(), ..case }] };

@@ -2,9 +2,11 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::registry;
 use crate::report::Report;
 use crate::verbs::{Verb, check};
 use clap::Parser;
+use lostwax_compiler::Registry;
 use serde_json::json;
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,8 +37,23 @@ struct Cli {
     json: bool,
 }
 
-/// Runs the program on the arguments of the process.
+/// Runs the program on the arguments of the process, with the registry that lostwax ships.
 pub fn main() -> ExitCode {
+    main_with(Registry::default())
+}
+
+/// Runs the program on the arguments of the process, with targets, passes, rules, operators, families and levels of `registry`.
+///
+/// ```no_run
+/// use lostwax::{Registry, cli};
+///
+/// fn main() -> std::process::ExitCode {
+///     let registry = Registry::default();
+///     cli::main_with(registry)
+/// }
+/// ```
+pub fn main_with(registry: Registry) -> ExitCode {
+    registry::set(registry);
     let cli = Cli::parse();
     let console = Console::new(cli.json);
     let result = cli.verb.run(&console);

@@ -101,7 +101,7 @@ fn import_code(error: &ImportError) -> u8 {
 
 fn compile_code(error: &CompileError) -> u8 {
     match error {
-        CompileError::Io { .. } | CompileError::UnknownTarget { .. } => USAGE,
+        CompileError::Io { .. } | CompileError::UnknownTarget { .. } | CompileError::UnknownLevel { .. } => USAGE,
         CompileError::EntryPoint { .. } | CompileError::Slow { .. } => UNSUPPORTED_MODEL,
         CompileError::Emit(EmitError::LimitExceeded { .. })
         | CompileError::MemoryLimit { .. }

@@ -18,6 +18,7 @@ mod language;
 #[allow(unsafe_code)]
 pub mod npy;
 mod plan_sizes;
+mod registry;
 mod report;
 mod settings;
 mod source;
@@ -36,6 +37,7 @@ mod tiny;
 use fake as decoder;
 
 pub use lostwax_compiler as compiler;
+pub use lostwax_compiler::Registry;
 pub use lostwax_import as import;
 pub use lostwax_ir as ir;
 pub use lostwax_passes as passes;

@@ -2,9 +2,9 @@
 
 use crate::error::CliError;
 use crate::format::parse_bytes;
-use lostwax_compiler::level::HIGHEST;
+use crate::registry::registry;
+use lostwax_compiler::level::Level;
 use lostwax_compiler::model::CompileOptions;
-use lostwax_compiler::targets;
 use lostwax_import::families::quant_from_name;
 use lostwax_import::{ACTIVATION_TYPES, CACHE_TYPES, ConstantSpec, DimSpec, ImportOptions, LanguageOptions, ShapeSpec};
 use lostwax_ir::types::DType;
@@ -117,8 +117,9 @@ fn fixed(dim: &DimSpec) -> Option<usize> {
 /// How a model is compiled.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CompileArgs {
-    /// What to compile for: NAME, or NAME:SPECIFICATION for some forms of the code; see `lostwax targets`; repeatable.
-    #[arg(long = "target", value_name = "TARGET", default_value = targets::default_target())]
+    /// What to compile for: NAME, or NAME:SPECIFICATION for some forms of the code; see `lostwax targets`; repeatable. By default
+    /// the first of them.
+    #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
     /// How far results may differ from the model's order of operations: strict, contract, reassoc or fast.
     #[arg(long, value_name = "TIER", default_value = "reassoc", value_parser = parse_tier)]
@@ -129,10 +130,9 @@ pub struct CompileArgs {
     /// The most bytes of working memory at typical sizes, such as 64MiB; smaller plans are sought until one fits.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_memory: Option<u64>,
-    /// How much is optimized; what each level adds is listed below.
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = HIGHEST,
-        value_parser = clap::value_parser!(u8).range(0..=i64::from(HIGHEST)))]
-    pub level: u8,
+    /// How much is optimized; what each level adds is listed below. By default the highest level.
+    #[arg(short = 'O', value_name = "LEVEL")]
+    pub level: Option<u8>,
 }
 
 fn parse_tier(text: &str) -> Result<Tier, String> {
@@ -142,25 +142,24 @@ fn parse_tier(text: &str) -> Result<Tier, String> {
 impl CompileArgs {
     /// The options for the compiler. Targets are checked.
     pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
-        for target in &self.targets {
-            targets::select(target).map_err(|error| CliError::usage(error.to_string()))?;
-        }
         let passes = Context { tier: self.fp, disabled: self.disabled.iter().cloned().collect(), ..Context::default() };
         let import = shapes.import_options();
         let (targets, max_memory, level) = (self.targets.clone(), self.max_memory, self.level);
-        Ok(CompileOptions { import, passes, targets, max_memory, level, ..CompileOptions::default() })
+        let options = CompileOptions { import, passes, targets, max_memory, level, ..CompileOptions::default() };
+        options.selections(registry()).map_err(|error| CliError::usage(error.to_string()))?;
+        self.level()?;
+        Ok(options)
+    }
+
+    /// The optimization level.
+    pub fn level(&self) -> Result<&'static Level, CliError> {
+        Ok(registry().level(self.level.unwrap_or(registry().highest_level()))?)
     }
 }
 
 impl Default for CompileArgs {
     fn default() -> Self {
-        Self {
-            targets: vec![targets::default_target().to_string()],
-            fp: Tier::Reassociate,
-            disabled: Vec::new(),
-            max_memory: None,
-            level: HIGHEST,
-        }
+        Self { targets: Vec::new(), fp: Tier::Reassociate, disabled: Vec::new(), max_memory: None, level: None }
     }
 }
 
@@ -175,12 +174,12 @@ pub struct DeviceArgs {
 
 /// A device with all others of the list, for steps that its code leaves to them.
 pub fn with_others(device: Arc<dyn api::Device>) -> Device {
-    targets::devices().iter().cloned().fold(Device::from(device), Device::with_fallback)
+    registry().devices().cloned().fold(Device::from(device), Device::with_fallback)
 }
 
 impl DeviceArgs {
     pub fn device(&self, model: &Model) -> Result<Device, CliError> {
-        let found = targets::device(self.device.as_deref(), model.variants());
+        let found = registry().device(self.device.as_deref(), model.variants());
         Ok(found.map(with_others).map_err(RuntimeError::from)?)
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::registry::registry;
 use crate::settings::{CompileArgs, ShapeArgs};
-use lostwax_compiler::level::Level;
 use lostwax_compiler::model::{self, CompileOptions};
 use lostwax_compiler::pipeline::{Compiled, Stage};
 use lostwax_import::program::Program;
@@ -71,13 +71,13 @@ pub fn compile_program(
     console: &Console,
     out: &mut dyn Write,
 ) -> Result<Compiled, CliError> {
-    Ok(model::compile(program, options, &mut |stage| console.stage(stage_name(stage)), out)?)
+    Ok(model::compile(registry(), program, options, &mut |stage| console.stage(stage_name(stage)), out)?)
 }
 
 /// The graph as it is when kernels are made from it.
 pub fn optimize(graph: &Graph, options: &CompileOptions) -> Result<Graph, CliError> {
     let mut graph = graph.clone();
-    Level::from_number(options.level).run(&mut graph, &options.passes)?;
+    registry().level(options.level.unwrap_or(registry().highest_level()))?.run(&mut graph, &options.passes)?;
     Ok(graph)
 }
 

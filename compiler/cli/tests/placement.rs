@@ -4,10 +4,9 @@ mod common;
 
 use common::Workplace;
 use lostwax_compiler::error::CompileError;
-use lostwax_compiler::level::Level;
 use lostwax_compiler::model::CompileOptions;
 use lostwax_compiler::pipeline::{self, Compiled, Settings};
-use lostwax_compiler::targets::{Selection, device, select};
+use lostwax_compiler::{Registry, Selection};
 use lostwax_import::program::{EntryGraph, Program};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, Symbol};
@@ -25,7 +24,7 @@ use std::sync::Arc;
 
 /// Another target that refuses the kernels whose number leaves one of these remainders when it is divided by 3.
 struct Choosy {
-    inner: Box<dyn Target>,
+    inner: Arc<dyn Target>,
     refused: &'static [usize],
 }
 
@@ -64,32 +63,33 @@ type Targets<'a> = &'a [(&'a str, &'static [usize])];
 
 fn compile(program: &Program, targets: Targets<'_>, level: u8, strict: bool) -> Result<(Compiled, Model), CompileError> {
     let choosy = targets.iter().map(|(name, refused)| {
-        let Selection { target, variants } = select(&fastest(name)).unwrap();
-        Selection { target: Box::new(Choosy { inner: target, refused }), variants }
+        let Selection { target, variants } = Registry::default().select(&fastest(name)).unwrap();
+        Selection { target: Arc::new(Choosy { inner: target, refused }), variants }
     });
     let targets: Vec<Selection> = choosy.collect();
+    let registry = Registry::default();
     let mut settings = Settings {
         targets: &targets,
-        level: Level::from_number(level),
+        level: registry.level(level).unwrap(),
         max_memory: None,
         strict,
         forms: &BTreeSet::new(),
         progress: &mut |_| {},
     };
     let mut artifact = AlignedBuffer::default();
-    let compiled = pipeline::run(program, &CompileOptions::default().passes, &mut settings, &mut artifact)?;
+    let compiled = pipeline::run(&registry, program, &CompileOptions::default().passes, &mut settings, &mut artifact)?;
     Ok((compiled, Model::from_bytes(artifact).unwrap()))
 }
 
 /// The target restricted to the variant that this machine runs.
 fn fastest(target: &str) -> String {
-    let infos: Vec<_> = select(target).unwrap().variants.into_iter().map(|variant| variant.info).collect();
-    let chosen = &infos[device(Some(target), &[]).unwrap().select(&infos).unwrap()];
+    let infos: Vec<_> = Registry::default().select(target).unwrap().variants.into_iter().map(|variant| variant.info).collect();
+    let chosen = &infos[Registry::default().device(Some(target), &[]).unwrap().select(&infos).unwrap()];
     if infos.len() == 1 { target.to_string() } else { format!("{target}:{}+{}", chosen.arch, chosen.name) }
 }
 
 fn device_of(targets: Targets<'_>) -> Device {
-    let mut devices = targets.iter().map(|(name, _)| Device::from(device(Some(name), &[]).unwrap()));
+    let mut devices = targets.iter().map(|(name, _)| Device::from(Registry::default().device(Some(name), &[]).unwrap()));
     let first = devices.next().unwrap();
     devices.fold(first, Device::with_fallback)
 }
@@ -273,7 +273,7 @@ fn steps_know_their_devices_and_what_is_copied_is_counted() {
     let refused = compiled.refusals.iter().filter(|refusal| refusal.device == "interp").count();
     assert_eq!(compiled.assembled.kernels[0].len() + refused, compiled.assembled.kernels[1].len());
 
-    let mut alone = model.session(device(Some("cpu"), &[]).unwrap()).unwrap();
+    let mut alone = model.session(Registry::default().device(Some("cpu"), &[]).unwrap()).unwrap();
     alone.bind("past", 0).unwrap();
     alone.run([("x", &x)]).unwrap();
     assert_eq!(alone.copied_bytes(), 0);
@@ -283,7 +283,7 @@ fn steps_know_their_devices_and_what_is_copied_is_counted() {
 fn the_default_target_runs_what_the_only_one_refuses() {
     let (compiled, model) = compile(&program(), &[("interp", &[1])], 3, false).unwrap();
     assert!(compiled.refusals.iter().all(|refusal| refusal.fallback == "cpu"));
-    Both::new(model.session(device(Some("interp"), &[]).unwrap()).unwrap()).steps();
+    Both::new(model.session(Registry::default().device(Some("interp"), &[]).unwrap()).unwrap()).steps();
 }
 
 #[test]

@@ -9,7 +9,6 @@ use crate::settings::{CompileArgs, ShapeArgs};
 use crate::table::Table;
 use lostwax_compiler::bisect::{Found, bisect};
 use lostwax_compiler::error::CompileError;
-use lostwax_compiler::level::Level;
 use lostwax_ir::dim::Bindings;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_passes::{Pass, rules};
@@ -52,7 +51,7 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let graph = ir_file::read_or_import(&self.file, &self.shapes, console)?;
         let options = self.compile.options(&self.shapes)?;
-        let level = Level::from_number(options.level);
+        let level = self.compile.level()?;
         let passes = level.passes.iter().map(|name| Pass::from_name(name)).collect::<Result<Vec<_>, _>>();
         let passes = passes.map_err(CompileError::from)?;
         let rules: Vec<&str> = rules::rules().map(|(_, rule)| rule.name).collect();

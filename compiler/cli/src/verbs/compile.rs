@@ -10,12 +10,13 @@ use crate::draft::Draft;
 use crate::error::CliError;
 use crate::format::parse_bytes;
 use super::inspect::Memory;
+use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::{CompileArgs, ShapeArgs};
 use crate::source;
 use emit::Kind;
 use lostwax_compiler::error::CompileError;
-use lostwax_compiler::level::{LEVELS, Level};
+use lostwax_compiler::level::Level;
 use lostwax_compiler::model::CompileOptions;
 use lostwax_runtime::Model;
 use std::io::Write;
@@ -36,7 +37,7 @@ Examples:
 
 /// What follows the flags: levels, files, examples.
 static HELP: LazyLock<String> = LazyLock::new(|| {
-    let levels: String = LEVELS.iter().enumerate().map(|(level, Level { doc, .. })| format!("  -O{level}  {doc}\n")).collect();
+    let levels: String = registry().levels.iter().enumerate().map(|(level, Level { doc, .. })| format!("  -O{level}  {doc}\n")).collect();
     format!("Levels:\n{levels}\n{EMIT}\n\n{EXAMPLES}")
 });
 

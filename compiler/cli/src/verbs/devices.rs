@@ -3,8 +3,8 @@
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format;
+use crate::registry::registry;
 use crate::report::Report;
-use lostwax_compiler::targets::{best_variant, devices};
 use lostwax_target_api::{Adapter, Device, Property, PropertyValue};
 use serde_json::{Map, Value, json};
 
@@ -16,8 +16,8 @@ pub struct Args {}
 impl Args {
     pub fn run(self, _console: &Console) -> Result<Report, CliError> {
         let (mut text, mut list) = (String::new(), Vec::new());
-        for device in devices() {
-            let (variant, adapters) = (best_variant(&**device), device.describe());
+        for device in registry().devices() {
+            let (variant, adapters) = (registry().best_variant(&**device), device.describe());
             text += &describe(&**device, variant.as_deref(), &adapters);
             let adapters: Vec<Value> = adapters.iter().map(|adapter| to_json(device.name(), adapter)).collect();
             list.push(json!({ "name": device.name(), "variant": variant, "adapters": adapters }));

@@ -5,11 +5,11 @@ use crate::error::CliError;
 use crate::format::{bytes, hex, tensor_type};
 use crate::formula::{self, LEAST_SIZE};
 use crate::plan_sizes::PlanSizes;
+use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::{CompileArgs, ShapeArgs};
 use crate::source;
 use crate::table::Table;
-use lostwax_compiler::targets;
 use lostwax_runtime::api::{Content, DeviceError};
 use lostwax_runtime::format::{EntryPoint, Plan, Variant};
 use lostwax_runtime::{EntryPointInfo, Model, Requirements, TensorInfo};
@@ -162,7 +162,7 @@ fn summary(model: &Model) -> String {
 /// What the code of a variant holds, as far as its device tells.
 fn contents(model: &Model, position: usize) -> Result<Vec<Content>, DeviceError> {
     let variant = model.variants().get(position);
-    let device = variant.and_then(|variant| targets::device(Some(&variant.device), &[]).ok());
+    let device = variant.and_then(|variant| registry().device(Some(&variant.device), &[]).ok());
     let code = model.artifact().code(position).and_then(|range| model.file_bytes().get(range));
     device.zip(code).map_or(Ok(Vec::new()), |(device, code)| device.contents(code))
 }

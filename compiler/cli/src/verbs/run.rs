@@ -3,11 +3,11 @@
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format::parse_bytes;
+use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use crate::source;
 use crate::tensors::{InputArgs, make_inputs, views, write_outputs};
-use lostwax_compiler::targets;
 use lostwax_runtime::{Options, Outputs, TensorView};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -52,7 +52,7 @@ impl Args {
         console.stage("running");
         let device = self.device.device(&model)?;
         let options = Options { max_memory: self.max_memory, ..Options::new().with_threads(self.threads) };
-        if self.device.device.is_none() && device.name() != targets::default_target() {
+        if self.device.device.is_none() && Some(device.name()) != registry().devices().next().map(|device| device.name()) {
             console.note(&format!("running on the {} device, the only one that the artifact has code for", device.name()));
         }
         let mut session = model.session_with(device, options)?;

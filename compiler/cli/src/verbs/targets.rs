@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::registry::registry;
 use crate::report::Report;
 use crate::table::Table;
 use lostwax_target_api::Target;
@@ -16,8 +17,8 @@ impl Args {
     pub fn run(self, _console: &Console) -> Result<Report, CliError> {
         let mut table = Table::new(&["target", "variants on this machine", ""]);
         let mut list = Vec::new();
-        for target in lostwax_compiler::targets::targets() {
-            let variants = variants(&*target);
+        for target in registry().targets() {
+            let variants = variants(&**target);
             list.push(json!({ "name": target.name(), "doc": target.doc(), "variants": variants }));
             table.row([target.name().to_string(), variants.join(", "), target.doc().to_string()]);
         }

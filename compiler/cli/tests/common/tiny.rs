@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use super::decoder;
+use lostwax_compiler::Registry;
 use lostwax_compiler::model::{CompileOptions, compile};
 use lostwax_import::program::{EntryGraph, Program};
 use lostwax_ir::attrs::Attrs;
@@ -27,7 +28,7 @@ pub fn artifact(entry_points: &[&str]) -> Vec<u8> {
 /// The same with changes of what it says about text.
 pub fn artifact_with(entry_points: &[&str], change: impl FnOnce(&mut LanguageModel)) -> Vec<u8> {
     let mut bytes = Vec::new();
-    compile(&program(entry_points), &CompileOptions::default(), &mut |_| {}, &mut bytes).unwrap();
+    compile(&Registry::default(), &program(entry_points), &CompileOptions::default(), &mut |_| {}, &mut bytes).unwrap();
     with_language(&bytes, change)
 }
 

@@ -119,7 +119,7 @@ mod tests {
 
     fn compare(program: &Program, rtol: f64) -> Differences {
         let model = Model::from_bytes(tiny::artifact(&["prefill", "decode", "score"])).unwrap();
-        let device = lostwax_compiler::targets::device(None, model.variants()).unwrap();
+        let device = lostwax_compiler::Registry::default().device(None, model.variants()).unwrap();
         let mut session = model.session_with(device, Options::new()).unwrap();
         Comparison { program, seed: 0, rtol }.run(&mut session, &Console::new(true)).unwrap()
     }
