@@ -1,6 +1,7 @@
 //! Byte buffers with the alignment that kernels count on.
 
 use crate::RuntimeError;
+use crate::files::open_file;
 use bytemuck::{Pod, Zeroable};
 use std::io::{self, Write};
 use std::ops::Range;
@@ -113,26 +114,26 @@ pub(crate) fn read(path: &Path) -> Result<FileBytes, RuntimeError> {
 pub struct MappedFile(FileBytes);
 
 impl MappedFile {
-    /// Maps a file.
+    /// Maps a regular file.
     ///
     /// # Errors
-    /// What the system says.
+    /// As [`open_file`].
     #[cfg(feature = "mmap")]
     #[allow(unsafe_code)]
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = std::fs::File::open(path)?;
+        let file = open_file(path)?;
         // SAFETY: the map is read only and private. That nobody changes the file while it is mapped is the contract of the type.
         let map = unsafe { memmap2::Mmap::map(&file) }?;
         Ok(Self(Arc::new(map)))
     }
 
-    /// Reads a file.
+    /// Reads a regular file.
     ///
     /// # Errors
-    /// What the system says.
+    /// As [`open_file`].
     #[cfg(not(feature = "mmap"))]
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(Arc::new(std::fs::read(path)?)))
+        Ok(Self(Arc::new(crate::files::read_file(path, u64::MAX)?)))
     }
 }
 

@@ -45,7 +45,7 @@
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
 //! - [`DeviceTensor`]: a tensor that stays on a device; [`Session::run_to`] takes it and writes to it.
 //! - [`AlignedBuffer`]: where to write an artifact that is run at once.
-//! - [`MappedFile`]: the bytes of any file, without a copy.
+//! - [`MappedFile`]: the bytes of any file, without a copy; [`files`] opens regular files without waiting.
 //! - `llm`, with the feature of that name: tokenizers, chat templates, sampling and generation.
 //! - [`Requirements`]: what a run with given shapes will take, known before anything is allocated.
 //!
@@ -67,6 +67,7 @@ mod device_tensor;
 mod error;
 pub mod exit_code;
 mod expr;
+pub mod files;
 mod info;
 #[cfg(feature = "llm")]
 pub mod llm;

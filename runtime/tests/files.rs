@@ -82,3 +82,28 @@ fn devices_without_code_are_refused() {
                     `lostwax targets` lists";
     assert_eq!(text, expected);
 }
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_opened() {
+    use lostwax_runtime::MappedFile;
+    use lostwax_runtime::files::read_file;
+    use std::io::ErrorKind;
+    let fifo = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fifo");
+    let _ = std::fs::remove_file(&fifo);
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for (path, kind) in [(fifo.as_path(), ErrorKind::InvalidInput), ("/dev/zero".as_ref(), ErrorKind::InvalidInput)] {
+        assert_eq!(MappedFile::open(path).err().map(|error| error.kind()), Some(kind));
+        assert_eq!(read_file(path, 100).err().map(|error| error.kind()), Some(kind));
+        assert!(Model::open(path).err().is_some_and(|error| error.to_string().contains("not a regular file")));
+    }
+    assert_eq!(read_file(env!("CARGO_TARGET_TMPDIR").as_ref(), 1).err().map(|error| error.kind()), Some(ErrorKind::IsADirectory));
+}
+
+#[test]
+fn small_files_have_a_limit() {
+    use lostwax_runtime::files::read_file;
+    let path = file("small", &[7; 100]);
+    assert_eq!(read_file(&path, 100).unwrap(), [7; 100]);
+    assert_eq!(read_file(&path, 99).err().map(|error| error.kind()), Some(std::io::ErrorKind::FileTooLarge));
+}

@@ -5,6 +5,7 @@
 
 mod constant_spec;
 mod error;
+mod files;
 mod load;
 mod options;
 pub mod program;

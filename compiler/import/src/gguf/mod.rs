@@ -15,9 +15,8 @@ mod tests;
 pub use metadata::{FromValue, Metadata};
 pub use value::{Array, Value};
 
-use super::{ImportError, WeightView, Weights};
+use super::{ImportError, WeightView, Weights, files};
 use cursor::Cursor;
-use lostwax_runtime::MappedFile;
 use std::path::Path;
 
 /// A GGUF file, versions 2 and 3, little endian.
@@ -33,7 +32,7 @@ impl Gguf {
     /// # Errors
     /// [`ImportError`], naming the key or tensor.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
-        let file = MappedFile::open(path).map_err(|source| ImportError::Io { path: path.to_path_buf(), source })?;
+        let file = files::map(path)?;
         let (metadata, entries) = header::read(file.as_ref())?;
         let mut weights = Weights::default();
         weights.add(file, entries).map_err(|name| ImportError::invalid("tensor", &name, "the name occurs twice"))?;

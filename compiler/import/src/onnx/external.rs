@@ -1,8 +1,8 @@
 //! Tensor data that lies in files beside the model.
 
 use super::problem::{Outcome, Problem, invalid};
+use lostwax_runtime::files::open_file;
 use onnx_protobuf::StringStringEntryProto;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
@@ -39,7 +39,7 @@ fn inside(folder: Option<&Path>, location: &str) -> Outcome<PathBuf> {
 }
 
 fn read_range(path: &Path, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let mut file = open_file(path)?;
     let size = file.metadata()?.len();
     if size.checked_sub(offset).is_none_or(|rest| rest < length as u64) {
         return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file is too short"));

@@ -24,7 +24,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use super::{CheckReport, ImportError, ImportOptions};
+use super::{CheckReport, ImportError, ImportOptions, files};
 use context::Context;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor;
@@ -33,6 +33,9 @@ use problem::Problem;
 use std::path::Path;
 use tally::Failure;
 use wire::{Message as Part, is_well_formed};
+
+/// The largest model that is read; protobuf allows no more. Larger models keep their weights in external data.
+const MAX_MODEL_BYTES: u64 = 2 << 30;
 
 /// Reads an ONNX model from a file.
 ///
@@ -84,8 +87,9 @@ pub fn operators() -> Vec<(&'static str, &'static str)> {
     names
 }
 
+/// Reads the file of a model.
 fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
-    std::fs::read(path).map_err(|source| ImportError::Io { path: path.to_path_buf(), source })
+    files::read(path, MAX_MODEL_BYTES)
 }
 
 fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {

@@ -1,4 +1,4 @@
-use crate::ImportError;
+use crate::{ImportError, files};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -23,14 +23,9 @@ pub trait FromJson<'a>: Sized {
 impl Config {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> Result<Self, ImportError> {
-        let io = |source| ImportError::Io { path: path.to_path_buf(), source };
-        let name = path.display().to_string();
-        let size = std::fs::metadata(path).map_err(io)?.len();
-        if size > MAX_BYTES {
-            return Err(ImportError::limit("file", &name, format!("{size} bytes; at most {MAX_BYTES} are read")));
-        }
-        let bytes = std::fs::read(path).map_err(io)?;
-        let object = serde_json::from_slice(&bytes).map_err(|error| ImportError::invalid("file", &name, error.to_string()))?;
+        let bytes = files::read(path, MAX_BYTES)?;
+        let invalid = |error: serde_json::Error| ImportError::invalid("file", &path.display().to_string(), error.to_string());
+        let object = serde_json::from_slice(&bytes).map_err(invalid)?;
         Ok(Self { path: path.to_path_buf(), object })
     }
 

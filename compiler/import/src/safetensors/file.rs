@@ -1,12 +1,11 @@
 //! One safetensors file.
 
 use crate::weights::{Entry, Weights};
-use crate::{ImportError, weights};
+use crate::{ImportError, files, weights};
 use ::safetensors::SafeTensors;
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use indexmap::IndexMap;
 use lostwax_ir::types::DType;
-use lostwax_runtime::MappedFile;
 use std::path::Path;
 
 /// Bytes of the length in front of the header.
@@ -30,7 +29,7 @@ const TYPES: &[(Dtype, DType)] = &[
 
 /// Maps a file and adds its tensors in the order of their data.
 pub(super) fn add(weights: &mut Weights, path: &Path) -> Result<(), ImportError> {
-    let file = MappedFile::open(path).map_err(|source| ImportError::Io { path: path.to_path_buf(), source })?;
+    let file = files::map(path)?;
     let invalid = |problem: String| ImportError::invalid("file", &path.display().to_string(), problem);
     let header = SafeTensors::read_metadata(file.as_ref());
     let (length, metadata) = header.map_err(|error| invalid(format!("not a whole safetensors file: {error}")))?;

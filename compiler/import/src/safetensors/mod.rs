@@ -38,7 +38,7 @@ impl HfFolder {
         Ok(Self {
             path: path.to_path_buf(),
             config: Config::read(&path.join("config.json"))?,
-            generation_config: generation.is_file().then(|| Config::read(&generation)).transpose()?,
+            generation_config: generation.exists().then(|| Config::read(&generation)).transpose()?,
             weights: open_weights(path)?,
         })
     }
@@ -70,14 +70,14 @@ impl HfFolder {
 
     /// The path of another file of the folder, if there is one.
     pub fn file(&self, name: &str) -> Option<PathBuf> {
-        Some(self.path.join(name)).filter(|path| path.is_file())
+        Some(self.path.join(name)).filter(|path| path.exists())
     }
 }
 
 fn open_weights(folder: &Path) -> Result<Weights, ImportError> {
     let (single, index) = (folder.join(WEIGHTS), folder.join(INDEX));
     let mut weights = Weights::default();
-    if single.is_file() || !index.is_file() {
+    if single.exists() || !index.exists() {
         file::add(&mut weights, &single)?;
     } else {
         add_shards(&mut weights, folder, &index)?;

@@ -53,6 +53,30 @@ fn shards_are_joined() {
 }
 
 #[test]
+fn large_settings_are_not_read() {
+    let folder = folder(&[CONFIG, ("model.safetensors", &sample())]);
+    let settings = fs::File::options().write(true).open(folder.path().join("config.json")).unwrap();
+    settings.set_len((64 << 20) + 1).unwrap();
+    let error = HfFolder::open(folder.path()).err().unwrap();
+    assert!(matches!(&error, ImportError::LimitExceeded { node, .. } if node.ends_with("config.json")), "{error}");
+}
+
+/// A FIFO that nobody writes to would be waited for.
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_opened() {
+    for name in ["config.json", "generation_config.json", "model.safetensors", "m-1.safetensors"] {
+        let index = br#"{"weight_map": {"x": "m-1.safetensors"}}"#;
+        let folder = folder(&[CONFIG, (INDEX, index), ("m-1.safetensors", &shard(&[("x", Dtype::U8, &[1], &[1])]))]);
+        let path = folder.path().join(name);
+        let _ = fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let error = HfFolder::open(folder.path()).err().unwrap().to_string();
+        assert!(error.contains(name) && error.contains("a FIFO"), "{error}");
+    }
+}
+
+#[test]
 fn problems_name_the_file() {
     assert!(problem(&[]).contains("config.json"));
     assert!(problem(&[CONFIG]).contains("model.safetensors"));

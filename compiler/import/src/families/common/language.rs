@@ -1,14 +1,16 @@
 //! What a language model needs beside its graphs.
 
 use super::settings::{Settings, Source};
-use crate::ImportError;
 use crate::gguf::{Gguf, Metadata};
 use crate::gguf_tokenizer::{Vocabulary, VocabularyError};
 use crate::safetensors::{Config, FromJson, HfFolder};
-use lostwax_format::{LanguageModel, SamplingDefaults};
+use crate::{ImportError, files};
+use lostwax_format::{LanguageModel, MAX_TOKENIZER_BYTES, SamplingDefaults};
 use lostwax_runtime::llm::{Language, Message, Tokenizer};
 use serde_json::Value;
-use std::path::Path;
+
+/// The largest chat template that is read from a file of its own.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
 /// Tokens that end a turn or a text, by how vocabularies write them.
 const ENDS: [&str; 10] = [
@@ -148,7 +150,7 @@ fn sampling_of_gguf(metadata: &Metadata) -> Result<SamplingDefaults, ImportError
 
 fn from_folder(folder: &HfFolder) -> Result<(LanguageModel, Vec<u8>), ImportError> {
     let missing = || ImportError::unsupported("file", "tokenizer.json", "it is missing; save the tokenizer with Transformers");
-    let json = read(&folder.tokenizer().ok_or_else(missing)?)?;
+    let json = files::read(&folder.tokenizer().ok_or_else(missing)?, MAX_TOKENIZER_BYTES as u64)?;
     let tokenizer_config = folder.tokenizer_config().map(|path| Config::read(&path)).transpose()?;
     let generation = folder.generation_config();
     let token = |key: &str| tokens(generation, folder.config(), key);
@@ -164,10 +166,6 @@ fn from_folder(folder: &HfFolder) -> Result<(LanguageModel, Vec<u8>), ImportErro
         ..LanguageModel::default()
     };
     Ok((model, json))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
-    std::fs::read(path).map_err(|source| ImportError::Io { path: path.to_path_buf(), source })
 }
 
 /// One token or a list of them, as the settings of generation name them, or those of the model.
@@ -186,7 +184,7 @@ fn tokens(generation: Option<&Config>, config: &Config, key: &str) -> Result<Vec
 fn chat_template(folder: &HfFolder, config: Option<&Config>) -> Result<String, ImportError> {
     if let Some(path) = folder.file(TEMPLATE) {
         let problem = |_| ImportError::invalid("file", TEMPLATE, "it is not UTF-8");
-        return String::from_utf8(read(&path)?).map_err(problem);
+        return String::from_utf8(files::read(&path, MAX_TEMPLATE_BYTES)?).map_err(problem);
     }
     let Some(value) = config.map(|config| config.find::<&Value>("chat_template")).transpose()?.flatten() else {
         return Ok(String::new());

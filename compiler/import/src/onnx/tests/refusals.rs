@@ -89,6 +89,16 @@ fn external_data_stays_in_the_folder_of_the_model() {
     for location in ["../secret", "missing", "", outside.to_str().unwrap_or("/")] {
         assert!(import(location).is_err(), "{location}");
     }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&outside, folder.join("inner/link")).expect("a link");
+        let fifo = std::process::Command::new("mkfifo").arg(folder.join("inner/fifo")).status();
+        assert!(fifo.is_ok_and(|status| status.success()));
+        for (location, problem) in [("link", "must lie in the folder"), ("fifo", "a FIFO"), (".", "a folder")] {
+            let found = import(location).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(found.contains(problem), "{location}: {found}");
+        }
+    }
     std::fs::remove_dir_all(&folder).expect("the folder goes");
 }
 
