@@ -14,6 +14,18 @@ fn double_power_of_two(exponent: i32) -> f64 { return bitcast<f64>(u64(i64(expon
 fn double_min(x: f64, y: f64) -> f64 { return select(select(y, x, x < y), x + y, double_is_nan(x) | double_is_nan(y)); }
 fn double_max(x: f64, y: f64) -> f64 { return select(select(x, y, x < y), x + y, double_is_nan(x) | double_is_nan(y)); }
 
+fn double_round(x: f64) -> f64 {
+    let bits = bitcast<u64>(x);
+    let magnitude = bits & 0x7ffffffffffffffflu;
+    let fraction_bits = 1075u - clamp(u32(magnitude >> 52u), 1023u, 1074u);
+    let unit = 1lu << fraction_bits;
+    let odd = (magnitude >> fraction_bits) & 1lu;
+    let from_one = (magnitude + (unit >> 1u) - 1lu + odd) & ~(unit - 1lu);
+    let below_one = select(0lu, 0x3ff0000000000000lu, magnitude > 0x3fe0000000000000lu);
+    let rounded = select(from_one, below_one, magnitude < 0x3ff0000000000000lu);
+    return double_of_bits((bits & 0x8000000000000000lu) | select(rounded, magnitude, magnitude >= 0x4330000000000000lu));
+}
+
 fn double_exp(x: f64) -> f64 {
     if double_is_nan(x) { return x; }
     let bounded = clamp(x, -746.0lf, 710.0lf);

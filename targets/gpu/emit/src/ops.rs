@@ -213,7 +213,6 @@ impl Emitter<'_> {
             UnaryOp::Abs => return Ok(self.builder.math(MathFunction::Abs, &[x])),
             UnaryOp::Floor => return Ok(self.builder.math(MathFunction::Floor, &[x])),
             UnaryOp::Ceil => return Ok(self.builder.math(MathFunction::Ceil, &[x])),
-            UnaryOp::Round => return Ok(self.builder.math(MathFunction::Round, &[x])),
             UnaryOp::Sqrt if dtype == DType::F64 => return Ok(self.builder.math(MathFunction::Sqrt, &[x])),
             UnaryOp::Recip => {
                 let one = self.number(Number::float(dtype, 1.0))?;

@@ -13,6 +13,20 @@ fn float_with_sign(magnitude: f32, sign: f32) -> f32 {
 fn float_min(x: f32, y: f32) -> f32 { return select(select(y, x, x < y), x + y, float_is_nan(x) | float_is_nan(y)); }
 fn float_max(x: f32, y: f32) -> f32 { return select(select(x, y, x < y), x + y, float_is_nan(x) | float_is_nan(y)); }
 
+// The nearest whole number, ties to even, from the bits alone: drivers that emulate rounding differ where there are ties. The last
+// bit before the binary point is even or odd; for numbers from 1 to 2 it is that of the exponent.
+fn float_round(x: f32) -> f32 {
+    let bits = bitcast<u32>(x);
+    let magnitude = bits & 0x7fffffffu;
+    let fraction_bits = 150u - clamp(magnitude >> 23u, 127u, 149u);
+    let unit = 1u << fraction_bits;
+    let odd = (magnitude >> fraction_bits) & 1u;
+    let from_one = (magnitude + (unit >> 1u) - 1u + odd) & ~(unit - 1u);
+    let below_one = select(0u, 0x3f800000u, magnitude > 0x3f000000u);
+    let rounded = select(from_one, below_one, magnitude < 0x3f800000u);
+    return float_of_bits((bits & 0x80000000u) | select(rounded, magnitude, magnitude >= 0x4b000000u));
+}
+
 // Half precision by its bits, in either direction, rounded to nearest with ties to even.
 fn float_of_half(bits: u32) -> f32 {
     let sign = (bits & 0x8000u) << 16u;

@@ -9,6 +9,7 @@ use lostwax_ir::kernel::{BufferDecl, BufferId, Kernel, LoopKind, Operand, Place,
 use lostwax_ir::number::Number;
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
+use std::process::Command;
 
 const LANES: i64 = 4;
 
@@ -146,6 +147,68 @@ fn operations_on_one_value() {
             let what = format!("{} {dtype}", op.name());
             check(&what, &[values(dtype)], dtype, Scalar::Unary(op, operand(0)), tolerance(dtype), skip);
         }
+    }
+}
+
+/// Ties, and numbers for which rounding by sums and truncation goes wrong.
+const TIES: &[f64] = &[
+    0.0,
+    0.25,
+    0.499_999_97,
+    0.499_999_999_999_999_94,
+    0.5,
+    0.75,
+    1.0,
+    1.25,
+    1.5,
+    1.75,
+    2.5,
+    3.5,
+    4.5,
+    126.5,
+    127.5,
+    2_097_151.5,
+    8_388_607.5,
+    8_388_609.0,
+    16_777_217.0,
+    2_147_483_648.5,
+    4_503_599_627_370_495.5,
+    4_503_599_627_370_497.0,
+    1e18,
+    f64::INFINITY,
+];
+
+fn check_rounding(dtypes: &[DType]) {
+    for dtype in dtypes {
+        let values: Vec<Number> = TIES.iter().flat_map(|tie| [*tie, -tie]).map(|tie| Number::float(*dtype, tie)).collect();
+        for op in [UnaryOp::Floor, UnaryOp::Ceil, UnaryOp::Round] {
+            let what = format!("{} {dtype}", op.name());
+            check(&what, &[values.clone()], *dtype, Scalar::Unary(op, operand(0)), 0.0, |_| false);
+        }
+    }
+}
+
+#[test]
+fn rounding_of_floats() {
+    check_rounding(&[DType::F32, DType::F16, DType::BF16]);
+}
+
+#[test]
+fn rounding_of_doubles() {
+    check_rounding(&[DType::F64]);
+}
+
+/// Drivers emulate what a processor lacks. Mesa's software GPU can be told to do without instructions of this CPU; on other
+/// drivers, the tests only run again. It cannot compile doubles without SSE.
+#[test]
+fn rounding_is_right_where_it_is_emulated() {
+    let lacking = [("avx", "rounding_of_floats"), ("avx", "rounding_of_doubles"), ("sse2", "rounding_of_floats")];
+    let lacking = lacking.into_iter().chain([("sse2", "rounding_of_doubles"), ("nosse", "rounding_of_floats")]);
+    for (instructions, test) in lacking {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", test]).env("GALLIUM_OVERRIDE_CPU_CAPS", instructions).output().unwrap();
+        let printed = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(output.status.success() && printed.contains("1 passed"), "{test} with {instructions}: {printed}");
     }
 }
 
