@@ -1,4 +1,4 @@
-use crate::schema::{Expr, Operands, expr::Kind};
+use crate::messages::{Expr, Operands, expr::Kind};
 use std::collections::HashMap;
 use thiserror::Error;
 

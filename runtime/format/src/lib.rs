@@ -30,8 +30,10 @@ mod exprs;
 mod hash;
 mod header;
 mod language;
+#[rustfmt::skip]
+#[allow(clippy::doc_markdown, clippy::derive_partial_eq_without_eq)]
+mod messages;
 mod placement;
-mod schema;
 mod validate;
 mod writer;
 
@@ -40,7 +42,7 @@ pub use dtype::{ELEMENT_TYPES, ElementType};
 pub use error::FormatError;
 pub use exprs::{ExprError, Exprs};
 pub use hash::{Hash, HashingWriter, hash};
-pub use schema::*;
+pub use messages::*;
 pub use writer::{WeightData, Writer, Written};
 
 /// What the names of all tensors start with that are not weights.
