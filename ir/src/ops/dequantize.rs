@@ -79,7 +79,7 @@ fn value(format: &BlockFormat, components: &[Component], operands: &[&Tensor], s
         let times = |product: Option<f32>| Some(product.unwrap_or(1.0) * element.as_f64() as f32);
         match component.kind {
             ComponentKind::Codes { to, width } => {
-                code |= (element.as_f64() as u32 >> component.shift(at % component.per) & ((1 << width) - 1)) << to
+                code |= (element.as_f64() as u32 >> component.shift(at % component.per) & ((1 << width) - 1)) << to;
             }
             ComponentKind::Scale(_) => scale = times(scale),
             ComponentKind::Min(_) => min = times(min),

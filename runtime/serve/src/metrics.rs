@@ -1,82 +1,111 @@
-//! Counters in the text format of Prometheus.
+//! Counters in the text format of OpenMetrics, which Prometheus reads.
 
 use super::queue::Queue;
 use lostwax_runtime::llm::Timings;
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+
+/// The content type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What requests are counted by.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answered {
+    path: String,
+    status: u16,
+}
 
 /// What the server has done.
-#[derive(Default)]
 pub struct Metrics {
-    /// By path and status.
-    requests: Mutex<BTreeMap<(String, u16), u64>>,
-    prompt_tokens: AtomicU64,
-    reused_tokens: AtomicU64,
-    generated_tokens: AtomicU64,
-    cancelled: AtomicU64,
-    slots: AtomicU64,
-    busy: AtomicU64,
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    prompt_tokens: Counter,
+    cached_prompt_tokens: Counter,
+    generated_tokens: Counter,
+    cancelled: Counter,
+    queue_length: Gauge,
+    slots: Gauge,
+    busy: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("lostwax"),
+            requests: Family::default(),
+            prompt_tokens: Counter::default(),
+            cached_prompt_tokens: Counter::default(),
+            generated_tokens: Counter::default(),
+            cancelled: Counter::default(),
+            queue_length: Gauge::default(),
+            slots: Gauge::default(),
+            busy: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
 }
 
 impl Metrics {
-    /// A request was answered.
+    fn register(&mut self) {
+        self.registry.register("requests", "Requests by path and status", self.requests.clone());
+        let counters = [
+            ("prompt_tokens", "Prompt tokens that were computed", &self.prompt_tokens),
+            ("cached_prompt_tokens", "Prompt tokens that were in a KV cache", &self.cached_prompt_tokens),
+            ("generated_tokens", "Generated tokens", &self.generated_tokens),
+            ("cancelled", "Requests whose client disconnected", &self.cancelled),
+        ];
+        for (name, help, counter) in counters {
+            self.registry.register(name, help, counter.clone());
+        }
+        let gauges = [
+            ("queue_length", "Requests that wait for a slot", &self.queue_length),
+            ("slots", "Requests that can be processed at the same time", &self.slots),
+            ("slots_busy", "Requests in progress", &self.busy),
+        ];
+        for (name, help, gauge) in gauges {
+            self.registry.register(name, help, gauge.clone());
+        }
+    }
+
+    /// Counts an answered request.
     pub fn request(&self, path: &str, status: u16) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry((path.to_string(), status)).or_default() += 1;
+        self.requests.get_or_create(&Answered { path: path.to_string(), status }).inc();
     }
 
-    /// A text is complete.
+    /// Counts the tokens of a completion.
     pub fn generated(&self, timings: &Timings) {
-        self.prompt_tokens.fetch_add(timings.prompt_tokens as u64, Relaxed);
-        self.reused_tokens.fetch_add(timings.reused_tokens as u64, Relaxed);
-        self.generated_tokens.fetch_add(timings.generated_tokens as u64, Relaxed);
+        self.prompt_tokens.inc_by(timings.prompt_tokens as u64);
+        self.cached_prompt_tokens.inc_by(timings.reused_tokens as u64);
+        self.generated_tokens.inc_by(timings.generated_tokens as u64);
     }
 
-    /// Nobody wanted a text any more.
+    /// Counts a request whose client disconnected.
     pub fn cancelled(&self) {
-        self.cancelled.fetch_add(1, Relaxed);
+        self.cancelled.inc();
     }
 
     pub fn set_slots(&self, slots: usize) {
-        self.slots.store(slots as u64, Relaxed);
+        self.slots.set(slots as i64);
     }
 
     pub fn set_busy(&self, busy: usize) {
-        self.busy.store(busy as u64, Relaxed);
+        self.busy.set(busy as i64);
     }
 
-    /// All counters, and how many jobs wait.
-    pub fn text(&self, queue: &Queue) -> String {
+    /// All counters and gauges.
+    ///
+    /// # Errors
+    /// Never, as long as memory is there to write to.
+    pub fn text(&self, queue: &Queue) -> Result<String, fmt::Error> {
+        self.queue_length.set(queue.len() as i64);
         let mut text = String::new();
-        describe(&mut text, "requests_total", "counter", "Requests by path and status.");
-        for ((path, status), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = writeln!(text, "lostwax_requests_total{{path=\"{path}\",status=\"{status}\"}} {count}");
-        }
-        let load = |value: &AtomicU64| value.load(Relaxed);
-        let counters = [
-            ("prompt_tokens_total", "Prompt tokens that were computed.", load(&self.prompt_tokens)),
-            ("cached_prompt_tokens_total", "Prompt tokens that were in a cache.", load(&self.reused_tokens)),
-            ("generated_tokens_total", "Generated tokens.", load(&self.generated_tokens)),
-            ("cancelled_total", "Texts that ended because the client went away.", load(&self.cancelled)),
-        ];
-        counters.into_iter().for_each(|(name, help, value)| sample(&mut text, name, "counter", help, value));
-        let gauges = [
-            ("queue_length", "Requests that wait for a slot.", queue.len() as u64),
-            ("slots", "Texts that can be generated at the same time.", load(&self.slots)),
-            ("slots_busy", "Texts that are being generated.", load(&self.busy)),
-        ];
-        gauges.into_iter().for_each(|(name, help, value)| sample(&mut text, name, "gauge", help, value));
-        text
+        encode(&mut text, &self.registry)?;
+        Ok(text)
     }
-}
-
-fn describe(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# HELP lostwax_{name} {help}\n# TYPE lostwax_{name} {kind}");
-}
-
-fn sample(text: &mut String, name: &str, kind: &str, help: &str, value: impl Display) {
-    describe(text, name, kind, help);
-    let _ = writeln!(text, "lostwax_{name} {value}");
 }

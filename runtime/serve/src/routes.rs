@@ -3,6 +3,7 @@
 use super::api::{ChatRequest, CompletionRequest, EmbeddingRequest, Encoding, Terms};
 use super::body::JsonBody;
 use super::error::ApiError;
+use super::metrics::CONTENT_TYPE;
 use super::queue::Job;
 use super::reply::{Kind, Reply};
 use super::state::{State, aside};
@@ -18,9 +19,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::mpsc::unbounded_channel;
-
-/// The content type of the text format of Prometheus.
-const PROMETHEUS: &str = "text/plain; version=0.0.4";
 
 /// All paths. A key, if there is one, opens all but `/health`.
 pub fn router(state: Arc<State>) -> Router {
@@ -103,8 +101,9 @@ async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
-    ([(header::CONTENT_TYPE, PROMETHEUS)], state.metrics.text(&state.queue)).into_response()
+async fn metrics(Shared(state): Shared<Arc<State>>) -> Result<Response, ApiError> {
+    let text = state.metrics.text(&state.queue).map_err(|error| ApiError::internal(&error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 async fn nowhere(uri: Uri) -> ApiError {

@@ -32,7 +32,6 @@ mod batch;
 mod date;
 mod decoder;
 mod embed;
-mod exponential;
 mod generate;
 mod generation;
 mod json;

@@ -1,6 +1,6 @@
 use crate::RuntimeError;
 use crate::llm::Decoder;
-use crate::llm::exponential::exponential;
+use libm::exp;
 
 /// How well a decoder foretells a text, by the definition of llama.cpp: the text is cut into chunks, each starts with an empty
 /// cache, and the first half of a chunk only gives the second half something to go on. Of a chunk of `n` tokens that are counted
@@ -67,6 +67,6 @@ impl Perplexity {
 fn surprise(logits: &[f32], token: u32) -> f64 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let own = logits.get(token as usize).copied().unwrap_or(f32::NAN);
-    let sum: f64 = logits.iter().map(|logit| exponential(f64::from(*logit) - f64::from(largest))).sum();
+    let sum: f64 = logits.iter().map(|logit| exp(f64::from(*logit) - f64::from(largest))).sum();
     sum.ln() + f64::from(largest) - f64::from(own)
 }

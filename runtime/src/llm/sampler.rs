@@ -1,7 +1,7 @@
 //! From logits to a token.
 
 use crate::RuntimeError;
-use crate::llm::exponential::exponential;
+use libm::exp;
 use lostwax_format::SamplingDefaults;
 
 /// How tokens are chosen. The steps happen in the order of the fields, from the penalty to the temperature.
@@ -155,7 +155,7 @@ impl Sampler {
             return;
         }
         let (largest, share) = (self.largest_logit(), f64::from(self.sampling.min_p));
-        self.candidates.retain(|candidate| exponential(f64::from(candidate.logit) - largest) >= share);
+        self.candidates.retain(|candidate| exp(f64::from(candidate.logit) - largest) >= share);
     }
 
     fn choose(&mut self) -> Result<u32, RuntimeError> {
@@ -179,7 +179,7 @@ impl Sampler {
         let largest = self.largest_logit();
         self.weights.clear();
         let scaled = self.candidates.iter().map(|candidate| (f64::from(candidate.logit) - largest) / temperature);
-        self.weights.extend(scaled.map(exponential));
+        self.weights.extend(scaled.map(exp));
     }
 }
 

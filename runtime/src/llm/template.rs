@@ -124,7 +124,7 @@ fn refuse(message: String) -> Result<String, Error> {
 }
 
 fn write_time(format: &str, time: SystemTime) -> Result<String, Error> {
-    let unknown = |field| Error::new(ErrorKind::InvalidOperation, format!("{NOW} does not know %{field}"));
+    let unknown = |problem| Error::new(ErrorKind::InvalidOperation, format!("{NOW} cannot write `{format}`: {problem}"));
     format_time(format, time).map_err(unknown)
 }
 
