@@ -1,6 +1,8 @@
 //! Brings nodes into the one form that rules expect.
 
-use crate::pass::{Changed, Context, Pass, PassError, Tier};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, Pass};
+use crate::tier::Tier;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::ops::{Class, Op};

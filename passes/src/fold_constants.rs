@@ -2,7 +2,8 @@
 
 mod quick;
 
-use crate::pass::{Changed, Context, Pass, PassError};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, Pass};
 use lostwax_ir::attrs::{Attr, Attrs};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::{Class, Op};
@@ -71,7 +72,11 @@ impl<'a> Folder<'a> {
             return Some(tensor.bytes().len());
         }
         let node = self.graph.node(value);
-        if node.op.is_input() || node.op.def().class == Class::Decode || node.ty.static_shape().is_none() || !is_static(&node.attrs) {
+        if node.op.is_input()
+            || node.op.def().class == Class::Decode
+            || node.ty.static_shape().is_none()
+            || !is_static(&node.attrs)
+        {
             return None;
         }
         self.graph

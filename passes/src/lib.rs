@@ -2,39 +2,37 @@
 #![forbid(unsafe_code)]
 //! The passes of lostwax: what happens to a tensor graph between import and code generation.
 //!
-//! Linear passes have one file each and one line in the list below; [`pass`] says what a pass is. Algebraic rewriting,
-//! recognition of activations and the choice of layouts happen together in an e-graph ([`egraph`]), driven by rules that
-//! are named data ([`rules`]).
+//! A [`Registry`] holds what exists: passes, rule groups, optimization levels and the cost model; [`standard`] lists our own,
+//! which is the default. Linear passes have one file each. Algebraic rewriting, recognition of activations and the choice of
+//! layouts happen together in an e-graph ([`egraph`]), driven by rules that are named data ([`rules`]) and by a cost model
+//! ([`cost`]). Rules of any origin are tested against the reference interpreter by [`testing`].
 
+pub mod canonicalize;
+pub mod cost;
 pub mod egraph;
+pub mod error;
+pub mod fold_constants;
 pub mod fuse;
+pub mod merge_affine;
+pub mod names;
+pub mod nest_concats;
+pub mod optimize;
 pub mod pass;
 pub mod plan_memory;
 pub mod regions;
+pub mod remove_dead;
 pub mod rules;
 pub mod schedule;
-#[cfg(test)]
-mod testing;
+pub mod share_common;
+pub mod size_hint;
+pub mod split_padding;
+pub mod standard;
+pub mod testing;
+pub mod tier;
 
-pub use pass::{Changed, Context, CostTable, Limits, Pass, PassError, Tier, run_passes};
-
-/// Lists the passes: the file, which holds a constant `PASS`.
-macro_rules! passes {
-    ($($module:ident,)*) => {
-        $(pub mod $module;)*
-
-        /// All passes that can be run by name.
-        pub const PASSES: &[Pass] = &[$($module::PASS,)*];
-    };
-}
-
-passes! {
-    canonicalize,
-    merge_affine,
-    fold_constants,
-    share_common,
-    nest_concats,
-    optimize,
-    remove_dead,
-    split_padding,
-}
+pub use cost::{CostModel, CostTable};
+pub use egraph::rule::{Phase, RuleGroup};
+pub use error::PassError;
+pub use pass::{Changed, Context, Level, Limits, Pass, Registry, run_passes};
+pub use standard::HIGHEST_LEVEL;
+pub use tier::Tier;

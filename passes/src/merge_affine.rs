@@ -1,7 +1,9 @@
 //! Brings chains of additions of and multiplications by constants into the form `x * scale + shift`.
 
 use crate::canonicalize::constant_values;
-use crate::pass::{Changed, Context, Pass, PassError, Tier};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, Pass};
+use crate::tier::Tier;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::ops::Op;

@@ -2,7 +2,8 @@
 //!
 //! The memory of the shorter concatenation can then lie inside the memory of the longer one, and nothing is copied.
 
-use crate::pass::{Changed, Context, Pass, PassError};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, Pass};
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Class;
 use std::collections::BTreeMap;

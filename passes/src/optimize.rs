@@ -2,13 +2,13 @@
 
 use crate::canonicalize::canonicalize;
 use crate::egraph::convert::Loaded;
-use crate::egraph::cost::Prices;
 use crate::egraph::rewrite::{self, CompiledRule};
+use crate::egraph::rule::Phase;
+use crate::error::PassError;
 use crate::fold_constants::fold_constants;
 use crate::merge_affine::merge_affine;
-use crate::pass::{Changed, Context, Pass, PassError};
+use crate::pass::{Changed, Context, Pass};
 use crate::regions;
-use crate::rules;
 use crate::share_common::share_common;
 use lostwax_ir::graph::Graph;
 use std::collections::BTreeMap;
@@ -26,14 +26,6 @@ pub const PASS: Pass = Pass {
         Ok(Changed::from(changed))
     },
 };
-
-/// The rule groups that are applied together, by phase; each phase has those of the one before. One whose additional groups
-/// are all disabled is left out.
-const PHASES: &[(&str, &[&str])] = &[
-    ("recognize", &["algebra", "movement", "recognize"]),
-    ("weights", &["algebra", "movement", "weights", "recognize"]),
-    ("layout", &["algebra", "movement", "weights", "recognize", "layout", "sink"]),
-];
 
 /// What one phase did.
 #[derive(Clone, Debug, Default)]
@@ -89,25 +81,26 @@ impl fmt::Display for Report {
     }
 }
 
-/// Rewrites a graph by all enabled rules and takes the cheapest form.
+/// Rewrites a graph by all enabled rules and takes the cheapest form. A phase that adds no rules to those of the one before is
+/// left out.
 ///
 /// Inputs, outputs and constraints stay as they are.
 ///
 /// # Errors
-/// [`PassError::UnsoundRule`] and [`PassError::InvalidRule`] name a rule that is wrong.
+/// [`PassError::UnsoundRule`] names a rule that is wrong; those of [`Context::check`].
 pub fn optimize(graph: &Graph, ctx: &Context) -> Result<(Graph, Report), PassError> {
     let start = Instant::now();
     let (mut graph, mut report) = (graph.clone(), Report::default());
     canonicalize(&mut graph, ctx)?;
     tidy(&mut graph, ctx, &mut report)?;
     let mut applied = 0;
-    for (name, groups) in PHASES {
-        let rules = rules::enabled(groups, ctx)?;
+    for phase in Phase::ALL {
+        let rules = ctx.rules(phase)?;
         if rules.len() == applied {
             continue;
         }
         applied = rules.len();
-        graph = rewrite_phase(&graph, name, &rules, ctx, &mut report)?;
+        graph = rewrite_phase(&graph, phase.name(), &rules, ctx, &mut report)?;
         merge_affine(&mut graph, ctx)?;
         tidy(&mut graph, ctx, &mut report)?;
     }
@@ -140,12 +133,11 @@ fn rewrite_phase(
 fn rewrite_region(graph: &Graph, rules: &[&CompiledRule], ctx: &Context, phase: &mut PhaseReport) -> Result<Graph, PassError> {
     let start = Instant::now();
     let mut loaded = Loaded::new(graph);
-    let prices = Prices::new(ctx);
     let node_limit = ctx.limits.growth * (graph.len() + 16);
     let outcome = rewrite::run(&mut loaded.egraph, rules, ctx.limits.iterations, node_limit)?;
     phase.rewriting += start.elapsed();
     let start = Instant::now();
-    let selection = loaded.select(prices).ok_or(PassError::NotExtracted)?;
+    let selection = loaded.select(ctx.prices()).ok_or(PassError::NotExtracted)?;
     let optimized = loaded.build(&selection).map_err(|source| PassError::InvalidNode { pass: PASS.name, source })?;
     phase.choosing += start.elapsed();
     phase.regions += 1;

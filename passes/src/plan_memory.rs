@@ -4,7 +4,7 @@
 //! only which of two conflicting buffers lies below the other. The offset of a buffer is then the largest end of those below
 //! it, an expression that is right for all sizes and equal to the placement at typical ones.
 
-use crate::schedule::representative;
+use crate::size_hint::size_hint;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::random::Random;
 
@@ -46,7 +46,7 @@ pub struct MemoryPlan {
 
 /// Places buffers in one arena.
 pub fn plan_memory(buffers: &[Lifetime]) -> MemoryPlan {
-    let sizes: Vec<i64> = buffers.iter().map(|buffer| representative(&buffer.aligned_size()).max(0)).collect();
+    let sizes: Vec<i64> = buffers.iter().map(|buffer| size_hint(&buffer.aligned_size()).max(0)).collect();
     let offsets = place(buffers, &sizes);
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|index| (offsets[*index], *index));
@@ -215,7 +215,7 @@ mod tests {
     fn search_reaches_the_bound_where_the_largest_first_order_does_not() {
         let buffer = |size: i64, first, last| Lifetime { size: (size * ALIGNMENT).into(), first, last };
         let buffers = [buffer(4, 0, 1), buffer(3, 1, 3), buffer(5, 2, 2), buffer(4, 3, 4), buffer(2, 0, 4)];
-        let sizes: Vec<i64> = buffers.iter().map(|buffer| representative(&buffer.aligned_size())).collect();
+        let sizes: Vec<i64> = buffers.iter().map(|buffer| size_hint(&buffer.aligned_size())).collect();
         let offsets = place(&buffers, &sizes);
         let total = offsets.iter().zip(&sizes).map(|(offset, size)| offset + size).max().unwrap();
         assert_eq!(total, largest_live(&buffers, &sizes));

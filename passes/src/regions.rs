@@ -1,7 +1,7 @@
 //! Cuts large graphs into regions that are transformed one by one.
 
 use crate::canonicalize::constant_values;
-use crate::pass::PassError;
+use crate::error::PassError;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

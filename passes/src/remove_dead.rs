@@ -1,6 +1,7 @@
 //! Removes nodes that no output needs.
 
-use crate::pass::{Changed, Context, Pass, PassError};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, Pass};
 use lostwax_ir::graph::Graph;
 
 /// See [`remove_dead`].

@@ -1,6 +1,7 @@
 //! Makes equal nodes one node.
 
-use crate::pass::{Changed, Context, Pass, PassError};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, Pass};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Op;

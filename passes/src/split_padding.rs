@@ -3,8 +3,9 @@
 //! A contraction whose innermost reduced loop is short spends its time on addresses and conditions. Once its input is padded
 //! in memory, the conditions vanish and the innermost loops merge into one.
 
+use crate::error::PassError;
 use crate::fuse::definition;
-use crate::pass::{Changed, Context, Pass, PassError};
+use crate::pass::{Changed, Context, Pass};
 use crate::schedule::{Nest, wants_unpadded};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
@@ -31,7 +32,8 @@ fn run(graph: &mut Graph, _: &Context) -> Result<Changed, PassError> {
 
 fn splits(graph: &Graph, value: Value) -> bool {
     let node = graph.node(value);
-    let padded = node.attrs.flag("channels_last") && node.attrs.ints("before").iter().chain(node.attrs.ints("after")).any(|n| *n > 0);
+    let padded =
+        node.attrs.flag("channels_last") && node.attrs.ints("before").iter().chain(node.attrs.ints("after")).any(|n| *n > 0);
     if node.op.def().class != Class::Contraction || !padded {
         return false;
     }

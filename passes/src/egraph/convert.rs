@@ -1,10 +1,10 @@
 //! Brings graphs into the e-graph and the chosen nodes out of it.
 
 use super::analysis::{Data, Facts, Known, Leaf, TensorGraph, node_parts};
-use super::cost::Prices;
 use super::extract::{Candidate, Choice, Problem, extract};
 use super::kernels::{self, Form};
 use super::language::{ENode, Head, has_attrs};
+use super::prices::Prices;
 use egg::{EGraph, Id};
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::ops::Op;

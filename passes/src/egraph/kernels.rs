@@ -7,9 +7,10 @@
 //! paid for twice, so fusion competes with algebra and layout at honest prices.
 
 use super::convert::Loaded;
-use super::cost::{Prices, Work};
 use super::extract::{Candidate, Problem, Sharing};
 use super::language::ENode;
+use super::prices::Prices;
+use crate::cost::Work;
 use egg::Id;
 use lostwax_ir::ops::Class;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +59,7 @@ impl Form {
 
     /// Whether a kernel is needed: views and leaves are none.
     pub fn is_kernel(&self) -> bool {
-        self.work.starts()
+        self.work.needs_kernel()
     }
 
     /// What the kernel costs with the write of its result, in picoseconds.

@@ -2,7 +2,7 @@
 //!
 //! `(mul ?x (sigmoid ?x))` is an op with its operands. Ops that declare attributes have them as first argument: a variable
 //! (`(transpose ?p ?x)`), literal values (`(clip {min=0, max=6} ?x)`) or, on the right side only, a call of a function of
-//! [`crate::rules::functions`] (`(transpose (compose ?p ?q) ?x)`).
+//! [`super::functions`] (`(transpose (compose ?p ?q) ?x)`).
 
 use super::language::{ENode, Head, has_attrs};
 use egg::{ENodeOrVar, Id, PatternAst, Var};
@@ -26,7 +26,7 @@ pub enum AttrTerm {
     Var(u32),
     /// These values.
     Literal(Arc<Attrs>),
-    /// What a function of [`crate::rules::functions`] gives.
+    /// What a function of [`super::functions`] gives.
     Call(String, Vec<Arg>),
 }
 

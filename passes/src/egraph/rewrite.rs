@@ -1,25 +1,26 @@
 //! Applies rules to an e-graph until nothing changes or a limit is reached. Limits are counts, never times.
 
 use super::analysis::{Conflict, TensorGraph};
+use super::functions::{self, AttrFunction};
+use super::guards::{self, Guard};
 use super::language::ENode;
 use super::pattern::{Arg, AttrTerm, Names, Term, parse_guard, parse_term};
+use super::rule::{Left, Right, Rule};
 use super::site::Site;
-use crate::pass::PassError;
-use crate::rules::functions::{self, AttrFunction};
-use crate::rules::guards::{self, Guard};
-use crate::rules::{Left, Right, Rule};
+use crate::error::PassError;
 use egg::{ENodeOrVar, Id, Language, Pattern, SearchMatches, Searcher, Subst, Var};
 use lostwax_ir::attrs::Attrs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A rule that is ready to be applied.
+#[derive(Clone, Debug)]
 pub struct CompiledRule {
     /// The rule.
     pub rule: &'static Rule,
     names: Vec<String>,
     patterns: Vec<Pattern<ENode>>,
-    guards: Vec<(Guard, Vec<Arg>)>,
+    guards: Vec<(&'static Guard, Vec<Arg>)>,
     right: Option<Term>,
 }
 
@@ -95,7 +96,7 @@ impl CompiledRule {
     /// Applies the rule at one place; whether something changed.
     fn apply(&self, egraph: &mut TensorGraph, place: &Match) -> bool {
         let Some(mut site) = self.site(egraph, place) else { return false };
-        if !self.guards.iter().all(|(guard, args)| guard(&site, args)) {
+        if !self.guards.iter().all(|(guard, args)| (guard.holds)(&site, args)) {
             return false;
         }
         let root = site.root;
@@ -184,7 +185,7 @@ fn constant_variables(rule: &'static Rule, names: &mut Names) -> Result<BTreeSet
     for text in rule.guards {
         let (name, args) = parse_guard(text, names).map_err(|problem| invalid(rule, problem))?;
         if let Some(Arg::Var(number)) = args.first()
-            && guards::CONSTANT.contains(&name.as_str())
+            && guards::from_name(&name).is_some_and(|guard| guard.needs_constant)
         {
             constants.insert(*number);
         }
@@ -192,7 +193,7 @@ fn constant_variables(rule: &'static Rule, names: &mut Names) -> Result<BTreeSet
     Ok(constants)
 }
 
-fn compile_guard(rule: &'static Rule, text: &str, names: &mut Names) -> Result<(Guard, Vec<Arg>), PassError> {
+fn compile_guard(rule: &'static Rule, text: &str, names: &mut Names) -> Result<(&'static Guard, Vec<Arg>), PassError> {
     let (name, args) = parse_guard(text, names).map_err(|problem| invalid(rule, problem))?;
     let guard = guards::from_name(&name).ok_or_else(|| invalid(rule, format!("there is no guard `{name}`")))?;
     Ok((guard, args))

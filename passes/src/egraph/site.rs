@@ -173,3 +173,14 @@ pub fn inverse(perm: &[i64]) -> Vec<i64> {
     }
     result
 }
+
+/// The permutation that moves channels from second to last.
+pub fn to_last(rank: usize) -> Vec<i64> {
+    let spatial = (2..rank).map(|axis| axis as i64);
+    std::iter::once(0).chain(spatial).chain([1]).collect()
+}
+
+/// The permutation that moves channels from last to second.
+pub fn to_first(rank: usize) -> Vec<i64> {
+    inverse(&to_last(rank))
+}

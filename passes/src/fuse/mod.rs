@@ -16,7 +16,7 @@ mod states;
 
 pub use decide::{Fate, is_given};
 
-use crate::PassError;
+use crate::error::PassError;
 use decide::Decisions;
 use lostwax_ir::compute::{Compute, Step};
 use lostwax_ir::dim::Dim;

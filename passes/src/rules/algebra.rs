@@ -1,7 +1,7 @@
 //! Identities of elementwise ops.
 
-use super::{Rule, rule};
-use crate::pass::Tier::{Contract, Exact, Reassociate};
+use crate::egraph::rule::{Rule, rule};
+use crate::tier::Tier::{Contract, Exact, Reassociate};
 
 /// The rules.
 pub const RULES: &[Rule] = &[

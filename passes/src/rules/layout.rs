@@ -1,8 +1,8 @@
 //! Convolutions and windows with channels innermost, between transposes that [`super::sink`] moves on.
 
-use super::{Rule, built};
-use crate::egraph::site::{Site, inverse};
-use crate::pass::Tier::Exact;
+use crate::egraph::rule::{Rule, built};
+use crate::egraph::site::{Site, inverse, to_first, to_last};
+use crate::tier::Tier::Exact;
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
@@ -17,17 +17,6 @@ pub const RULES: &[Rule] = &[
     built("avg_pool_channels_last", Exact, &["(avg_pool ?a ?x)"], &[], |site| pool_channels_last(site, Op::AvgPool)),
     built("resize_channels_last", Exact, &["(resize ?a ?x)"], &[], resize_channels_last),
 ];
-
-/// The permutation that moves channels from second to last.
-pub fn to_last(rank: usize) -> Vec<i64> {
-    let spatial = (2..rank).map(|axis| axis as i64);
-    std::iter::once(0).chain(spatial).chain([1]).collect()
-}
-
-/// The permutation that moves channels from last to second.
-pub fn to_first(rank: usize) -> Vec<i64> {
-    inverse(&to_last(rank))
-}
 
 /// The attributes with channels last, if channels are first.
 fn flipped(site: &Site<'_>) -> Option<Attrs> {

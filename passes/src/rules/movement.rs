@@ -1,9 +1,9 @@
 //! Identities of ops that move elements.
 
-use super::{Left, Right, Rule, built, rule};
 use crate::egraph::language::ENode;
+use crate::egraph::rule::{Left, Right, Rule, built, rule};
 use crate::egraph::site::Site;
-use crate::pass::Tier::Exact;
+use crate::tier::Tier::Exact;
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;

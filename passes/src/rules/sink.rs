@@ -1,16 +1,16 @@
 //! Transposes that bring channels back to the second place move behind the ops that use them, until they meet a transpose
 //! that undoes them or an output.
 
-use super::{Left, Right, Rule};
 use crate::egraph::language::ENode;
+use crate::egraph::rule::{Build, Left, Right, Rule};
 use crate::egraph::site::{Site, inverse};
-use crate::pass::Tier::Exact;
+use crate::tier::Tier::Exact;
 use egg::Id;
 use lostwax_ir::attrs::{Attr, Attrs};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::{Class, Op};
 
-const fn sink(name: &'static str, matches: fn(Op) -> bool, examples: &'static [&'static str], build: super::Build) -> Rule {
+const fn sink(name: &'static str, matches: fn(Op) -> bool, examples: &'static [&'static str], build: Build) -> Rule {
     Rule { name, tier: Exact, left: Left::Each { matches, examples }, guards: &[], right: Right::Build(build) }
 }
 
@@ -27,12 +27,7 @@ pub const RULES: &[Rule] = &[
         ],
         sink_elementwise,
     ),
-    sink(
-        "sink_reduce",
-        |op| op.def().class == Class::Reduce,
-        &["(reduce_mean ?a (transpose ?p ?x))"],
-        sink_unary,
-    ),
+    sink("sink_reduce", |op| op.def().class == Class::Reduce, &["(reduce_mean ?a (transpose ?p ?x))"], sink_unary),
     sink("sink_cumsum", |op| op == Op::Cumsum, &["(cumsum ?a (transpose ?p ?x))"], sink_unary),
     sink(
         "sink_movement",

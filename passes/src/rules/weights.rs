@@ -1,8 +1,8 @@
 //! Scales and shifts by constants move into weights.
 
-use super::{Rule, built, rule};
+use crate::egraph::rule::{Rule, built, rule};
 use crate::egraph::site::Site;
-use crate::pass::Tier::{Contract, Exact, Reassociate};
+use crate::tier::Tier::{Contract, Exact, Reassociate};
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;

@@ -2,7 +2,7 @@
 
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind_each, for_loop, unflatten};
 use super::nest::Nest;
-use super::representative;
+use crate::size_hint::size_hint;
 use lostwax_ir::compute::Axis;
 use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::{BufferDecl, Kernel, LoopKind};
@@ -46,7 +46,7 @@ fn stride_cost(dim: &Dim, axis: &Axis) -> i64 {
 /// The time that lanes along `axis` take, relative to other axes of the same nest.
 fn vector_cost(nest: &Nest, axis: &Axis, lanes: i64) -> i64 {
     let accesses: i64 = nest.loads().map(|(index, _)| stride_cost(index, axis)).sum::<i64>() + stride_cost(&nest.index, axis);
-    let extent = representative(&axis.extent).max(1);
+    let extent = size_hint(&axis.extent).max(1);
     let padded = (extent + lanes - 1) / lanes * lanes;
     accesses * padded * 1024 / extent
 }
@@ -61,11 +61,11 @@ impl Plan {
         let mut axes = nest.axes.clone();
         let best = (0..axes.len()).rev().min_by_key(|position| vector_cost(nest, &axes[*position], lanes));
         let vector = best.map(|position| axes.remove(position));
-        let width = vector.as_ref().map_or(1, |axis| representative(&axis.extent));
+        let width = vector.as_ref().map_or(1, |axis| size_hint(&axis.extent));
         if let Some(extent) = vector.as_ref().and_then(|axis| axis.extent.as_constant()) {
             lanes = lanes.min((extent.max(1) as u64).next_power_of_two() as i64);
         }
-        let total: i64 = axes.iter().map(|axis| representative(&axis.extent)).product::<i64>() * width;
+        let total: i64 = axes.iter().map(|axis| size_hint(&axis.extent)).product::<i64>() * width;
         let most = i64::from(caps.item_elements).max(1);
         let target = (total / (i64::from(caps.parallelism) * 4)).clamp((most / 4).max(1), most);
         if target <= lanes {
@@ -76,9 +76,9 @@ impl Plan {
         let mut split = axes.len();
         while split > 0 && work < target {
             split -= 1;
-            work *= representative(&axes[split].extent).max(1);
+            work *= size_hint(&axes[split].extent).max(1);
         }
-        let inner_work: i64 = axes.iter().skip(split + 1).map(|axis| representative(&axis.extent)).product::<i64>() * width;
+        let inner_work: i64 = axes.iter().skip(split + 1).map(|axis| size_hint(&axis.extent)).product::<i64>() * width;
         let inner = axes.split_off((split + 1).min(axes.len()));
         let block = if axes.is_empty() { target / lanes * lanes } else { (target / inner_work.max(1)).max(1) };
         Self { grid: axes, block: block.max(1), inner, vector, lanes, single: false }

@@ -12,19 +12,15 @@ mod contraction;
 mod map;
 mod nest;
 mod reduce;
-mod representative;
 mod rows;
 mod slow;
 mod symbols;
-#[cfg(test)]
-mod tests;
 mod threads;
 mod window;
 
 pub use attention::is_weighted;
 pub use contraction::{is_contraction, wants_unpadded};
 pub use nest::{Nest, View, map_dims};
-pub use representative::representative;
 
 use lostwax_ir::compute::{Axis, Compute, Reduction};
 use lostwax_ir::dim::Dim;

@@ -3,7 +3,7 @@
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind, for_loop};
 use super::nest::{Nest, NestReduction};
 use super::reduce::{accumulate, combine_lanes, identity};
-use super::representative;
+use crate::size_hint::size_hint;
 use lostwax_ir::compute::Axis;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
@@ -36,9 +36,9 @@ struct Emitter<'a> {
 impl<'a> Emitter<'a> {
     fn new(builder: &mut KernelBuilder, nest: &'a Nest, reduction: &'a NestReduction, caps: &Caps) -> Self {
         let wide = i64::from(caps.vector_bytes) * 4 / reduction.dtype.size() as i64;
-        let inner = reduction.axes.last().map_or(1, |axis| representative(&axis.extent)).max(1);
+        let inner = reduction.axes.last().map_or(1, |axis| size_hint(&axis.extent)).max(1);
         let lanes = wide.min(64).min((inner as u64).next_power_of_two() as i64).max(1);
-        let work: i64 = reduction.axes.iter().map(|axis| representative(&axis.extent)).product();
+        let work: i64 = reduction.axes.iter().map(|axis| size_hint(&axis.extent)).product();
         let partial = builder.local("partial", reduction.dtype, lanes as u32);
         Self { nest, reduction, partial, lanes, block: (i64::from(caps.item_elements) / work.max(1)).max(1) }
     }

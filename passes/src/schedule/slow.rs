@@ -1,7 +1,7 @@
 //! Kernels that run much slower than the machine could: what falls to the most general loops.
 
 use super::nest::{Nest, NestReduction, body_loads};
-use super::representative;
+use crate::size_hint::size_hint;
 use lostwax_ir::compute::Axis;
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::Caps;
@@ -31,6 +31,6 @@ pub(super) fn one_item(nest: &Nest, kernel: &Kernel, caps: &Caps) -> Option<Stri
 
 /// The points of all loops at typical sizes.
 fn points(nest: &Nest) -> i64 {
-    let size = |axes: &[Axis]| axes.iter().map(|axis| representative(&axis.extent)).fold(1i64, i64::saturating_mul);
+    let size = |axes: &[Axis]| axes.iter().map(|axis| size_hint(&axis.extent)).fold(1i64, i64::saturating_mul);
     size(&nest.axes).saturating_mul(nest.reduction.as_ref().map_or(1, |reduction| size(&reduction.axes)))
 }

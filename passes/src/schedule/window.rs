@@ -7,7 +7,7 @@
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind_each, for_loop, literal, unflatten, when};
 use super::nest::{Nest, NestReduction};
 use super::reduce::{accumulate, identity};
-use super::representative;
+use crate::size_hint::size_hint;
 use lostwax_ir::compute::{Axis, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Place, Scalar, Stmt};
@@ -60,11 +60,11 @@ impl Plan {
         }
         let mut outer: Vec<Axis> = nest.axes.iter().filter(|axis| **axis != vector).cloned().collect();
         let tiled = outer.pop();
-        let positions = tiled.as_ref().map_or(1, |axis| best_height(representative(&axis.extent)));
+        let positions = tiled.as_ref().map_or(1, |axis| best_height(size_hint(&axis.extent)));
         let lanes = choose_lanes(&vector, positions, caps, reduction.dtype.size() as i64);
-        let items: i64 = outer.iter().map(|axis| representative(&axis.extent)).product();
+        let items: i64 = outer.iter().map(|axis| size_hint(&axis.extent)).product();
         let split_vector = items < i64::from(caps.parallelism) * 2;
-        let along = tiled.as_ref().map_or(1, |axis| representative(&axis.extent));
+        let along = tiled.as_ref().map_or(1, |axis| size_hint(&axis.extent));
         let split_tiled = along.saturating_mul(lanes) > i64::from(caps.item_elements);
         Some(Self { outer, tiled, positions, vector, lanes, split_vector, split_tiled })
     }
@@ -104,7 +104,7 @@ fn choose_lanes(vector: &Axis, positions: i64, caps: &Caps, element: i64) -> i64
     divides.unwrap_or_else(|| {
         widths
             .min_by_key(|width| {
-                let extent = representative(&vector.extent);
+                let extent = size_hint(&vector.extent);
                 (extent + width - 1) / width * (width + 4)
             })
             .unwrap_or(8)

@@ -1,9 +1,9 @@
 //! Which kernels are chosen when nothing is rewritten, and that fusion makes as many of them.
 
+use crate::cost::{CostTable, Roofline};
 use crate::egraph::convert::{Loaded, Selection};
-use crate::egraph::cost::Prices;
+use crate::egraph::prices::Prices;
 use crate::fuse::fuse;
-use crate::pass::Context;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Op;
@@ -48,9 +48,9 @@ impl Network {
     /// The number of kernels chosen, and the number that fusion makes.
     fn kernels(mut self, outputs: &[Value]) -> (usize, usize) {
         outputs.iter().enumerate().for_each(|(position, value)| self.0.output(&format!("y{position}"), *value));
-        let ctx = Context::default();
+        let prices = Prices { model: &Roofline, costs: &CostTable::default(), memory_weight: 1.0 };
         let loaded = Loaded::new(&self.0);
-        let selection: Selection = loaded.select(Prices::new(&ctx)).expect("a form of every output");
+        let selection: Selection = loaded.select(prices).expect("a form of every output");
         let graph = loaded.build(&selection).expect("valid nodes");
         (selection.kernels, fuse(&graph).expect("kernel forms").groups.len())
     }

@@ -11,8 +11,8 @@ use super::roles::{Keys, Roles};
 use super::softmax::larger;
 use super::{LOWEST, float};
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, bind_each, extents, for_loop, unflatten, when};
-use crate::schedule::representative;
 use crate::schedule::threads::{each_thread, unrolled};
+use crate::size_hint::size_hint;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
@@ -49,7 +49,7 @@ impl Shape {
     fn new(roles: &Roles<'_>, caps: &ThreadCaps) -> Option<Self> {
         let (columns, depth) = (roles.column_count().as_constant()?, roles.depth().as_constant()?);
         let shape = |rows: i64| Self { groups: 1, rows, columns: (columns + THREADS - 1) / THREADS, depth };
-        let most = representative(&roles.row_count()).clamp(1, MOST_ROWS);
+        let most = size_hint(&roles.row_count()).clamp(1, MOST_ROWS);
         let shape = (1..=most).rev().map(shape).find(|shape| shape.fits(caps))?;
         Some(shape.with_groups(roles, caps))
     }
@@ -62,8 +62,8 @@ impl Shape {
 
     /// The shape with as many groups as it takes to keep the machine busy, or as fit, if there may be blocks of keys for them.
     fn with_groups(self, roles: &Roles<'_>, caps: &ThreadCaps) -> Self {
-        let batch: i64 = roles.batch.iter().map(|axis| representative(&axis.extent)).product();
-        let items = batch * representative(&roles.row_count().ceil_div(self.rows));
+        let batch: i64 = roles.batch.iter().map(|axis| size_hint(&axis.extent)).product();
+        let items = batch * size_hint(&roles.row_count().ceil_div(self.rows));
         let blocks = roles.key_count().ceil_div(THREADS).bounds().1;
         let shapes = std::iter::successors(Some(self), |shape| Some(Self { groups: shape.groups * 2, ..*shape }));
         let wanted = |shape: &Self| {

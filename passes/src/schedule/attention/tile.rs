@@ -1,7 +1,7 @@
 //! How a weighted sum is cut into tiles and blocks.
 
 use super::roles::Roles;
-use crate::schedule::representative;
+use crate::size_hint::size_hint;
 use lostwax_target_api::Caps;
 
 /// Rows of one tile, at most: each has a broadcast of its own for each vector of keys.
@@ -37,7 +37,7 @@ impl Tile {
     pub(super) fn new(roles: &Roles<'_>, caps: &Caps) -> Self {
         let lanes = (i64::from(caps.vector_bytes) / 4).clamp(4, 16);
         let registers = i64::from(caps.vector_registers) * 3 / 4;
-        let rows = choose_rows(representative(&roles.row_count()).max(1), MOST_ROWS.min(registers).max(1));
+        let rows = choose_rows(size_hint(&roles.row_count()).max(1), MOST_ROWS.min(registers).max(1));
         let columns = roles.column_count().as_constant().unwrap_or(MOST_COLUMNS).clamp(1, MOST_COLUMNS);
         let vectors = (columns + lanes - 1) / lanes;
         let depth = roles.depth().as_constant().filter(|depth| depth.saturating_mul(rows) <= MOST_QUERIES);

@@ -1,7 +1,8 @@
 //! Which loops and loads of a sum of products are rows, columns and factors.
 
+use crate::schedule::Argument;
 use crate::schedule::nest::{Nest, NestReduction, body_loads};
-use crate::schedule::{Argument, representative};
+use crate::size_hint::size_hint;
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::Cond;
@@ -156,7 +157,7 @@ fn assign(nest: &Nest, reduction: &NestReduction, left: Factor, right: &Body) ->
     let only_right = |axis: &&Axis| right.mentions(&axis.symbol) && !mentions(&left, &axis.symbol);
     let column = nest.axes.iter().filter(only_right).find(|axis| nest.writes_neighbours(axis))?.clone();
     let (depth, taps) = reduction.axes.split_last()?;
-    let fits = representative(&column.extent) >= MIN_COLUMNS
+    let fits = size_hint(&column.extent) >= MIN_COLUMNS
         && left.1.affine_in(&depth.symbol).is_some_and(|(stride, _)| stride.as_constant().is_some_and(|s| s > 0))
         && left.2.0.iter().all(|part| !part.mentions(&depth.symbol))
         && (left.2.always() || depth.extent.as_constant().is_some());

@@ -2,7 +2,7 @@
 
 use super::joint::Joint;
 use super::roles::{Loops, Right, Roles};
-use crate::schedule::representative;
+use crate::size_hint::size_hint;
 use lostwax_ir::panels::PANEL_ROWS;
 use lostwax_target_api::Caps;
 
@@ -38,7 +38,7 @@ const DECODED_PANELS: i64 = 3;
 /// The width of the panels of the second factor.
 pub(super) fn panel(roles: &Roles) -> i64 {
     match roles.right {
-        Right::Plain(..) => choose_panel(representative(&roles.loops.column.extent)),
+        Right::Plain(..) => choose_panel(size_hint(&roles.loops.column.extent)),
         Right::Decoded { .. } => PANEL_ROWS as i64,
     }
 }
@@ -65,9 +65,9 @@ pub(super) fn choose_tile(roles: &Roles, caps: &Caps) -> Tile {
     let lanes = if panel % 16 == 0 { 16 } else { 8 };
     let registers_per_panel = (panel * 4 / i64::from(caps.vector_bytes)).max(1);
     let budget = i64::from(caps.vector_registers) * 3 / 4;
-    let count = representative(&roles.loops.row_count()).max(1);
+    let count = size_hint(&roles.loops.row_count()).max(1);
     let limit = (budget / registers_per_panel).max(1);
-    let panel_count = ((representative(&roles.loops.column.extent) + panel - 1) / panel).max(1);
+    let panel_count = ((size_hint(&roles.loops.column.extent) + panel - 1) / panel).max(1);
     let rows = choose_rows(count, limit.min(ADDRESSED_ROWS));
     let panels = (budget / (rows * registers_per_panel)).clamp(1, panel_count.min(most_panels(roles)));
     let (block_rows, block_panels) = choose_blocks(&roles.loops, caps, count, panel_count, (rows, panels));
@@ -80,8 +80,8 @@ const JOINT_ROWS: i64 = 6;
 /// The tile of a sum of values that are computed from rows and columns together.
 pub(super) fn choose_joint_tile(joint: &Joint, caps: &Caps) -> Tile {
     let panel = PANEL_ROWS as i64;
-    let count = representative(&joint.loops.row_count()).max(1);
-    let panel_count = ((representative(&joint.loops.column.extent) + panel - 1) / panel).max(1);
+    let count = size_hint(&joint.loops.row_count()).max(1);
+    let panel_count = ((size_hint(&joint.loops.column.extent) + panel - 1) / panel).max(1);
     let rows = choose_rows(count, JOINT_ROWS);
     let panels = if rows == 1 { DECODED_PANELS.min(panel_count) } else { 1 };
     let (block_rows, block_panels) = choose_blocks(&joint.loops, caps, count, panel_count, (rows, panels));
@@ -93,9 +93,9 @@ const MOST_TILES: i64 = 8;
 
 /// Blocks small enough for the second-level cache, and enough of them for all cores.
 fn choose_blocks(loops: &Loops, caps: &Caps, rows: i64, panels: i64, tile: (i64, i64)) -> (i64, i64) {
-    let depth = representative(&loops.depth.extent).max(1);
+    let depth = size_hint(&loops.depth.extent).max(1);
     let cached = (caps.l2_bytes as i64 / 2 / (depth * 4)).max(tile.0);
-    let batch: i64 = loops.batch.iter().map(|axis| representative(&axis.extent)).product();
+    let batch: i64 = loops.batch.iter().map(|axis| size_hint(&axis.extent)).product();
     let wanted = (i64::from(caps.parallelism) * 4 / batch.max(1)).max(1);
     let round = |value: i64, step: i64| ((value + step - 1) / step * step).max(step);
     let shared = (rows + wanted - 1) / wanted;

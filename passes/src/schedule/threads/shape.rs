@@ -3,7 +3,7 @@
 use super::unrolled;
 use crate::schedule::build::{Block, KernelBuilder};
 use crate::schedule::contraction::Loops;
-use crate::schedule::representative;
+use crate::size_hint::size_hint;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{LocalId, Operand, Place, Stmt};
 use lostwax_ir::types::DType;
@@ -51,8 +51,8 @@ pub(super) fn choose(
     caps: &ThreadCaps,
     shared_bytes: impl Fn(&Shape) -> i64,
 ) -> Option<Shape> {
-    let (rows, columns) = (representative(&loops.row_count()), representative(&loops.column.extent));
-    let batch: i64 = loops.batch.iter().map(|axis| representative(&axis.extent)).product();
+    let (rows, columns) = (size_hint(&loops.row_count()), size_hint(&loops.column.extent));
+    let batch: i64 = loops.batch.iter().map(|axis| size_hint(&axis.extent)).product();
     let blocks = |shape: &Shape| (rows + shape.rows - 1) / shape.rows * ((columns + shape.columns - 1) / shape.columns) * batch;
     let fits = |shape: &Shape| shape.threads() <= i64::from(caps.most) && shared_bytes(shape) <= i64::from(caps.shared_bytes);
     let filled = |shape: &Shape| fits(shape) && rows * 2 > shape.rows && columns * 2 > shape.columns;

@@ -9,7 +9,8 @@ use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unfl
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::{Nest, NestReduction};
 use crate::schedule::reduce::{accumulate, identity};
-use crate::schedule::{Argument, Scheduled, representative};
+use crate::schedule::{Argument, Scheduled};
+use crate::size_hint::size_hint;
 use lostwax_ir::compute::{Axis, Step};
 use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
@@ -88,7 +89,7 @@ pub(in crate::schedule) fn reduce(
     along_columns: bool,
 ) -> Option<Kernel> {
     let steps = product(reduction.axes.iter().map(|axis| &axis.extent));
-    let split = Split::of_reduction(reduction, representative(&steps), caps, along_columns)?;
+    let split = Split::of_reduction(reduction, size_hint(&steps), caps, along_columns)?;
     let mut builder = KernelBuilder::new(buffers.to_vec());
     let count = product(nest.axes.iter().map(|axis| &axis.extent));
     let grid = count.ceil_div(split.columns);
@@ -161,10 +162,10 @@ pub(super) fn contract(
     let reduced: Vec<Axis> = roles.loops.reduced().cloned().collect();
     let steps = product(reduced.iter().map(|axis| &axis.extent));
     let chunks = steps.floor_div(chunk);
-    let typical = representative(&steps);
+    let typical = size_hint(&steps);
     let columns = i64::from(caps.coalesced);
     let slices = power_of_two(typical / (STEPS_PER_THREAD * chunk.max(1)), 1, i64::from(caps.most) / columns);
-    let rows = representative(&roles.loops.row_count()).clamp(1, MOST_ROWS);
+    let rows = size_hint(&roles.loops.row_count()).clamp(1, MOST_ROWS);
     if typical < FEWEST_STEPS || slices < 2 {
         return None;
     }
@@ -275,7 +276,7 @@ impl Engine {
         };
         let step = single(&Dim::symbol(&round));
         let body = partial(builder, column, step.clone(), &|row| self.own(row));
-        let at_once = steps_at_once(&body, representative(steps) / self.split.slices);
+        let at_once = steps_at_once(&body, size_hint(steps) / self.split.slices);
         if at_once == 1 {
             return vec![for_loop(&round, rounds, LoopKind::Serial, when(exists(&step), body))];
         }

@@ -9,7 +9,8 @@ use super::{Corner, each_thread, lanes, unrolled};
 use crate::schedule::build::{ALL_LANES, Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::Nest;
-use crate::schedule::{Argument, Scheduled, representative};
+use crate::schedule::{Argument, Scheduled};
+use crate::size_hint::size_hint;
 use lostwax_ir::compute::{Axis, Step};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
@@ -49,8 +50,7 @@ pub(super) fn schedule(
     caps: &ThreadCaps,
 ) -> Option<Scheduled> {
     let steps = product(roles.loops.reduced().map(|axis| &axis.extent));
-    let shape =
-        choose(SHAPES.into_iter(), &roles.loops, caps, shared_bytes).filter(|_| representative(&steps) >= SHORTEST_DEPTH)?;
+    let shape = choose(SHAPES.into_iter(), &roles.loops, caps, shared_bytes).filter(|_| size_hint(&steps) >= SHORTEST_DEPTH)?;
     let (second, packing) = SecondFactor::new(roles, inputs);
     let mut builder = KernelBuilder::new(buffers.to_vec());
     let grid = Corner::grid(&roles.loops, shape.rows, shape.columns);

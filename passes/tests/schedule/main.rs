@@ -2,10 +2,6 @@
 
 mod threads;
 
-use super::{Argument, Scheduled, View, schedule};
-use crate::Tier;
-use crate::fuse::fuse;
-use crate::testing::{agree, evaluate};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat, Factor};
 use lostwax_ir::dim::Dim;
@@ -16,6 +12,10 @@ use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
 use lostwax_ir::verify::verify_kernel;
+use lostwax_passes::Tier;
+use lostwax_passes::fuse::fuse;
+use lostwax_passes::schedule::{Argument, Scheduled, View, schedule};
+use lostwax_passes::testing::{agree, evaluate};
 use lostwax_target_api::{Caps, ThreadCaps};
 
 const CAPS: Caps = Caps {

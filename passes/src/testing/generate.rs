@@ -1,9 +1,8 @@
 //! Random graphs that a pattern matches.
 
-use super::Rule;
 use crate::egraph::pattern::{Arg, AttrTerm, Names, Term, parse_guard, parse_term};
-use crate::egraph::site::inverse;
-use crate::rules::layout::to_first;
+use crate::egraph::rule::Rule;
+use crate::egraph::site::{inverse, to_first};
 use lostwax_ir::attrs::{Attr, Attrs};
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, Value};
@@ -13,7 +12,8 @@ use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
 use std::collections::HashMap;
 
-pub struct Generator<'a> {
+/// Makes graphs whose output is an instance of a pattern.
+pub(super) struct Generator<'a> {
     random: &'a mut Random,
     graph: Graph,
     values: HashMap<u32, Value>,
@@ -52,10 +52,10 @@ fn unpadded(op: Op, sample: Sample) -> Sample {
 
 impl<'a> Generator<'a> {
     /// A graph whose output is an instance of the pattern; `None` if the attempt failed.
-    pub fn graph(rule: &Rule, text: &str, random: &'a mut Random) -> Option<Graph> {
+    pub(super) fn graph(rule: &Rule, text: &str, random: &'a mut Random) -> Option<Graph> {
         let mut names = Names::default();
-        let term = parse_term(text, &mut names).expect("pattern");
-        let guards = rule.guards.iter().map(|guard| parse_guard(guard, &mut names).expect("guard")).collect();
+        let term = parse_term(text, &mut names).ok()?;
+        let guards = rule.guards.iter().map(|guard| parse_guard(guard, &mut names).ok()).collect::<Option<_>>()?;
         let graph = Graph::new("rule");
         let mut generator =
             Generator { random, graph, values: HashMap::new(), attrs: HashMap::new(), guards, samples: HashMap::new() };

@@ -1,7 +1,7 @@
 //! Functions that compute attributes on the right side of rules.
 
-use crate::egraph::pattern::Arg;
-use crate::egraph::site::Site;
+use super::pattern::Arg;
+use super::site::Site;
 use egg::Id;
 use lostwax_ir::attrs::{Attr, Attrs};
 use lostwax_ir::dim::Dim;

@@ -1,9 +1,6 @@
 //! Work items that threads share, beside the graphs that they come from. The interpreter faults on races.
 
 use super::{SHARING, attention, quantized_inputs, quantized_product, run_scheduled, run_with, scheduled_on, sizes};
-use crate::Tier;
-use crate::schedule::Scheduled;
-use crate::testing::{agree, evaluate};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat};
 use lostwax_ir::dim::{Dim, Symbol};
@@ -12,6 +9,9 @@ use lostwax_ir::ops::Op;
 use lostwax_ir::random::Random;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::{DType, TensorType};
+use lostwax_passes::Tier;
+use lostwax_passes::schedule::Scheduled;
+use lostwax_passes::testing::{agree, evaluate};
 
 /// Checks that the graph's only kernel has threads or not, whether it stages its factors, and what it computes.
 fn check(graph: &Graph, inputs: &[Tensor], threads: Option<u32>, staged: bool) {
