@@ -106,7 +106,7 @@ fn compile_code(error: &CompileError) -> u8 {
         CompileError::Emit(EmitError::LimitExceeded { .. })
         | CompileError::MemoryLimit { .. }
         | CompileError::SizeLimit { .. } => LIMIT,
-        CompileError::Pass(PassError::UnknownPass { .. }) => USAGE,
+        CompileError::Pass(PassError::UnknownName { .. }) => USAGE,
         CompileError::Pass(PassError::Unsupported { .. }) | CompileError::Emit(EmitError::Unsupported { .. }) => {
             UNSUPPORTED_MODEL
         }

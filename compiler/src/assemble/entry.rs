@@ -10,7 +10,8 @@ use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_passes::fuse::{Fused, Group};
 use lostwax_passes::plan_memory::{Lifetime, MemoryPlan, plan_memory};
-use lostwax_passes::schedule::{Argument, Scheduled, View, representative, schedule};
+use lostwax_passes::schedule::{Argument, Scheduled, View, schedule};
+use lostwax_passes::size_hint::size_hint;
 use lostwax_target_api::Variant;
 use std::collections::BTreeMap;
 
@@ -194,7 +195,7 @@ fn typical_bytes(lifetimes: &[Lifetime], plan: &MemoryPlan) -> u64 {
     let mut ends = vec![0; lifetimes.len()];
     for index in &plan.order {
         let start = plan.below[*index].iter().map(|other| ends[*other]).max().unwrap_or(0);
-        ends[*index] = start + representative(&lifetimes[*index].aligned_size());
+        ends[*index] = start + size_hint(&lifetimes[*index].aligned_size());
     }
     u64::try_from(ends.into_iter().max().unwrap_or(0)).unwrap_or(0)
 }

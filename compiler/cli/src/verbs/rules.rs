@@ -4,7 +4,9 @@ use crate::console::Console;
 use crate::error::CliError;
 use crate::report::Report;
 use crate::table::Table;
-use lostwax_passes::rules::{Right, Rule, rules};
+use lostwax_compiler::error::CompileError;
+use lostwax_passes::Registry;
+use lostwax_passes::egraph::rule::{Right, Rule};
 use serde_json::json;
 
 /// Lists the rewrite rules: group, numeric tier, left and right side
@@ -21,18 +23,23 @@ impl Args {
     pub fn run(self, _console: &Console) -> Result<Report, CliError> {
         let mut table = Table::new(&["rule", "group", "tier", "from", "to", "where"]);
         let mut list = Vec::new();
-        for (group, rule) in rules().filter(|(group, _)| self.group.as_deref().is_none_or(|wanted| wanted == *group)) {
+        let registry = Registry::default();
+        if let Some(group) = &self.group {
+            registry.rule_group(group).map_err(CompileError::from)?;
+        }
+        let wanted = |group: &str| self.group.as_deref().is_none_or(|wanted| wanted == group);
+        for (group, rule) in registry.rules().filter(|(group, _)| wanted(group.name)) {
             let (tier, to) = (rule.tier.to_string(), right(rule));
             list.push(json!({
                 "name": rule.name,
-                "group": group,
+                "group": group.name,
                 "tier": tier,
                 "from": rule.patterns(),
                 "to": to,
                 "guards": rule.guards,
             }));
             let from = rule.patterns().join(" | ");
-            table.row([rule.name.to_string(), group.to_string(), tier, from, to.to_string(), rule.guards.join(", ")]);
+            table.row([rule.name.to_string(), group.name.to_string(), tier, from, to.to_string(), rule.guards.join(", ")]);
         }
         Ok(Report::new(table.to_string(), json!({ "rules": list })))
     }
