@@ -7,25 +7,17 @@
 //! layouts happen together in an e-graph ([`egraph`]), driven by rules that are named data ([`rules`]) and by a cost model
 //! ([`cost`]). Rules of any origin are tested against the reference interpreter by [`testing`].
 
-pub mod canonicalize;
 pub mod cost;
 pub mod egraph;
 pub mod error;
-pub mod fold_constants;
 pub mod fuse;
-pub mod merge_affine;
 pub mod names;
-pub mod nest_concats;
-pub mod optimize;
 pub mod pass;
 pub mod plan_memory;
 pub mod regions;
-pub mod remove_dead;
 pub mod rules;
 pub mod schedule;
-pub mod share_common;
 pub mod size_hint;
-pub mod split_padding;
 pub mod standard;
 pub mod testing;
 pub mod tier;
@@ -36,3 +28,24 @@ pub use error::PassError;
 pub use pass::{Changed, Context, Level, Limits, Pass, Registry, run_passes};
 pub use standard::HIGHEST_LEVEL;
 pub use tier::Tier;
+
+/// Lists our own passes: the file, which holds a constant `PASS`.
+macro_rules! passes {
+    ($($module:ident,)*) => {
+        $(pub mod $module;)*
+
+        /// Our own passes, for [`standard`].
+        const PASSES: &[Pass] = &[$($module::PASS,)*];
+    };
+}
+
+passes! {
+    canonicalize,
+    merge_affine,
+    fold_constants,
+    share_common,
+    nest_concats,
+    optimize,
+    remove_dead,
+    split_padding,
+}

@@ -1,28 +1,15 @@
-//! What lostwax itself registers: its passes, rule groups and levels. The only list of them.
+//! What lostwax itself registers: its passes, rule groups and levels.
 
 use crate::cost::CostTable;
-use crate::pass::{Context, Level, Limits, Pass, Registry};
+use crate::pass::{Context, Level, Limits, Registry};
 use crate::tier::Tier;
-use crate::{
-    canonicalize, fold_constants, merge_affine, nest_concats, optimize, remove_dead, rules, share_common, split_padding,
-};
+use crate::{PASSES, rules};
 use lostwax_ir::verify::verify_graph;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The name of the level that optimizes most; each level does what those before it do.
 pub const HIGHEST_LEVEL: &str = "3";
-
-const PASSES: &[Pass] = &[
-    canonicalize::PASS,
-    merge_affine::PASS,
-    fold_constants::PASS,
-    share_common::PASS,
-    nest_concats::PASS,
-    optimize::PASS,
-    remove_dead::PASS,
-    split_padding::PASS,
-];
 
 const REWRITE: &[&str] = &[
     "fold_constants",

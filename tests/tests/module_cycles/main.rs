@@ -14,7 +14,6 @@ const PENDING: &[&str] = &[
     "lostwax-device-cpu",
     "lostwax-device-gpu",
     "lostwax-device-interp",
-    "lostwax-passes",
     "lostwax-runtime",
     "lostwax-serve",
     "lostwax-target-api",
