@@ -1,7 +1,8 @@
-//! What the compiler knows, as values: targets with their devices, and optimization levels.
+//! What the compiler knows, as values: targets with their devices, optimization levels, passes, rewrite rules and a cost model.
 
 use crate::error::CompileError;
 use crate::level::{self, Level};
+use lostwax_passes::Registry as PassRegistry;
 use lostwax_target_api::{Device, DeviceError, Target, Variant, VariantInfo};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,6 +43,8 @@ pub struct Registry {
     pub backends: Vec<Backend>,
     /// The optimization levels by number, at least one; each does what those before it do.
     pub levels: Vec<Level>,
+    /// The passes, rewrite rules and cost model. A [`lostwax_passes::Context`] with this registry runs them.
+    pub passes: Arc<PassRegistry>,
     /// Devices on chosen adapters, so that the same name gives the same device, and sessions share loaded code.
     chosen: Chosen,
 }
@@ -64,6 +67,7 @@ static DEFAULT: LazyLock<Registry> = LazyLock::new(|| Registry {
         Backend::new(lostwax_target_interp::target(), lostwax_target_interp::device()),
     ],
     levels: level::LEVELS.to_vec(),
+    passes: Arc::default(),
     chosen: Chosen::default(),
 });
 

@@ -62,7 +62,7 @@ pub enum PassError {
     /// Nothing in the registry has that name.
     #[error("there is no {kind} `{name}`; {}", hint(*nearest, known))]
     UnknownName {
-        /// What was looked for: `pass`, `rule or rule group`, `rule group` or `level`.
+        /// What was looked for: `pass`, `rule or rule group` or `rule group`.
         kind: &'static str,
         /// The name that was asked for.
         name: String,

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 //! The passes of lostwax: what happens to a tensor graph between import and code generation.
 //!
-//! A [`Registry`] holds what exists: passes, rule groups, optimization levels and the cost model; [`standard`] lists our own,
+//! A [`Registry`] holds what exists: passes, rule groups and the cost model; [`standard`] lists our own,
 //! which is the default. Linear passes have one file each. Algebraic rewriting, recognition of activations and the choice of
 //! layouts happen together in an e-graph ([`egraph`]), driven by rules that are named data ([`rules`]) and by a cost model
 //! ([`cost`]). Rules of any origin are tested against the reference interpreter by [`testing`].
@@ -25,8 +25,7 @@ pub mod tier;
 pub use cost::{CostModel, CostTable};
 pub use egraph::rule::{Phase, RuleGroup};
 pub use error::PassError;
-pub use pass::{Changed, Context, Level, Limits, Pass, Registry, run_passes};
-pub use standard::HIGHEST_LEVEL;
+pub use pass::{Changed, Context, Limits, Pass, Registry, run_passes};
 pub use tier::Tier;
 
 /// Lists our own passes: the file, which holds a constant `PASS`.

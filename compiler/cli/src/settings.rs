@@ -3,6 +3,7 @@
 use crate::error::CliError;
 use crate::format::parse_bytes;
 use crate::registry::registry;
+use lostwax_compiler::error::CompileError;
 use lostwax_compiler::level::Level;
 use lostwax_compiler::model::CompileOptions;
 use lostwax_import::families::quant_from_name;
@@ -121,7 +122,7 @@ pub struct CompileArgs {
     /// the first of them.
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// How far results may differ from the model's order of operations: strict, contract, reassoc or fast.
+    /// How far results may differ from the model's order of operations: exact, contract, reassoc or fast.
     #[arg(long, value_name = "TIER", default_value = "reassoc", value_parser = parse_tier)]
     pub fp: Tier,
     /// A rewrite rule or rule group that must not be applied; see `lostwax rules`; repeatable.
@@ -140,9 +141,11 @@ fn parse_tier(text: &str) -> Result<Tier, String> {
 }
 
 impl CompileArgs {
-    /// The options for the compiler. Targets are checked.
+    /// The options for the compiler. All names are checked.
     pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
-        let passes = Context { tier: self.fp, disabled: self.disabled.iter().cloned().collect(), ..Context::default() };
+        let (known, disabled) = (registry().passes.clone(), self.disabled.iter().cloned().collect());
+        let passes = Context { registry: known, tier: self.fp, disabled, ..Context::default() };
+        passes.check().map_err(CompileError::from)?;
         let import = shapes.import_options();
         let (targets, max_memory, level) = (self.targets.clone(), self.max_memory, self.level);
         let options = CompileOptions { import, passes, targets, max_memory, level, ..CompileOptions::default() };

@@ -367,14 +367,13 @@ fn intermediate_forms_can_be_dumped() {
 }
 
 #[test]
-fn rules_groups_passes_and_levels_that_do_not_exist_are_errors() {
+fn rules_groups_and_passes_that_do_not_exist_are_errors() {
     let place = Workplace::with_model();
     for (command, message) in [
         ("compile model.onnx -o x.lwx --disable-rule layot", "there is no rule or rule group `layot`; did you mean `layout`?"),
         ("opt model.onnx --disable-rule siluu", "there is no rule or rule group `siluu`; did you mean `silu`?"),
         ("opt model.onnx --pass canonicalise", "there is no pass `canonicalise`; did you mean `canonicalize`?"),
         ("rules --group nogroup", "there is no rule group `nogroup`; known: algebra, "),
-        ("compile model.onnx -o x.lwx -O4", "there is no level `4`; known: 0, 1, 2, 3"),
     ] {
         let (code, _, stderr) = place.run(command);
         assert_eq!(code, 2, "{command}: {stderr}");

@@ -36,7 +36,7 @@ pub type Verifier = fn(&Graph) -> Vec<String>;
 /// Options and data that all passes share. The default has the registry of lostwax itself.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The passes, rules, levels and cost model that exist.
+    /// The passes, rules and cost model that exist.
     pub registry: Arc<Registry>,
     /// How far results may change.
     pub tier: Tier,

@@ -1,13 +1,11 @@
 //! What a pass is, what all passes share, and where they are registered.
 
 mod context;
-mod level;
 mod registry;
 #[cfg(test)]
 mod tests;
 
 pub use context::{Context, Limits, Verifier};
-pub use level::Level;
 pub use registry::Registry;
 
 use crate::error::PassError;

@@ -1,6 +1,6 @@
-//! All passes, rule groups and levels, and the cost model, as one value.
+//! All passes and rule groups, and the cost model, as one value.
 
-use super::{Level, Pass};
+use super::Pass;
 use crate::cost::{CostModel, Roofline};
 use crate::egraph::rewrite::CompiledRule;
 use crate::egraph::rule::{Rule, RuleGroup};
@@ -13,12 +13,11 @@ use std::sync::{Arc, OnceLock};
 const PASS: &str = "pass";
 const RULE: &str = "rule or rule group";
 const GROUP: &str = "rule group";
-const LEVEL: &str = "level";
 
 /// Rules that are ready to be applied, with their groups.
 type Compiled = Vec<(RuleGroup, CompiledRule)>;
 
-/// The passes, rule groups, levels and the cost model that a compilation can use.
+/// The passes, rule groups and the cost model that a compilation can use.
 ///
 /// The default has everything of lostwax; more is added to it. Names are checked when the registry is first used, or by
 /// [`Registry::check`].
@@ -39,7 +38,6 @@ type Compiled = Vec<(RuleGroup, CompiledRule)>;
 pub struct Registry {
     passes: Vec<Pass>,
     groups: Vec<RuleGroup>,
-    levels: Vec<Level>,
     cost_model: Arc<dyn CostModel>,
     /// The rules, once they were read.
     compiled: OnceLock<Result<Arc<Compiled>, PassError>>,
@@ -48,13 +46,7 @@ pub struct Registry {
 impl Registry {
     /// A registry with nothing in it but the cost model [`Roofline`].
     pub fn empty() -> Self {
-        Self {
-            passes: Vec::new(),
-            groups: Vec::new(),
-            levels: Vec::new(),
-            cost_model: Arc::new(Roofline),
-            compiled: OnceLock::new(),
-        }
+        Self { passes: Vec::new(), groups: Vec::new(), cost_model: Arc::new(Roofline), compiled: OnceLock::new() }
     }
 
     /// The registry with one more pass.
@@ -66,12 +58,6 @@ impl Registry {
     /// The registry with one more rule group, whose rules are applied after those of the others.
     pub fn with_rules(mut self, group: RuleGroup) -> Self {
         self.groups.push(group);
-        self.changed()
-    }
-
-    /// The registry with one more level.
-    pub fn with_level(mut self, level: Level) -> Self {
-        self.levels.push(level);
         self.changed()
     }
 
@@ -101,11 +87,6 @@ impl Registry {
         self.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
     }
 
-    /// The levels in order of registration.
-    pub fn levels(&self) -> &[Level] {
-        &self.levels
-    }
-
     /// The cost model.
     pub fn cost_model(&self) -> &dyn CostModel {
         self.cost_model.as_ref()
@@ -129,15 +110,6 @@ impl Registry {
         found.ok_or_else(|| unknown(GROUP, name, self.group_names().collect()))
     }
 
-    /// The level of that name.
-    ///
-    /// # Errors
-    /// [`PassError::UnknownName`] with the nearest name.
-    pub fn level(&self, name: &str) -> Result<&Level, PassError> {
-        let found = self.levels.iter().find(|level| level.name == name);
-        found.ok_or_else(|| unknown(LEVEL, name, self.level_names().collect()))
-    }
-
     /// Checks that a rule or rule group of that name exists.
     ///
     /// # Errors
@@ -150,10 +122,10 @@ impl Registry {
         Err(PassError::UnknownName { kind: RULE, name: name.to_string(), nearest, known: self.group_names().collect() })
     }
 
-    /// Checks that every name exists once, that levels name passes and rule groups that exist, and that all rules can be read.
+    /// Checks that every name exists once and that all rules can be read.
     ///
     /// # Errors
-    /// [`PassError::DuplicateName`], [`PassError::UnknownName`] and [`PassError::InvalidRule`].
+    /// [`PassError::DuplicateName`] and [`PassError::InvalidRule`].
     pub fn check(&self) -> Result<(), PassError> {
         self.compiled().map(|_| ())
     }
@@ -169,11 +141,6 @@ impl Registry {
     fn compile(&self) -> Result<Compiled, PassError> {
         once(PASS, self.pass_names())?;
         once(RULE, self.rule_names())?;
-        once(LEVEL, self.level_names())?;
-        for level in &self.levels {
-            level.passes.iter().try_for_each(|name| self.pass(name).map(|_| ()))?;
-            level.without.iter().try_for_each(|name| self.rule_group(name).map(|_| ()))?;
-        }
         self.rules().map(|(group, rule)| Ok((*group, CompiledRule::new(rule)?))).collect()
     }
 
@@ -187,10 +154,6 @@ impl Registry {
 
     fn rule_names(&self) -> impl Iterator<Item = &'static str> {
         self.group_names().chain(self.rules().map(|(_, rule)| rule.name))
-    }
-
-    fn level_names(&self) -> impl Iterator<Item = &'static str> {
-        self.levels.iter().map(|level| level.name)
     }
 }
 

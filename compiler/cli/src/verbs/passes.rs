@@ -2,9 +2,9 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::registry::registry;
 use crate::report::Report;
 use crate::table::Table;
-use lostwax_passes::Registry;
 use serde_json::json;
 
 /// Lists the passes that `lostwax opt` can run
@@ -16,7 +16,7 @@ impl Args {
     pub fn run(self, _console: &Console) -> Result<Report, CliError> {
         let mut table = Table::new(&["pass", ""]);
         let mut list = Vec::new();
-        for pass in Registry::default().passes() {
+        for pass in registry().passes.passes() {
             table.row([pass.name.to_string(), pass.doc.to_string()]);
             list.push(json!({ "name": pass.name, "doc": pass.doc }));
         }

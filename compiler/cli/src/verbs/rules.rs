@@ -2,10 +2,10 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::registry::registry;
 use crate::report::Report;
 use crate::table::Table;
 use lostwax_compiler::error::CompileError;
-use lostwax_passes::Registry;
 use lostwax_passes::egraph::rule::{Right, Rule};
 use serde_json::json;
 
@@ -23,7 +23,7 @@ impl Args {
     pub fn run(self, _console: &Console) -> Result<Report, CliError> {
         let mut table = Table::new(&["rule", "group", "tier", "from", "to", "where"]);
         let mut list = Vec::new();
-        let registry = Registry::default();
+        let registry = &registry().passes;
         if let Some(group) = &self.group {
             registry.rule_group(group).map_err(CompileError::from)?;
         }
