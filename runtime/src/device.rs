@@ -10,22 +10,22 @@ pub struct Device {
 }
 
 impl Device {
-    /// The processor that this program runs on; one device per process, so that sessions share loaded code.
+    /// The CPU; one device per process, so that sessions share loaded code.
     #[cfg(feature = "cpu")]
     pub fn cpu() -> Self {
         static CPU: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
         CPU.get_or_init(|| lostwax_device_cpu::device().into()).clone()
     }
 
-    /// The graphics processor that the system prefers for speed; one device per process, so that sessions share loaded code. Whether
-    /// there is one turns out with the first session.
+    /// The GPU that the system considers fastest; one device per process, so that sessions share loaded code. The first session fails if
+    /// there is none.
     #[cfg(feature = "gpu")]
     pub fn gpu() -> Self {
         static GPU: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
         GPU.get_or_init(|| lostwax_device_gpu::device().into()).clone()
     }
 
-    /// A graphics processor that the caller has opened and goes on to use: a `wgpu` device and its queue, or
+    /// A GPU that the caller has opened and continues to use: a `wgpu` device and its queue, or
     /// `lostwax_device_gpu::Handles`. Each call makes a device of its own; clone it, so that sessions share loaded code.
     #[cfg(feature = "gpu")]
     pub fn from_wgpu(handles: impl Into<lostwax_device_gpu::Handles>) -> Self {
@@ -93,7 +93,7 @@ impl Device {
         DeviceTensor::new(self, dtype, shape, |bytes| Ok(self.own.allocate(bytes)?))
     }
 
-    /// What the device reaches at most with a number of threads, 0 for as many as the device chooses; measured by this call. Nothing
+    /// The peak throughput and bandwidth of the device with a number of threads, 0 for as many as the device chooses; measured by this call. Nothing
     /// if the device cannot measure itself.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Device {
     }
 }
 
-/// Tensors in the buffers of a graphics processor that the caller has opened.
+/// Tensors in buffers of a GPU that the caller has opened.
 #[cfg(feature = "gpu")]
 impl DeviceTensor {
     /// A tensor in a buffer of the caller's, from its beginning. The device must be of [`Device::from_wgpu`]; the buffer needs the

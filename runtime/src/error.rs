@@ -68,7 +68,7 @@ pub enum RuntimeError {
     },
     /// A model gives numbers from which no token can be chosen.
     #[error(
-        "the model gives no usable logits: {problem}; `lostwax verify` tells whether the artifact computes what its model does"
+        "the logits are unusable: {problem}; `lostwax verify` compares the artifact with its model"
     )]
     InvalidLogits {
         /// What is wrong with them.

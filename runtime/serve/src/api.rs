@@ -39,7 +39,7 @@ const UNSUPPORTED: &[&str] = &[
 pub struct ChatRequest {
     messages: Vec<ChatMessage>,
     #[serde(flatten)]
-    pub wishes: Wishes,
+    pub parameters: Parameters,
 }
 
 impl ChatRequest {
@@ -58,7 +58,7 @@ impl ChatRequest {
 pub struct CompletionRequest {
     prompt: Texts,
     #[serde(flatten)]
-    pub wishes: Wishes,
+    pub parameters: Parameters,
 }
 
 impl CompletionRequest {
@@ -96,7 +96,7 @@ impl EmbeddingRequest {
         check_supported(&self.rest)?;
         let texts = self.input.tokens(language)?;
         if texts.is_empty() || texts.len() > MOST_TEXTS {
-            let problem = format!("there are {} texts, 1 to {MOST_TEXTS} are possible", texts.len());
+            let problem = format!("there are {} texts; 1 to {MOST_TEXTS} are allowed", texts.len());
             return Err(ApiError::invalid(problem, Some("input")));
         }
         Ok((texts, self.encoding_format.unwrap_or_default()))
@@ -120,11 +120,11 @@ impl ChatMessage {
 #[serde(untagged, expecting = "content must be a text or a list of parts")]
 enum Content {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<ContentPart>),
 }
 
 #[derive(Deserialize)]
-struct Part {
+struct ContentPart {
     r#type: String,
     text: Option<String>,
 }
@@ -133,12 +133,12 @@ impl Content {
     fn text(&self) -> Result<String, ApiError> {
         match self {
             Self::Text(text) => Ok(text.clone()),
-            Self::Parts(parts) => parts.iter().map(Part::text).collect(),
+            Self::Parts(parts) => parts.iter().map(ContentPart::text).collect(),
         }
     }
 }
 
-impl Part {
+impl ContentPart {
     fn text(&self) -> Result<&str, ApiError> {
         let problem =
             || ApiError::unsupported(&format!("a message has a part of type `{}`, not text", self.r#type), Some("messages"));
@@ -179,9 +179,9 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// What both kinds of requests for text say about it.
+/// The sampling and streaming parameters of completions.
 #[derive(Deserialize)]
-pub struct Wishes {
+pub struct Parameters {
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     max_tokens: Option<usize>,
@@ -197,8 +197,8 @@ pub struct Wishes {
     rest: Map<String, Value>,
 }
 
-/// Wishes that can be fulfilled.
-pub struct Terms {
+/// Parameters with all defaults filled in.
+pub struct Resolved {
     pub is_stream: bool,
     pub include_usage: bool,
     pub max_tokens: Option<usize>,
@@ -206,12 +206,12 @@ pub struct Terms {
     pub stop: Vec<String>,
 }
 
-impl Wishes {
-    /// The wishes, completed with those of the model.
-    pub fn terms(self, state: &State) -> Result<Terms, ApiError> {
+impl Parameters {
+    /// Fills in the defaults of the model.
+    pub fn resolve(self, state: &State) -> Result<Resolved, ApiError> {
         check_supported(&self.rest)?;
         let sampling = self.sampling(state.language.sampling())?;
-        Ok(Terms {
+        Ok(Resolved {
             is_stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
@@ -235,7 +235,7 @@ impl Wishes {
     }
 }
 
-impl Terms {
+impl Resolved {
     /// The same with the limit that completions have unless they say otherwise.
     pub fn for_completion(self) -> Self {
         Self { max_tokens: self.max_tokens.or(Some(COMPLETION_TOKENS)), ..self }
@@ -248,12 +248,12 @@ impl Stops {
             Self::One(stop) => vec![stop],
             Self::Many(stops) => stops,
         };
-        let problem = || format!("there are {} strings that end the text, at most {MOST_STOPS} are possible", stops.len());
+        let problem = || format!("there are {} stop strings; at most {MOST_STOPS} are allowed", stops.len());
         if stops.len() > MOST_STOPS { Err(ApiError::invalid(problem(), Some("stop"))) } else { Ok(stops) }
     }
 }
 
-/// Refuses what would otherwise be left out in silence.
+/// Refuses fields that would otherwise be ignored.
 fn check_supported(fields: &Map<String, Value>) -> Result<(), ApiError> {
     let wrong = UNSUPPORTED.iter().find(|name| fields.get(**name).is_some_and(|value| !is_neutral(name, value)));
     match wrong {
@@ -262,7 +262,7 @@ fn check_supported(fields: &Map<String, Value>) -> Result<(), ApiError> {
     }
 }
 
-/// Whether a value asks for nothing.
+/// Whether a value is the neutral default.
 fn is_neutral(name: &str, value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,10 +1,10 @@
-//! Language models over HTTP, as OpenAI's API has them: `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/models`,
-//! and `/health` and `/metrics` beside them.
+//! Serves language models over HTTP with OpenAI's API: `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/models`, and
+//! `/health` and `/metrics`.
 //!
-//! Two threads do the work. One speaks HTTP: it reads requests (`api`), turns text into tokens and puts a job into a queue of
-//! limited length (`queue`). The other owns the decoders (`scheduler`): each is a slot for one text, and all texts under way go on by
-//! one step in turn, so that jobs join and leave between steps and a long prompt holds up nobody for longer than a part of it.
-//! What the second thread generates comes back through a channel; when a client goes away or its time is over, the channel closes,
+//! Two threads do the work. One speaks HTTP: it parses requests (`api`), tokenizes prompts and puts jobs into a bounded
+//! queue (`queue`). The other owns the decoders (`scheduler`): each decoder is a slot for one sequence, and all active sequences advance
+//! in turn by one step, so that jobs join and leave between steps and a long prompt delays others by one chunk at most
+//! (continuous batching). Generated text comes back through a channel; when the client disconnects or times out, the channel closes
 //! and the slot is free at the next step.
 
 mod accept;
@@ -30,7 +30,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// How long texts that are under way may go on after the server was told to stop.
+/// The time that active requests have to complete after the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Turns the tokens of a text into a vector.
@@ -51,7 +51,7 @@ pub struct Service {
 /// How a model is served.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What clients must know to be let in.
+    /// The key that clients must send, if any.
     pub api_key: Option<String>,
     /// The most requests that wait for a slot.
     pub queue_length: usize,
@@ -61,7 +61,7 @@ pub struct Settings {
     pub head_timeout: Duration,
     /// The most bytes of a request.
     pub body_limit: usize,
-    /// The most tokens of a prompt that are read while other texts wait.
+    /// The largest number of prompt tokens that one step processes while other sequences wait.
     pub prompt_chunk: usize,
 }
 
@@ -97,7 +97,7 @@ impl Server {
         Ok(Self { state })
     }
 
-    /// Answers requests until `shutdown`. Then nobody new is let in, and texts under way get some seconds to end.
+    /// Answers requests until `shutdown`. Then no new requests are accepted, and active ones have some seconds to complete.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = oneshot::channel::<()>();
         let router = routes::router(Arc::clone(&self.state));

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// A text to generate. When the receiver of its events is gone, nobody wants it any more.
+/// A sequence to generate. It is cancelled when the receiver of its events is dropped.
 pub struct Job {
     pub prompt: Vec<u32>,
     pub max_tokens: usize,
@@ -17,15 +17,15 @@ pub struct Job {
 
 /// What happens to a job.
 pub enum Event {
-    /// The text goes on.
+    /// More text.
     Text(String),
     /// It is complete.
     End { ending: Ending, timings: Timings },
-    /// It cannot go on.
+    /// It failed.
     Failed(ApiError),
 }
 
-/// A queue of limited length between many threads that have jobs and one that does them.
+/// A bounded queue with many producers and one consumer.
 pub struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -43,7 +43,7 @@ impl Queue {
         Self { waiting: Mutex::default(), changed: Condvar::new(), limit }
     }
 
-    /// Adds a job, unless too many wait already.
+    /// Adds a job, unless the queue is full.
     pub fn push(&self, job: Job) -> Result<(), ApiError> {
         let mut waiting = self.lock();
         if waiting.is_closed {
@@ -66,12 +66,12 @@ impl Queue {
         waiting.jobs.pop_front()
     }
 
-    /// The number of jobs that somebody waits for.
+    /// The number of jobs whose client still waits.
     pub fn len(&self) -> usize {
         self.lock().jobs.len()
     }
 
-    /// Gives up all jobs and takes no more.
+    /// Drops all jobs and accepts no more.
     pub fn close(&self) {
         let mut waiting = self.lock();
         waiting.is_closed = true;
@@ -79,7 +79,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The jobs that somebody still waits for.
+    /// The jobs whose client still waits.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.jobs.retain(|job| !job.events.is_closed());

@@ -1,6 +1,6 @@
 //! Paths and what they do.
 
-use super::api::{ChatRequest, CompletionRequest, EmbeddingRequest, Encoding, Terms};
+use super::api::{ChatRequest, CompletionRequest, EmbeddingRequest, Encoding, Resolved};
 use super::body::JsonBody;
 use super::error::ApiError;
 use super::metrics::CONTENT_TYPE;
@@ -36,21 +36,21 @@ pub fn router(state: Arc<State>) -> Router {
 }
 
 async fn chat(Shared(state): Shared<Arc<State>>, JsonBody(request): JsonBody<ChatRequest>) -> Result<Response, ApiError> {
-    let (prompt, terms) = aside(&state, |state| Ok((request.tokens(&state.language)?, request.wishes.terms(state)?))).await?;
-    answer(&state, Kind::Chat, prompt, terms).await
+    let (prompt, resolved) = aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
+    answer(&state, Kind::Chat, prompt, resolved).await
 }
 
 async fn complete(
     Shared(state): Shared<Arc<State>>,
     JsonBody(request): JsonBody<CompletionRequest>,
 ) -> Result<Response, ApiError> {
-    let (prompt, terms) = aside(&state, |state| Ok((request.tokens(&state.language)?, request.wishes.terms(state)?))).await?;
-    answer(&state, Kind::Completion, prompt, terms.for_completion()).await
+    let (prompt, resolved) = aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
+    answer(&state, Kind::Completion, prompt, resolved.for_completion()).await
 }
 
 /// Queues a text and hands it to the client as it comes.
-async fn answer(state: &State, kind: Kind, prompt: Vec<u32>, terms: Terms) -> Result<Response, ApiError> {
-    let Terms { is_stream, include_usage, max_tokens, sampling, stop } = terms;
+async fn answer(state: &State, kind: Kind, prompt: Vec<u32>, resolved: Resolved) -> Result<Response, ApiError> {
+    let Resolved { is_stream, include_usage, max_tokens, sampling, stop } = resolved;
     let (events, received) = unbounded_channel();
     let reply = Reply::new(kind, include_usage, received, state);
     state.submit(Job { prompt, max_tokens: max_tokens.unwrap_or(usize::MAX), stop, sampling, events })?;
@@ -117,7 +117,7 @@ async fn authorize(Shared(state): Shared<Arc<State>>, request: Request, next: Ne
     }
 }
 
-/// Whether the client knows the key. Hashes are compared, so that the time tells nothing about the key.
+/// Whether the client knows the key. Hashes are compared, so that the timing reveals nothing about the key.
 fn is_key(headers: &HeaderMap, key: &str) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer "));

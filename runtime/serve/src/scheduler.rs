@@ -18,7 +18,7 @@ pub fn start(decoders: Vec<Box<dyn Decoder>>, state: &Arc<State>) -> std::io::Re
     thread.spawn(move || Scheduler::new(decoders, &state).run()).map(drop)
 }
 
-/// Decoders, each with the text that it is at.
+/// Decoders, each with its active sequence.
 struct Scheduler<'a> {
     slots: Vec<Slot<'a>>,
     state: &'a State,
@@ -29,7 +29,7 @@ struct Slot<'a> {
     active: Option<Active<'a>>,
 }
 
-/// A text under way.
+/// A sequence that is being generated.
 struct Active<'a> {
     generation: Generation<'a>,
     events: UnboundedSender<Event>,
@@ -41,8 +41,8 @@ impl<'a> Scheduler<'a> {
         Self { slots: decoders.into_iter().map(slot).collect(), state }
     }
 
-    /// Does rounds: jobs join where slots are free, then each text goes on by a step. Tokens that all of them will append are announced
-    /// before, so that one run can append them.
+    /// Runs in rounds: jobs join free slots, then each sequence advances by a step. The tokens that they will append are announced
+    /// first, so that one run can append them as a batch.
     fn run(mut self) {
         while self.admit() {
             self.slots.iter_mut().for_each(Slot::announce);
@@ -77,7 +77,7 @@ impl<'a> Scheduler<'a> {
 }
 
 impl Drop for Scheduler<'_> {
-    /// Without this thread no job is done: nobody shall wait, however it ended.
+    /// Without this thread no job makes progress, so no client may keep waiting.
     fn drop(&mut self) {
         self.state.queue.close();
         self.state.metrics.set_busy(0);
@@ -101,7 +101,7 @@ impl<'a> Slot<'a> {
         }
     }
 
-    /// Goes on by a step; the slot is free after the last one, or when nobody wants the text any more.
+    /// Advances by a step; the slot is free after the last one, or when the client has disconnected.
     fn step(&mut self, state: &State) {
         let Some(mut active) = self.active.take() else { return };
         if active.events.is_closed() {
@@ -140,7 +140,7 @@ impl Active<'_> {
     }
 }
 
-/// A client that has gone away is noticed at the next step.
+/// A disconnected client is noticed at the next step.
 fn send(events: &UnboundedSender<Event>, event: Event) {
     let _ = events.send(event);
 }

@@ -26,7 +26,7 @@
 //!   [`Generator::save`] keeps it for another process.
 //! - [`Generation`]: the same loop a step at a time, for programs that generate several texts at once.
 //! - [`Embedder`]: a compiled encoder, from a text to a vector.
-//! - [`Perplexity`]: how well a decoder foretells a text.
+//! - [`Perplexity`]: the perplexity of a text.
 
 mod batch;
 mod date;

@@ -2,7 +2,7 @@ use crate::RuntimeError;
 use crate::llm::Decoder;
 use libm::exp;
 
-/// How well a decoder foretells a text, by the definition of llama.cpp: the text is cut into chunks, each starts with an empty
+/// The perplexity of a text, by the definition of llama.cpp: the text is cut into chunks, each starts with an empty
 /// cache, and the first half of a chunk only gives the second half something to go on. Of a chunk of `n` tokens that are counted
 /// from 0, those after token `n / 2` are foretold.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
