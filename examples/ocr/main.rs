@@ -13,9 +13,11 @@ mod pixels;
 mod read;
 
 use find::{Finder, Line};
+use image::{ImageFormat, RgbImage};
 use lostwax_runtime::{Device, Model};
 use read::Reader;
 use std::error::Error;
+use std::io::Cursor;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -48,10 +50,17 @@ fn run([finder, reader, characters, picture]: [&str; 4], marked: Option<&str>) -
     println!("{} lines; loading {load:.1?}, finding {find:.1?}, reading {read:.1?}", lines.len());
     if let Some(path) = marked {
         lines.iter().for_each(|line| draw::frame(&mut picture, line));
-        picture.save(path)?;
+        save(&picture, Path::new(path))?;
         println!("the picture with all boxes is {path}");
     }
     Ok(())
+}
+
+/// Writes a picture; unlike [`RgbImage::save`], this finds out about a full disk.
+fn save(picture: &RgbImage, path: &Path) -> Result<(), Box<dyn Error>> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::from_path(path)?)?;
+    Ok(std::fs::write(path, bytes.into_inner())?)
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<(T, Duration), Box<dyn Error>> {

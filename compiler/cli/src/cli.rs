@@ -2,13 +2,14 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::printable::printable;
 use crate::registry;
 use crate::report::Report;
+use crate::stdout;
 use crate::verbs::{Verb, check};
 use clap::Parser;
 use lostwax_compiler::Registry;
 use serde_json::json;
-use std::io::Write;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -59,28 +60,37 @@ pub fn main_with(registry: Registry) -> ExitCode {
     let result = cli.verb.run(&console);
     console.clear();
     match result {
-        Ok(report) => finish(&report, cli.json),
-        Err(error) => fail(&error, cli.json),
+        Ok(report) => finish(&report, &console),
+        Err(error) => fail(&error, &console),
     }
 }
 
-fn finish(report: &Report, json: bool) -> ExitCode {
-    let text = if json { format!("{:#}", report.json) } else { report.text.trim_end().to_string() };
-    print(&text);
-    ExitCode::from(report.exit_code)
-}
-
-fn fail(error: &CliError, json: bool) -> ExitCode {
-    let message = error.chain();
-    eprintln!("error: {message}");
-    if json {
-        let report = error.unsupported().map(check::to_json);
-        print(&format!("{:#}", json!({ "error": message, "exit_code": error.exit_code(), "report": report })));
+fn finish(report: &Report, console: &Console) -> ExitCode {
+    let text = if console.is_json() { format!("{:#}", report.json) } else { report.text.trim_end().to_string() };
+    if report.is_beside_output {
+        console.note(&text);
+        return ExitCode::from(report.exit_code);
     }
-    ExitCode::from(error.exit_code())
+    printed(&text, report.exit_code, console)
 }
 
-/// Writes to stdout; a reader that has gone away is no error.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+fn fail(error: &CliError, console: &Console) -> ExitCode {
+    if error.is_closed_stdout() {
+        return ExitCode::SUCCESS;
+    }
+    let (message, exit_code) = (error.chain(), error.exit_code());
+    console.note(&format!("error: {message}"));
+    if !console.is_json() || matches!(error, CliError::Stdout(_)) {
+        return ExitCode::from(exit_code);
+    }
+    let report = error.unsupported().map(check::to_json);
+    printed(&format!("{:#}", json!({ "error": message, "exit_code": exit_code, "report": report })), exit_code, console)
+}
+
+/// Writes a text to stdout and gives the exit code, which is another one if that fails.
+fn printed(text: &str, exit_code: u8, console: &Console) -> ExitCode {
+    match stdout::write(&format!("{}\n", printable(text))) {
+        Err(error) if !error.is_closed_stdout() => fail(&error, console),
+        Ok(()) | Err(_) => ExitCode::from(exit_code),
+    }
 }

@@ -1,7 +1,10 @@
 //! Progress and notes on stderr; results that come bit by bit on stdout.
 
+use crate::error::CliError;
+use crate::printable::{printable, printable_line, without_controls};
+use crate::stdout;
 use indicatif::ProgressBar;
-use std::io::Write;
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::Duration;
 
 /// Where verbs tell what they are doing. Nothing is shown unless stderr is a terminal; notes always are.
@@ -16,18 +19,24 @@ impl Console {
         Self { bar: ProgressBar::new_spinner(), is_json }
     }
 
-    /// Writes a part of the result at once, unless the result is wanted as JSON. A reader that has gone away is no error.
-    pub fn write(&self, text: &str) {
-        if self.is_json {
-            return;
+    /// Whether the result is wanted as JSON.
+    pub fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Writes a part of the result, which a model wrote, at once, unless the result is wanted as JSON. A terminal gets no control
+    /// characters.
+    pub fn write(&self, text: &str) -> Result<(), CliError> {
+        match () {
+            () if self.is_json => Ok(()),
+            () if stdout().is_terminal() => stdout::write(&without_controls(text)),
+            () => stdout::write(text),
         }
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Shows what happens now.
     pub fn stage(&self, what: &str) {
-        self.bar.set_message(what.to_string());
+        self.bar.set_message(printable_line(what).into_owned());
         self.bar.enable_steady_tick(Duration::from_millis(100));
     }
 
@@ -37,8 +46,8 @@ impl Console {
         self.bar.finish_and_clear();
     }
 
-    /// Writes a line.
+    /// Writes a line to stderr. If that fails there is nowhere to say so.
     pub fn note(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        let _ = self.bar.suspend(|| writeln!(stderr().lock(), "{}", printable(text)));
     }
 }

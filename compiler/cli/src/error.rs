@@ -23,6 +23,9 @@ pub enum CliError {
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Stdout(std::io::Error),
     /// A file does not hold what it should.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
@@ -79,9 +82,14 @@ impl CliError {
         }
     }
 
+    /// Whether whoever read standard output has gone away, as `head` does. That is no failure.
+    pub fn is_closed_stdout(&self) -> bool {
+        matches!(self, CliError::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     pub fn exit_code(&self) -> u8 {
         match self {
-            CliError::Usage(_) | CliError::Io { .. } | CliError::File { .. } => USAGE,
+            CliError::Usage(_) | CliError::Io { .. } | CliError::Stdout(_) | CliError::File { .. } => USAGE,
             CliError::Import(error) => import_code(error),
             CliError::Compile(error) => compile_code(error),
             CliError::Runtime(error) => error.exit_code(),

@@ -2,6 +2,8 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::input;
+use crate::output::{OutputFile, is_standard};
 use crate::settings::ShapeArgs;
 use crate::source;
 use crate::tensors::{read_npz, write_npz};
@@ -23,12 +25,9 @@ pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Res
 
 /// Reads a graph from a file, or from stdin if the name is `-`.
 pub fn read(path: &Path) -> Result<Graph, CliError> {
-    let text = match path.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin()),
-        false => std::fs::read_to_string(path),
-    };
-    let data = read_constants(&path.with_extension("npz"))?;
-    parse_graph(&text.map_err(CliError::io(path))?, &data).map_err(|error| CliError::file(path, error.to_string()))
+    let text = input::read_text(path)?;
+    let data = if is_standard(path) { Vec::new() } else { read_constants(&path.with_extension("npz"))? };
+    parse_graph(&text, &data).map_err(|error| CliError::file(path, error.to_string()))
 }
 
 /// The constants in their order; none if there is no file.
@@ -49,7 +48,7 @@ fn constant(tensor: &Tensor) -> Option<Constant> {
 /// Writes a graph and, if it has large constants, a file for them.
 pub fn write(path: &Path, graph: &Graph) -> Result<(), CliError> {
     let printed = print_graph(graph);
-    std::fs::write(path, &printed.text).map_err(CliError::io(path))?;
+    OutputFile::write(path, printed.text.as_bytes())?;
     if printed.data.is_empty() {
         return Ok(());
     }

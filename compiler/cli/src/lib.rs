@@ -9,21 +9,25 @@ mod certify;
 pub mod cli;
 mod compare;
 mod console;
-mod draft;
 mod error;
 mod format;
 mod formula;
+mod input;
 mod ir_file;
 mod language;
-#[allow(unsafe_code)]
 pub mod npy;
+mod output;
 mod plan_sizes;
+mod printable;
 mod registry;
 mod report;
 mod settings;
+mod signals;
 mod source;
 mod state_file;
+mod stdout;
 mod table;
+mod temporary;
 mod tensors;
 mod verbs;
 

@@ -7,16 +7,23 @@ pub struct Report {
     pub text: String,
     pub json: Value,
     pub exit_code: u8,
+    /// Whether stdout carries something else, so that the text goes to stderr.
+    pub is_beside_output: bool,
 }
 
 impl Report {
     /// A result without complaint.
     pub fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, exit_code: 0 }
+        Self { text: text.into(), json, exit_code: 0, is_beside_output: false }
     }
 
     /// The same result with another exit code.
     pub fn with_exit_code(self, exit_code: u8) -> Self {
         Self { exit_code, ..self }
+    }
+
+    /// The same result where stdout carries something else.
+    pub fn beside_output(self, is_beside_output: bool) -> Self {
+        Self { is_beside_output, ..self }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::input;
 use crate::registry::registry;
 use crate::settings::{CompileArgs, ShapeArgs};
 use lostwax_compiler::model::{self, CompileOptions};
@@ -10,7 +11,6 @@ use lostwax_import::program::Program;
 use lostwax_import::{is_language_model, load};
 use lostwax_ir::graph::Graph;
 use lostwax_runtime::{AlignedBuffer, Model};
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub fn is_artifact(path: &Path) -> Result<bool, CliError> {
         Some(_) | None => {}
     }
     let mut start = Vec::new();
-    let file = File::open(path).map_err(CliError::io(path))?;
+    let file = input::open(path)?;
     file.take(9).read_to_end(&mut start).map_err(CliError::io(path))?;
     Ok(start.get(8) == Some(&b'{'))
 }
@@ -54,7 +54,7 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
 
 /// Opens an artifact; that it is not there is the caller's mistake and not the artifact's.
 pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
-    File::open(path).map_err(CliError::io(path))?;
+    input::open(path)?;
     Ok(Model::open(path)?)
 }
 

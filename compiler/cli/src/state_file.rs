@@ -1,8 +1,8 @@
 //! Caches of decoders in files.
 
 use crate::console::Console;
-use crate::draft::Draft;
 use crate::error::CliError;
+use crate::output::OutputFile;
 use lostwax_runtime::llm::Generator;
 use lostwax_runtime::{MappedFile, RuntimeError};
 use serde_json::{Value, json};
@@ -41,9 +41,9 @@ pub fn load(path: &Path, generator: &mut Generator, console: &Console) -> Result
 
 /// Writes the cache of a generator with a note, and gives the number of its tokens. Nobody sees half of the file.
 pub fn save(path: &Path, generator: &mut Generator, note: &[u8], console: &Console) -> Result<usize, CliError> {
-    let mut draft = Draft::new(path);
-    draft.fill(|draft| Ok(generator.save(note, draft)?))?;
-    draft.keep()?;
+    let mut file = OutputFile::create(path)?;
+    generator.save(note, &mut file).map_err(|error| file.explain(error.into()))?;
+    file.finish()?;
     let tokens = generator.seen().len();
     console.note(&format!("saved the state of {tokens} tokens to {}", path.display()));
     Ok(tokens)

@@ -1,5 +1,7 @@
 //! Aligned text.
 
+use crate::printable::printable_line;
+
 /// Rows of cells; columns of numbers are aligned to the right.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -10,8 +12,9 @@ impl Table {
         Self { rows: vec![header.iter().map(ToString::to_string).collect()] }
     }
 
+    /// Adds a row. Cells take one line.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| printable_line(&cell).into_owned()).collect());
     }
 
     fn column(&self, column: usize) -> impl Iterator<Item = &str> {

@@ -14,7 +14,7 @@ pub enum ImportError {
         source: std::io::Error,
     },
     /// The model breaks the rules of its format.
-    #[error("invalid model: {op} `{node}`: {problem}")]
+    #[error("invalid model: {} `{}`: {}", one_line(op), one_line(node), one_line(problem))]
     Invalid {
         /// The name of the node, or of the part of the file.
         node: String,
@@ -24,7 +24,7 @@ pub enum ImportError {
         problem: String,
     },
     /// The model is valid but larger than what is accepted.
-    #[error("{op} `{node}` exceeds a limit: {what}")]
+    #[error("{} `{}` exceeds a limit: {}", one_line(op), one_line(node), one_line(what))]
     LimitExceeded {
         /// The name of the node, or of the part of the file.
         node: String,
@@ -34,7 +34,7 @@ pub enum ImportError {
         what: String,
     },
     /// A part of the model is valid but has a form that is not supported.
-    #[error("unsupported model: {op} `{node}`: {what}")]
+    #[error("unsupported model: {} `{}`: {}", one_line(op), one_line(node), one_line(what))]
     UnsupportedForm {
         /// The name of the part.
         node: String,
@@ -66,6 +66,12 @@ impl ImportError {
     pub(crate) fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
         Self::LimitExceeded { node: node.to_string(), op: op.to_string(), what: what.into() }
     }
+}
+
+/// A text with names of a model, whose line breaks and other control characters are written out.
+pub(crate) fn one_line(text: &str) -> String {
+    let escaped = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 fn list(names: &[String]) -> String {

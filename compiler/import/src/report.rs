@@ -1,3 +1,4 @@
+use crate::error::one_line;
 use std::fmt;
 
 /// Whether an operator can be compiled.
@@ -102,8 +103,9 @@ impl fmt::Display for CheckReport {
         let nodes: usize = self.problems().map(|op| op.nodes.len()).sum();
         write!(f, "{nodes} nodes of {} operators cannot be compiled:", self.problems().count())?;
         for op in self.problems() {
-            write!(f, "\n  {} ({}, {} of {} nodes): {}", op.full_name(), op.status.name(), op.nodes.len(), op.count, op.hint)?;
-            write!(f, "\n    at {}", shorten(&op.nodes))?;
+            let (name, hint, nodes) = (one_line(&op.full_name()), one_line(&op.hint), one_line(&shorten(&op.nodes)));
+            write!(f, "\n  {name} ({}, {} of {} nodes): {hint}", op.status.name(), op.nodes.len(), op.count)?;
+            write!(f, "\n    at {nodes}")?;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Pictures as inputs.
 
 use crate::error::CliError;
-use image::RgbImage;
+use crate::input::{self, MAX_PICTURE_BYTES};
 use image::imageops::{FilterType, resize};
+use image::{DynamicImage, ImageError, ImageFormat, ImageReader, RgbImage};
 use lostwax_runtime::Tensor;
+use std::io::Cursor;
 use std::path::Path;
 
 /// How pixel values become input values.
@@ -54,15 +56,21 @@ impl Layout {
 pub fn read_image(path: &Path, shape: &[usize], dtype: &str, args: &ImageArgs) -> Result<Tensor, CliError> {
     let problem = || CliError::file(path, format!("a picture cannot become {dtype}{shape:?}; f32 with 1 or 3 channels can"));
     let layout = Layout::from_shape(shape).filter(|_| dtype == "f32").ok_or_else(problem)?;
-    let picture = image::ImageReader::open(path).map_err(CliError::io(path))?;
-    let picture = picture.decode().map_err(|error| CliError::file(path, error.to_string()))?;
+    let picture = decode(path)?;
     let picture = if layout.channels == 1 { gray(&picture) } else { picture.to_rgb8() };
     let picture = resize(&picture, layout.width as u32, layout.height as u32, FilterType::Triangle);
     Ok(Tensor::from_slice(&pixels(&picture, &layout, args), shape)?)
 }
 
-fn gray(picture: &image::DynamicImage) -> RgbImage {
-    image::DynamicImage::from(picture.to_luma8()).to_rgb8()
+fn decode(path: &Path) -> Result<DynamicImage, CliError> {
+    let bytes = input::read(path, MAX_PICTURE_BYTES)?;
+    let problem = |error: ImageError| CliError::file(path, error.to_string());
+    let format = ImageFormat::from_path(path).map_err(problem)?;
+    ImageReader::with_format(Cursor::new(bytes), format).decode().map_err(problem)
+}
+
+fn gray(picture: &DynamicImage) -> RgbImage {
+    DynamicImage::from(picture.to_luma8()).to_rgb8()
 }
 
 fn pixels(picture: &RgbImage, layout: &Layout, args: &ImageArgs) -> Vec<f32> {

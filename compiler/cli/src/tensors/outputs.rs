@@ -2,12 +2,14 @@
 
 use super::npy::{write_npy, write_npz};
 use crate::error::CliError;
+use crate::output::is_standard;
 use lostwax_runtime::Outputs;
 use std::path::Path;
 
-/// Writes all outputs to an `.npz` file, or the only one to an `.npy` file.
+/// Writes all outputs to an `.npz` file, which goes to stdout if the name is `-`, or the only one to an `.npy` file.
 pub fn write_outputs(path: &Path, outputs: &Outputs) -> Result<(), CliError> {
     match path.extension().and_then(|extension| extension.to_str()) {
+        _ if is_standard(path) => write_npz(path, outputs.iter()),
         Some("npz") => write_npz(path, outputs.iter()),
         Some("npy") => write_only(path, outputs),
         Some(_) | None => Err(CliError::usage(format!("-o {}: the name must end in .npz or .npy", path.display()))),

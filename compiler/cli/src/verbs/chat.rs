@@ -7,13 +7,14 @@ use crate::console::Console;
 use crate::error::CliError;
 use crate::language::{self, DecoderArgs, Opened, SamplingArgs};
 use crate::report::Report;
+use crate::signals;
 use crate::state_file::{self, StateArgs};
 use conversation::Conversation;
 use editor::{Editor, Line};
 use lostwax_runtime::RuntimeError;
 use lostwax_runtime::llm::Generator;
+use std::cell::RefCell;
 use std::path::PathBuf;
-use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,9 +33,6 @@ const COMMANDS: &str = "\
 /exit          leaves, as Ctrl-D does
 /help          shows this
 Ctrl-C stops an answer; a second time it ends the program.";
-
-/// The exit code of a program that Ctrl-C ended.
-const INTERRUPTED: i32 = 130;
 
 /// Talks with a language model
 ///
@@ -126,10 +124,17 @@ fn complain(result: Result<usize, CliError>, console: &Console) {
 
 fn answer(text: String, conversation: &mut Conversation<'_>, stop: &AtomicBool, console: &Console) -> Result<(), CliError> {
     stop.store(false, Ordering::Relaxed);
-    let answered = conversation.answer(text, &mut |piece| console.write(piece), &|| stop.load(Ordering::Relaxed));
+    let written = RefCell::new(Ok(()));
+    let mut receive = |piece: &str| {
+        if written.borrow().is_ok() {
+            drop(written.replace(console.write(piece)));
+        }
+    };
+    let answered = conversation.answer(text, &mut receive, &|| stop.load(Ordering::Relaxed) || written.borrow().is_err());
+    written.into_inner()?;
     match answered {
         Ok(timings) => {
-            console.write("\n");
+            console.write("\n")?;
             console.note(&language::timing_line(&timings));
         }
         Err(error @ (RuntimeError::ContextFull { .. } | RuntimeError::InvalidInput { .. })) => {
@@ -144,11 +149,6 @@ fn answer(text: String, conversation: &mut Conversation<'_>, stop: &AtomicBool, 
 fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
-    let handler = move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            exit(INTERRUPTED);
-        }
-    };
-    ctrlc::set_handler(handler).map_err(|error| CliError::usage(format!("Ctrl-C cannot be caught: {error}")))?;
+    signals::on_interrupt(Box::new(move || !raised.swap(true, Ordering::Relaxed)))?;
     Ok(flag)
 }

@@ -6,9 +6,9 @@ mod summary;
 
 use crate::certify::certify;
 use crate::console::Console;
-use crate::draft::Draft;
 use crate::error::CliError;
 use crate::format::parse_bytes;
+use crate::output::{OutputFile, check_stdout, is_standard};
 use super::inspect::Memory;
 use crate::registry::registry;
 use crate::report::Report;
@@ -18,6 +18,7 @@ use emit::Kind;
 use lostwax_compiler::error::CompileError;
 use lostwax_compiler::level::Level;
 use lostwax_compiler::model::CompileOptions;
+use lostwax_format::{HashingWriter, hash};
 use lostwax_runtime::Model;
 use std::io::Write;
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ Files that --emit writes beside model.lwx, for each variant of the code:
 pub struct Args {
     /// The model.
     model: PathBuf,
-    /// The artifact.
+    /// The artifact; `-` writes it to stdout and the report to stderr.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -87,28 +88,38 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let start = Instant::now();
         let options = self.options()?;
+        self.check_stdout(console)?;
         let program = source::import(&self.model, &self.shapes, console)?;
         let import = start.elapsed();
-        let mut draft = Draft::new(&self.output);
-        let compiled = draft.fill(|draft| source::compile_program(&program, &options, console, draft))?;
+        let mut output = OutputFile::create(&self.output)?;
+        let mut hasher = HashingWriter::new(&mut output);
+        let compiled = source::compile_program(&program, &options, console, &mut hasher);
+        let mut sha256 = hasher.take();
+        let compiled = compiled.map_err(|error| output.explain(error))?;
         if let Some(folder) = &self.dump_ir {
             dump::dump(folder, &program, &compiled, &options)?;
         }
-        let mut model = draft.open()?;
+        let mut model = output.open_model()?;
         if self.certify {
             console.stage("comparing with the reference interpreter");
             model = certify(&model, &program)?;
-            draft = Draft::new(&self.output);
+            output = OutputFile::create(&self.output)?;
+            output.write_all(model.file_bytes()).map_err(CliError::io(&self.output))?;
+            sha256 = hash(model.file_bytes());
         }
         self.check_size(&model)?;
-        if self.certify {
-            draft.write_all(model.file_bytes()).and_then(|()| draft.flush()).map_err(CliError::io(draft.path()))?;
-        }
-        let sha256 = draft.keep()?;
+        output.finish()?;
         let emitted = emit::write(&self.output.with_extension(""), &self.emit, &compiled)?;
         let memory = Memory::new(&model, &self.shapes)?;
         let summary = Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted, sha256 };
-        Ok(summary.report(start.elapsed()))
+        Ok(summary.report(start.elapsed()).beside_output(is_standard(&self.output)))
+    }
+
+    fn check_stdout(&self, console: &Console) -> Result<(), CliError> {
+        if is_standard(&self.output) && !self.emit.is_empty() {
+            return Err(CliError::usage("--emit names its files after the artifact; give a file with -o"));
+        }
+        check_stdout(&self.output, console)
     }
 
     fn options(&self) -> Result<CompileOptions, CliError> {

@@ -62,13 +62,15 @@ impl Args {
             sampling: self.sampling.sampling(&language),
             ..Request::new(&language, &prompt)
         };
+        let mut written = Ok(());
         let generated = generator.generate(&language, &request, &mut |text| {
-            console.write(text);
-            Flow::Continue
+            written = console.write(text);
+            if written.is_ok() { Flow::Continue } else { Flow::Stop }
         })?;
         console.note(&language::timing_line(&generated.timings));
         let save_state = |path: &PathBuf| state_file::save(path, &mut generator, &[], console);
         let saved = self.state.save_state.as_ref().map(save_state).transpose()?;
+        written?;
         let mut json = language::generated_json(&generated, load);
         json["state"] = state_file::json(loaded.map(|loaded| loaded.tokens), saved);
         Ok(Report::new("", json))

@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::error::CliError;
 use crate::ir_file;
+use crate::output::is_standard;
 use crate::report::Report;
 use crate::settings::{CompileArgs, ShapeArgs};
 use lostwax_compiler::error::CompileError;
@@ -44,9 +45,9 @@ impl Args {
         let context = self.compile.options(&self.shapes)?.passes;
         let changed = run_passes(&names, &mut graph, &context).map_err(CompileError::from)?;
         let json = json!({ "changed": changed == Changed::Yes, "nodes": graph.len(), "text": print_graph(&graph).text });
-        let text = match &self.output {
+        let text = match self.output.filter(|path| !is_standard(path)) {
             Some(path) => {
-                ir_file::write(path, &graph)?;
+                ir_file::write(&path, &graph)?;
                 format!("wrote {}", path.display())
             }
             None => print_graph(&graph).text,

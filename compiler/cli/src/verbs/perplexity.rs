@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::error::CliError;
+use crate::input;
 use crate::language::{self, DecoderArgs, Opened};
 use crate::report::Report;
 use lostwax_runtime::llm::{Decoder, Perplexity};
@@ -25,7 +26,7 @@ Examples:
 pub struct Args {
     /// A language model.
     file: PathBuf,
-    /// The text, in UTF-8.
+    /// The text, in UTF-8; `-` for stdin.
     #[arg(short = 'f', long = "text", value_name = "FILE")]
     text: PathBuf,
     /// The tokens in a chunk.
@@ -77,7 +78,7 @@ impl Args {
 }
 
 fn read_text(path: &Path) -> Result<String, CliError> {
-    let mut text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
+    let mut text = input::read_text(path)?;
     if text.ends_with('\n') {
         text.pop();
     }

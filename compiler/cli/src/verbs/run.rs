@@ -4,6 +4,7 @@ use crate::console::Console;
 use crate::error::CliError;
 use crate::format::parse_bytes;
 use crate::registry::registry;
+use crate::output::{check_stdout, is_standard};
 use crate::report::Report;
 use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use crate::source;
@@ -30,7 +31,7 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     inputs: InputArgs,
-    /// Where outputs go: `.npz`, or `.npy` if there is one.
+    /// Where outputs go: `.npz`, or `.npy` if there is one; `-` writes `.npz` to stdout and the result to stderr.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The number of threads; 0 lets the device decide.
@@ -47,6 +48,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
+        self.output.as_ref().map_or(Ok(()), |path| check_stdout(path, console))?;
         let model = source::open(&self.file, &CompileArgs::default(), &self.shapes, console)?.model;
         let inputs = make_inputs(&model, &self.inputs, &self.shapes, console)?;
         console.stage("running");
@@ -60,7 +62,7 @@ impl Args {
         if let Some(path) = &self.output {
             write_outputs(path, &outputs)?;
         }
-        Ok(report(&outputs))
+        Ok(report(&outputs).beside_output(self.output.as_deref().is_some_and(is_standard)))
     }
 }
 

@@ -72,6 +72,12 @@ impl Workplace {
         serde_json::from_str(&stdout).unwrap()
     }
 
+    /// The temporary files of the program that are left in this folder.
+    pub fn leftovers(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".lostwax-")).collect()
+    }
+
     /// Compiles `model.onnx` to `model.lwx`.
     pub fn compile(&self) {
         let (code, _, stderr) = self.run("compile model.onnx -o model.lwx");

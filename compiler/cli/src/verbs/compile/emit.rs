@@ -1,6 +1,7 @@
 //! What `--emit` writes beside the artifact.
 
 use crate::error::CliError;
+use crate::output::OutputFile;
 use lostwax_compiler::pipeline::Compiled;
 use lostwax_ir::text::print_kernel;
 use lostwax_target_api::Form;
@@ -61,7 +62,7 @@ pub fn write(base: &Path, kinds: &[Kind], compiled: &Compiled) -> Result<Vec<Pat
             let mut name = base.file_name().unwrap_or_default().to_os_string();
             name.push(format!(".{}.{}", variant.name, kind.extension()));
             let path = base.with_file_name(name);
-            std::fs::write(&path, kind.content(compiled, position)).map_err(CliError::io(&path))?;
+            OutputFile::write(&path, &kind.content(compiled, position))?;
             written.push(path);
         }
     }
