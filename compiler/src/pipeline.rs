@@ -11,9 +11,10 @@ use lostwax_ir::attrs::Attrs;
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::ops::Op;
-use lostwax_passes::fuse::{fuse_within, is_given, sums_products_of_bytes};
+use lostwax_passes::fuse::{fuse_within, is_given};
+use lostwax_passes::operations::operations;
 use lostwax_passes::{Context, CostTable};
-use lostwax_target_api::{EmitOptions, Form, Variant};
+use lostwax_target_api::{EmitOptions, Form, Operation, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -176,10 +177,12 @@ pub(crate) type Chosen<'a> = (&'a Selection, &'a Variant);
 
 /// The variants that are worth having for a program. At least one of each target that was asked for stays.
 fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = Chosen<'a>> {
-    let sums_bytes = program.entries.iter().any(|entry| sums_products_of_bytes(&entry.graph));
-    let all = targets.iter().flat_map(|selection| selection.variants.iter().map(move |variant| (selection, variant)));
-    let has_others = |selection: &Selection| selection.variants.iter().any(|variant| !variant.for_dot_products);
-    all.filter(move |(selection, variant)| sums_bytes || !variant.for_dot_products || !has_others(selection))
+    let used: BTreeSet<Operation> = program.entries.iter().flat_map(|entry| operations(&entry.graph)).collect();
+    targets.iter().flat_map(move |selection| {
+        let serving: Vec<&Variant> = selection.variants.iter().filter(|variant| variant.serves(&used)).collect();
+        let chosen = if serving.is_empty() { selection.variants.iter().collect() } else { serving };
+        chosen.into_iter().map(move |variant| (selection, variant))
+    })
 }
 
 /// What runs slower than it could: steps by their schedules, and code for this machine that does not use all of it.

@@ -142,6 +142,28 @@ impl Body {
         self.steps.iter().flat_map(Step::dims).any(|dim| dim.mentions(symbol))
     }
 
+    /// The type of each step, where inputs and [`Step::Reduced`] have the types given.
+    pub fn dtypes(&self, input: impl Fn(u32) -> DType, reduced: DType) -> Vec<DType> {
+        let mut dtypes: Vec<DType> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let of = |id: &StepId| dtypes.get(id.0 as usize).copied().unwrap_or(DType::I32);
+            dtypes.push(match step {
+                Step::Load { input: position, .. } => input(*position),
+                Step::Float(dtype, _) | Step::Int(dtype, _) | Step::Index(_, dtype) => *dtype,
+                Step::Cast(dtype, _) | Step::Bitcast(dtype, _) => *dtype,
+                Step::Binary(op, ..) if op.is_comparison() => DType::Bool,
+                Step::Unary(_, x)
+                | Step::Binary(_, x, _)
+                | Step::Select(_, x, _)
+                | Step::SelectIf(_, x, _)
+                | Step::Dynamic(_, x) => of(x),
+                Step::Dot4(_, _, total) => of(total),
+                Step::Reduced => reduced,
+            });
+        }
+        dtypes
+    }
+
     /// The last step, if there is one.
     pub fn result(&self) -> Option<StepId> {
         self.steps.len().checked_sub(1).map(|last| StepId(last as u32))

@@ -12,6 +12,7 @@ pub mod egraph;
 pub mod error;
 pub mod fuse;
 pub mod names;
+pub mod operations;
 pub mod pass;
 pub mod plan_memory;
 pub mod regions;

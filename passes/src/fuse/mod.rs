@@ -18,7 +18,7 @@ pub use decide::{Fate, is_given};
 
 use crate::error::PassError;
 use decide::Decisions;
-use lostwax_ir::compute::{Compute, Step};
+use lostwax_ir::compute::Compute;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Class;
@@ -99,13 +99,6 @@ fn groups(graph: &Graph, order: &[Value], computes: &BTreeMap<Value, Compute>, d
         copied.map(|Next { state, value, .. }| copy(graph, *value, *state, vec![Dim::default(); graph.ty(*state).rank()])),
     );
     fused
-}
-
-/// Whether a graph sums products of bytes as integers, as [`Step::Dot4`] does.
-pub fn sums_products_of_bytes(graph: &Graph) -> bool {
-    let contractions = graph.topological().into_iter().filter(|value| graph.op(*value).def().class == Class::Contraction);
-    let reductions = contractions.filter_map(|value| definition(graph, value)?.reduction);
-    reductions.flat_map(|reduction| reduction.value.steps).any(|step| matches!(step, Step::Dot4(..)))
 }
 
 /// The compute of a node, if its op lowers to one.

@@ -27,6 +27,7 @@ use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{BufferDecl, Kernel};
 use lostwax_ir::types::TensorType;
 use lostwax_target_api::Caps;
+use threads::Workgroups;
 
 /// A rearrangement of a constant input: element `i` of the new constant, over `loops` in row-major order, is element
 /// `index` of the old one where `valid` holds, and 0 elsewhere.
@@ -77,7 +78,7 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
         return shared.unwrap_or_else(|| contraction::joint::schedule(name, &nest, &joint, buffers, caps));
     }
     if let Some(plan) = contraction::analyze(&nest, inputs) {
-        let shared = caps.threads.and_then(|threads| threads::contract(name, &nest, &plan, inputs, &buffers, &threads));
+        let shared = Workgroups::of(caps).and_then(|groups| threads::contract(name, &nest, &plan, inputs, &buffers, &groups));
         if let Some(scheduled) = shared {
             return scheduled;
         }
@@ -109,14 +110,14 @@ fn joint_on_threads(
     buffers: &[BufferDecl],
     caps: &Caps,
 ) -> Option<Scheduled> {
-    let staged = threads::contract_jointly(name, nest, joint, buffers, caps.threads.as_ref()?);
+    let staged = threads::contract_jointly(name, nest, joint, buffers, &Workgroups::of(caps)?);
     let scheduled = |kernel| Scheduled { kernel, packing: Vec::new(), slow: None };
     staged.or_else(|| shared_reduction(name, nest, buffers, caps, true).map(scheduled))
 }
 
 /// A reduction that threads share, on machines where they can.
 fn shared_reduction(name: &str, nest: &Nest, buffers: &[BufferDecl], caps: &Caps, along_columns: bool) -> Option<Kernel> {
-    threads::reduce(name, nest, nest.reduction.as_ref()?, buffers, caps.threads.as_ref()?, along_columns)
+    threads::reduce(name, nest, nest.reduction.as_ref()?, buffers, &Workgroups::of(caps)?, along_columns)
 }
 
 fn buffers(compute: &Compute, caps: &Caps) -> Vec<BufferDecl> {

@@ -14,23 +14,21 @@ use lostwax_ir::types::{DType, TensorType};
 use lostwax_ir::verify::verify_kernel;
 use lostwax_passes::Tier;
 use lostwax_passes::fuse::fuse;
+use lostwax_passes::operations::operations;
 use lostwax_passes::schedule::{Argument, Scheduled, View, schedule};
 use lostwax_passes::testing::{agree, evaluate};
-use lostwax_target_api::{Caps, ThreadCaps};
+use lostwax_target_api::{Caps, Memory, MemoryKind, Operation, WorkgroupCaps};
 
 const CAPS: Caps = Caps {
     vector_bytes: 32,
     vector_registers: 16,
-    fused_multiply_add: true,
-    broadcast_operand: false,
-    l1_bytes: 32 << 10,
-    l2_bytes: 512 << 10,
-    l3_bytes: 4 << 20,
+    instructions: &[],
+    memories: &[Memory { kind: MemoryKind::Core, bytes: 512 << 10 }],
     parallelism: 2,
     item_elements: 16 << 10,
     arguments: u32::MAX,
     binding_bytes: u64::MAX,
-    threads: None,
+    workgroups: None,
     flops_per_ns: 90.0,
     bytes_per_ns: 15.0,
     dispatch_ns: 1000.0,
@@ -40,8 +38,11 @@ const CAPS: Caps = Caps {
 const FINE: Caps = Caps { vector_bytes: 4, vector_registers: 64, parallelism: 4096, item_elements: 4, ..CAPS };
 
 /// Such a machine whose work items threads share.
-const SHARING: Caps =
-    Caps { threads: Some(ThreadCaps { most: 256, shared_bytes: 16 << 10, work_items: 4, coalesced: 16 }), ..FINE };
+const SHARING: Caps = Caps {
+    memories: &[Memory { kind: MemoryKind::Core, bytes: 512 << 10 }, Memory { kind: MemoryKind::Workgroup, bytes: 16 << 10 }],
+    workgroups: Some(WorkgroupCaps { threads: 256, count: 4, coalesced: 16 }),
+    ..FINE
+};
 
 /// Gives the factors of a block that all its groups share an ordinary size.
 fn moderate(format: &BlockFormat, block: &mut [u8]) {
@@ -167,6 +168,8 @@ fn converted_factors_are_read_only_where_they_are() {
         let expected = evaluate(&graph, std::slice::from_ref(&input)).unwrap();
         let (actual, contracts) = run_single(&graph, std::slice::from_ref(&input), "weights");
         assert!(agree(&expected[0], &actual, Tier::Reassociate) && contracts, "{rows} x {columns}");
+        let conversion = Operation::Conversion { from: DType::F16, to: DType::F32 };
+        assert_eq!(operations(&graph), [conversion, Operation::Arithmetic(DType::F32)].into());
     }
 }
 
@@ -211,6 +214,7 @@ fn products_of_quantized_activations_sum_bytes() {
         let expected = evaluate(&graph, &inputs).unwrap();
         let (actual, keeps) = run_single(&graph, &inputs, "column");
         assert!(agree(&expected[0], &actual, Tier::Reassociate) && keeps, "{} x {rows}", format.name);
+        assert!(operations(&graph).contains(&Operation::DOT4), "{}", format.name);
     }
 }
 
@@ -263,7 +267,7 @@ fn check_attention(sizes: &Sizes, past: Option<i64>, window: i64, cap: f64) {
     let view = View::dense(graph.ty(group.output));
     for caps in [&CAPS, &FINE, &SHARING] {
         let scheduled = schedule("test", &group.compute, &arguments, &view, caps);
-        assert_eq!(scheduled.kernel.threads().is_some(), caps.threads.is_some());
+        assert_eq!(scheduled.kernel.threads().is_some(), caps.workgroups.is_some());
         assert_eq!(verify_kernel(&scheduled.kernel), []);
         let mut output = Tensor::zeros(DType::F32, expected[0].shape()).unwrap();
         let tensor = |value: &Value| inputs[graph.inputs().iter().position(|input| input == value).unwrap()].clone();

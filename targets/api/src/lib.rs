@@ -3,8 +3,8 @@
 //! The interface between lostwax and the machines it runs on.
 //!
 //! A **target** turns kernels into code when a model is compiled; a **device** runs that code where the model is used. They
-//! meet only in the code bytes of a variant, whose format belongs to the pair. A target is described to the scheduler by data
-//! ([`Caps`]), never by its name.
+//! meet only in the code bytes of a variant, whose format belongs to the pair. What a machine can do is data ([`Caps`] for the
+//! compiler, [`VariantInfo`] for devices); nothing depends on a target's name.
 
 mod device;
 mod memory;
@@ -17,4 +17,6 @@ pub use device::{
 };
 pub use memory::{Destination, DeviceIo, DeviceMemory, HostMemory, OnDevice, Source};
 #[cfg(feature = "compile")]
-pub use target::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant};
+pub use target::{
+    Caps, EmitError, EmitOptions, Emitted, Form, Instruction, Memory, MemoryKind, Operation, Target, Variant, WorkgroupCaps,
+};

@@ -2,67 +2,164 @@
 
 use crate::device::VariantInfo;
 use lostwax_ir::kernel::Kernel;
+use lostwax_ir::types::DType;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use thiserror::Error;
 
-/// What a machine offers, as far as schedules depend on it.
-#[derive(Clone, Debug, PartialEq)]
+/// What a machine offers, as far as the compiler's choices depend on it. All sizes are of one core or, where there are workgroups, of
+/// one invocation.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Caps {
-    /// Bytes of one vector register.
+    /// Bytes of one vector register. Tiles of contractions, windows and attention, and the lanes of row reductions follow from it.
     pub vector_bytes: u32,
-    /// Vector registers that a kernel may use.
+    /// Vector registers that a kernel may use. Tiles of contractions, windows and attention hold their sums in them.
     pub vector_registers: u32,
-    /// Whether a multiply-add is one instruction.
-    pub fused_multiply_add: bool,
-    /// Whether a multiply-add can take a broadcast memory operand at no extra cost.
-    pub broadcast_operand: bool,
-    /// Bytes of first-level data cache per core.
-    pub l1_bytes: u64,
-    /// Bytes of second-level cache per core.
-    pub l2_bytes: u64,
-    /// Bytes of the last cache level that one core can count on.
-    pub l3_bytes: u64,
-    /// Work items that should at least exist for the machine to be busy.
+    /// What the machine does in one instruction and others in several. Emitters choose code by it; [`Variant::only_for`] names
+    /// operations of it.
+    pub instructions: &'static [Instruction],
+    /// The memories between registers and main memory that schedules keep to.
+    pub memories: &'static [Memory],
+    /// Work items that should at least exist for the machine to be busy. Maps, windows and contractions are cut into so many.
     pub parallelism: u32,
-    /// Elements that one work item should compute, if there are enough: so many that handing it out costs little.
+    /// Elements that one work item should compute, if there are enough: so many that handing it out costs little. Maps, windows,
+    /// row reductions and contractions are cut by it.
     pub item_elements: u32,
     /// The most arguments of a kernel, `u32::MAX` for any number. Fusion keeps to the least of all variants of an artifact.
     pub arguments: u32,
     /// The bytes of an argument that a kernel can address at once, `u64::MAX` for any number. Larger ones come in pieces.
     pub binding_bytes: u64,
-    /// What threads that share a work item have, on machines where they do.
-    pub threads: Option<ThreadCaps>,
-    /// Peak f32 multiply-add throughput of one core, in operations (2 per multiply-add) per nanosecond.
+    /// Workgroups, on machines whose threads share memory and meet at barriers. Contractions, reductions and attention are then
+    /// divided among the threads of a workgroup, where they are large enough.
+    pub workgroups: Option<WorkgroupCaps>,
+    /// Peak f32 multiply-add throughput of one core, in operations (2 per multiply-add) per nanosecond, for the optimizer's prices.
     pub flops_per_ns: f64,
-    /// Memory bandwidth of one core, in bytes per nanosecond.
+    /// Memory bandwidth of one core, in bytes per nanosecond, for the optimizer's prices.
     pub bytes_per_ns: f64,
-    /// Cost of one dispatch, in nanoseconds.
+    /// Cost of one dispatch, in nanoseconds, for the optimizer's prices.
     pub dispatch_ns: f64,
 }
 
-/// What schedules may assume about threads that share a work item, which then has many of them.
+impl Caps {
+    /// The bytes of the largest memory of a kind, 0 if there is none.
+    pub fn memory_bytes(&self, kind: MemoryKind) -> u64 {
+        self.memories.iter().filter(|memory| memory.kind == kind).map(|memory| memory.bytes).max().unwrap_or(0)
+    }
+}
+
+/// A memory that is faster than main memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ThreadCaps {
-    /// The most threads of one work item; a power of two.
-    pub most: u32,
-    /// Bytes of memory that the threads of a work item share.
-    pub shared_bytes: u32,
-    /// Shared work items that should at least exist for the machine to be busy.
-    pub work_items: u32,
+pub struct Memory {
+    /// What it is.
+    pub kind: MemoryKind,
+    /// How much one core or one workgroup has of it.
+    pub bytes: u64,
+}
+
+/// Kinds of fast memory, by what schedules do with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// A cache or scratch memory that one core has to itself. Blocks of a contraction's first factor take half of the largest.
+    Core,
+    /// Memory that the threads of a workgroup share and kernels fill themselves. Staged factors of contractions and the keys and
+    /// values of attention fit into the largest.
+    Workgroup,
+}
+
+/// What schedules may assume about workgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkgroupCaps {
+    /// The most threads of a workgroup; a power of two.
+    pub threads: u32,
+    /// Workgroups that should at least exist for the machine to be busy.
+    pub count: u32,
     /// Threads that read as one: neighbours in memory are best read by so many neighbouring threads.
     pub coalesced: u32,
 }
 
-/// One form in which a target can write code, such as one instruction-set level.
+/// An operation that some machines have instructions for and others do in several steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Sums of products of integers narrower than the sum, as [`lostwax_ir::kernel::Scalar::Dot4`] takes them of bytes.
+    Products {
+        /// The type of the first factors.
+        lhs: DType,
+        /// The type of the second factors.
+        rhs: DType,
+        /// The type of the sum.
+        sum: DType,
+    },
+    /// The conversion of one type into another.
+    Conversion {
+        /// The type before.
+        from: DType,
+        /// The type after.
+        to: DType,
+    },
+    /// Arithmetic in a type, where others compute in a wider one and round.
+    Arithmetic(DType),
+}
+
+impl Operation {
+    /// The operation of [`lostwax_ir::kernel::Scalar::Dot4`].
+    pub const DOT4: Self = Self::Products { lhs: DType::U8, rhs: DType::I8, sum: DType::I32 };
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Products { lhs, rhs, sum } => write!(f, "{lhs}*{rhs}+{sum}"),
+            Self::Conversion { from, to } => write!(f, "{from}->{to}"),
+            Self::Arithmetic(dtype) => write!(f, "{dtype}"),
+        }
+    }
+}
+
+/// One instruction. That of a vector unit gives one row of results, that of a matrix unit several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// What it does.
+    pub operation: Operation,
+    /// Rows of results.
+    pub rows: u32,
+    /// Results in each row: the lanes of a vector.
+    pub columns: u32,
+    /// Products that are added to each result; 1 for other operations.
+    pub depth: u32,
+}
+
+impl Instruction {
+    /// An instruction of a vector unit.
+    pub const fn vector(operation: Operation, lanes: u32, depth: u32) -> Self {
+        Self { operation, rows: 1, columns: lanes, depth }
+    }
+}
+
+impl fmt::Display for Instruction {
+    /// Operation and shape, such as `u8*i8+i32 1x16x4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, rows, columns, depth } = self;
+        write!(f, "{operation} {rows}x{columns}x{depth}")
+    }
+}
+
+/// One kind of machine that a target writes code for, such as an instruction-set level.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variant {
     /// What the device must offer.
     pub info: VariantInfo,
-    /// What the scheduler must know.
+    /// What schedules follow from.
     pub caps: Caps,
-    /// Whether the variant is worth having only for programs that sum products of bytes, as
-    /// [`lostwax_ir::kernel::Scalar::Dot4`] does; for others a variant after it does as well.
-    pub for_dot_products: bool,
+    /// The operations of [`Caps::instructions`] for whose sake the variant is there: it is left out of programs that use none of
+    /// them, for which a variant after it does as well. Empty for variants that are worth having for all programs.
+    pub only_for: &'static [Operation],
+}
+
+impl Variant {
+    /// Whether the variant is worth having for a program that uses these operations.
+    pub fn serves(&self, operations: &BTreeSet<Operation>) -> bool {
+        self.only_for.is_empty() || self.only_for.iter().any(|operation| operations.contains(operation))
+    }
 }
 
 /// A form of the kernels for people and for other tools, beside the code bytes.

@@ -18,6 +18,7 @@ pub(super) use roles::reads_contiguously;
 
 use super::build::{ALL_LANES, Block, Context, KernelBuilder, bind, bind_each, extents, for_loop, unflatten};
 use super::nest::Nest;
+use super::threads::Workgroups;
 use lostwax_ir::compute::{Axis, Body, Softmax};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
@@ -39,7 +40,7 @@ pub(super) fn schedule(
     caps: &Caps,
 ) -> Kernel {
     let roles = Roles::new(nest, keys, value, weight);
-    if let Some(kernel) = caps.threads.and_then(|threads| shared::schedule(name, &roles, &buffers, &threads)) {
+    if let Some(kernel) = Workgroups::of(caps).and_then(|groups| shared::schedule(name, &roles, &buffers, &groups)) {
         return kernel;
     }
     let tile = Tile::new(&roles, caps);

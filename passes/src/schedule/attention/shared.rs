@@ -11,13 +11,12 @@ use super::roles::{Keys, Roles};
 use super::softmax::larger;
 use super::{LOWEST, float};
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, bind_each, extents, for_loop, unflatten, when};
-use crate::schedule::threads::{each_thread, unrolled};
+use crate::schedule::threads::{Workgroups, each_thread, unrolled};
 use crate::size_hint::size_hint;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
-use lostwax_target_api::ThreadCaps;
 
 /// Threads of a group, and keys of a block.
 pub(super) const THREADS: i64 = 64;
@@ -46,7 +45,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// The shape with the most rows that fits; none if sizes are not known or too large.
-    fn new(roles: &Roles<'_>, caps: &ThreadCaps) -> Option<Self> {
+    fn new(roles: &Roles<'_>, caps: &Workgroups) -> Option<Self> {
         let (columns, depth) = (roles.column_count().as_constant()?, roles.depth().as_constant()?);
         let shape = |rows: i64| Self { groups: 1, rows, columns: (columns + THREADS - 1) / THREADS, depth };
         let most = size_hint(&roles.row_count()).clamp(1, MOST_ROWS);
@@ -54,21 +53,18 @@ impl Shape {
         Some(shape.with_groups(roles, caps))
     }
 
-    fn fits(&self, caps: &ThreadCaps) -> bool {
-        self.threads() <= i64::from(caps.most)
-            && self.shared_bytes() <= i64::from(caps.shared_bytes)
-            && self.rows * self.columns <= MOST_SUMS
+    fn fits(&self, caps: &Workgroups) -> bool {
+        self.threads() <= caps.threads && self.shared_bytes() <= caps.scratch_bytes && self.rows * self.columns <= MOST_SUMS
     }
 
     /// The shape with as many groups as it takes to keep the machine busy, or as fit, if there may be blocks of keys for them.
-    fn with_groups(self, roles: &Roles<'_>, caps: &ThreadCaps) -> Self {
+    fn with_groups(self, roles: &Roles<'_>, caps: &Workgroups) -> Self {
         let batch: i64 = roles.batch.iter().map(|axis| size_hint(&axis.extent)).product();
         let items = batch * size_hint(&roles.row_count().ceil_div(self.rows));
         let blocks = roles.key_count().ceil_div(THREADS).bounds().1;
         let shapes = std::iter::successors(Some(self), |shape| Some(Self { groups: shape.groups * 2, ..*shape }));
         let wanted = |shape: &Self| {
-            shape.groups == 1
-                || shape.fits(caps) && shape.groups <= blocks && items * shape.groups / 2 < i64::from(caps.work_items)
+            shape.groups == 1 || shape.fits(caps) && shape.groups <= blocks && items * shape.groups / 2 < caps.count
         };
         shapes.take_while(wanted).last().unwrap_or(self)
     }
@@ -85,7 +81,7 @@ impl Shape {
 }
 
 /// Builds the kernel, if its sizes allow it.
-pub(super) fn schedule(name: &str, roles: &Roles<'_>, buffers: &[BufferDecl], caps: &ThreadCaps) -> Option<Kernel> {
+pub(super) fn schedule(name: &str, roles: &Roles<'_>, buffers: &[BufferDecl], caps: &Workgroups) -> Option<Kernel> {
     let shape = Shape::new(roles, caps)?;
     let mut builder = KernelBuilder::new(buffers.to_vec());
     let row_blocks = roles.row_count().ceil_div(shape.rows);

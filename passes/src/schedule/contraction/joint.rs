@@ -139,30 +139,8 @@ impl Joint {
 
     /// The type of a step.
     pub(in crate::schedule) fn dtype(&self, builder: &KernelBuilder, id: StepId) -> DType {
-        self.dtypes(builder).get(id.0 as usize).copied().unwrap_or(DType::F32)
-    }
-
-    /// The type of each step.
-    fn dtypes(&self, builder: &KernelBuilder) -> Vec<DType> {
-        let mut dtypes: Vec<DType> = Vec::with_capacity(self.body.steps.len());
-        for step in &self.body.steps {
-            let of = |id: &StepId| dtypes.get(id.0 as usize).copied().unwrap_or(DType::I32);
-            let dtype = match step {
-                Step::Load { input, .. } => builder.dtype(*input),
-                Step::Float(dtype, _) | Step::Int(dtype, _) | Step::Index(_, dtype) => *dtype,
-                Step::Cast(dtype, _) | Step::Bitcast(dtype, _) => *dtype,
-                Step::Binary(op, ..) if op.is_comparison() => DType::Bool,
-                Step::Unary(_, x)
-                | Step::Binary(_, x, _)
-                | Step::Select(_, x, _)
-                | Step::SelectIf(_, x, _)
-                | Step::Dynamic(_, x) => of(x),
-                Step::Dot4(_, _, total) => of(total),
-                Step::Reduced => DType::F32,
-            };
-            dtypes.push(dtype);
-        }
-        dtypes
+        let dtypes = self.body.dtypes(|input| builder.dtype(input), DType::F32);
+        dtypes.get(id.0 as usize).copied().unwrap_or(DType::F32)
     }
 
     /// Values of which none is known.

@@ -4,7 +4,7 @@ use super::joint::Joint;
 use super::roles::{Loops, Right, Roles};
 use crate::size_hint::size_hint;
 use lostwax_ir::panels::PANEL_ROWS;
-use lostwax_target_api::Caps;
+use lostwax_target_api::{Caps, MemoryKind};
 
 /// The sizes of tiles and blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,8 @@ const MOST_TILES: i64 = 8;
 /// Blocks small enough for the second-level cache, and enough of them for all cores.
 fn choose_blocks(loops: &Loops, caps: &Caps, rows: i64, panels: i64, tile: (i64, i64)) -> (i64, i64) {
     let depth = size_hint(&loops.depth.extent).max(1);
-    let cached = (caps.l2_bytes as i64 / 2 / (depth * 4)).max(tile.0);
+    let cache = i64::try_from(caps.memory_bytes(MemoryKind::Core)).unwrap_or(i64::MAX);
+    let cached = (cache / 2 / (depth * 4)).max(tile.0);
     let batch: i64 = loops.batch.iter().map(|axis| size_hint(&axis.extent)).product();
     let wanted = (i64::from(caps.parallelism) * 4 / batch.max(1)).max(1);
     let round = |value: i64, step: i64| ((value + step - 1) / step * step).max(step);

@@ -15,7 +15,33 @@ use super::nest::Nest;
 use super::{Argument, Scheduled};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{BufferDecl, Cond, LoopKind, Operand, Stmt};
-use lostwax_target_api::ThreadCaps;
+use lostwax_target_api::{Caps, MemoryKind};
+
+/// What the workgroups of a machine have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Workgroups {
+    /// The most threads of one.
+    pub(super) threads: i64,
+    /// Bytes of memory that its threads share.
+    pub(super) scratch_bytes: i64,
+    /// How many should at least exist for the machine to be busy.
+    pub(super) count: i64,
+    /// Threads that read as one.
+    pub(super) coalesced: i64,
+}
+
+impl Workgroups {
+    /// Those of a machine; `None` if it has none.
+    pub(super) fn of(caps: &Caps) -> Option<Self> {
+        let groups = caps.workgroups?;
+        Some(Self {
+            threads: groups.threads.into(),
+            scratch_bytes: i64::try_from(caps.memory_bytes(MemoryKind::Workgroup)).unwrap_or(i64::MAX),
+            count: groups.count.into(),
+            coalesced: groups.coalesced.into(),
+        })
+    }
+}
 
 /// Builds the kernel of a contraction, if sharing its work items is worth it.
 pub(super) fn contract(
@@ -24,7 +50,7 @@ pub(super) fn contract(
     roles: &Roles,
     inputs: &[Argument],
     buffers: &[BufferDecl],
-    caps: &ThreadCaps,
+    caps: &Workgroups,
 ) -> Option<Scheduled> {
     staged::schedule(name, nest, roles, inputs, buffers, caps)
         .or_else(|| split::contract(name, nest, roles, inputs, buffers, caps))

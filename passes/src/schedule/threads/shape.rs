@@ -1,13 +1,12 @@
 //! The sizes of blocks of rows and columns that the threads of a work item compute together.
 
-use super::unrolled;
+use super::{Workgroups, unrolled};
 use crate::schedule::build::{Block, KernelBuilder};
 use crate::schedule::contraction::Loops;
 use crate::size_hint::size_hint;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::kernel::{LocalId, Operand, Place, Stmt};
 use lostwax_ir::types::DType;
-use lostwax_target_api::ThreadCaps;
 
 /// The sizes of a block and of the part of it that one thread computes.
 #[derive(Clone, Copy, Debug)]
@@ -48,15 +47,15 @@ impl Shape {
 pub(super) fn choose(
     shapes: impl DoubleEndedIterator<Item = Shape> + Clone,
     loops: &Loops,
-    caps: &ThreadCaps,
+    caps: &Workgroups,
     shared_bytes: impl Fn(&Shape) -> i64,
 ) -> Option<Shape> {
     let (rows, columns) = (size_hint(&loops.row_count()), size_hint(&loops.column.extent));
     let batch: i64 = loops.batch.iter().map(|axis| size_hint(&axis.extent)).product();
     let blocks = |shape: &Shape| (rows + shape.rows - 1) / shape.rows * ((columns + shape.columns - 1) / shape.columns) * batch;
-    let fits = |shape: &Shape| shape.threads() <= i64::from(caps.most) && shared_bytes(shape) <= i64::from(caps.shared_bytes);
+    let fits = |shape: &Shape| shape.threads() <= caps.threads && shared_bytes(shape) <= caps.scratch_bytes;
     let filled = |shape: &Shape| fits(shape) && rows * 2 > shape.rows && columns * 2 > shape.columns;
     let mut fitting = shapes.filter(filled);
-    let busy = fitting.clone().find(|shape| blocks(shape) >= i64::from(caps.work_items));
+    let busy = fitting.clone().find(|shape| blocks(shape) >= caps.count);
     busy.or_else(|| fitting.next_back())
 }

@@ -4,7 +4,7 @@
 //! reduce together what they found. Threads that follow each other take what lies side by side in memory: steps of one
 //! element, or one step of neighbouring elements.
 
-use super::{Corner, each_thread, unrolled};
+use super::{Corner, Workgroups, each_thread, unrolled};
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::{Nest, NestReduction};
@@ -16,7 +16,6 @@ use lostwax_ir::dim::{Dim, Symbol, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, Kernel, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::ReduceOp;
 use lostwax_ir::types::DType;
-use lostwax_target_api::ThreadCaps;
 
 /// Reductions of fewer steps than this are not split.
 const FEWEST_STEPS: i64 = 32;
@@ -51,10 +50,10 @@ struct Split {
 
 impl Split {
     /// How threads divide a reduction of typically so many steps, if it has the size for it.
-    fn of_reduction(reduction: &NestReduction, steps: i64, caps: &ThreadCaps, along_columns: bool) -> Option<Self> {
+    fn of_reduction(reduction: &NestReduction, steps: i64, caps: &Workgroups, along_columns: bool) -> Option<Self> {
         let work = steps.saturating_mul(products(reduction));
-        let columns = if along_columns { i64::from(caps.coalesced) } else { 1 };
-        let slices = power_of_two((work / STEPS_PER_THREAD).min(steps), 1, i64::from(caps.most) / columns);
+        let columns = if along_columns { caps.coalesced } else { 1 };
+        let slices = power_of_two((work / STEPS_PER_THREAD).min(steps), 1, caps.threads / columns);
         let columns = columns.max(FEWEST_THREADS / slices);
         (work >= FEWEST_STEPS && slices > 1).then_some(Self { columns, slices, rows: 1, along_columns })
     }
@@ -85,7 +84,7 @@ pub(in crate::schedule) fn reduce(
     nest: &Nest,
     reduction: &NestReduction,
     buffers: &[BufferDecl],
-    caps: &ThreadCaps,
+    caps: &Workgroups,
     along_columns: bool,
 ) -> Option<Kernel> {
     let steps = product(reduction.axes.iter().map(|axis| &axis.extent));
@@ -155,7 +154,7 @@ pub(super) fn contract(
     roles: &Roles,
     inputs: &[Argument],
     buffers: &[BufferDecl],
-    caps: &ThreadCaps,
+    caps: &Workgroups,
 ) -> Option<Scheduled> {
     let (second, packing) = SecondFactor::new(roles, inputs);
     let chunk = second.period();
@@ -163,8 +162,8 @@ pub(super) fn contract(
     let steps = product(reduced.iter().map(|axis| &axis.extent));
     let chunks = steps.floor_div(chunk);
     let typical = size_hint(&steps);
-    let columns = i64::from(caps.coalesced);
-    let slices = power_of_two(typical / (STEPS_PER_THREAD * chunk.max(1)), 1, i64::from(caps.most) / columns);
+    let columns = caps.coalesced;
+    let slices = power_of_two(typical / (STEPS_PER_THREAD * chunk.max(1)), 1, caps.threads / columns);
     let rows = size_hint(&roles.loops.row_count()).clamp(1, MOST_ROWS);
     if typical < FEWEST_STEPS || slices < 2 {
         return None;

@@ -5,7 +5,7 @@
 //! rows and columns to sums in registers: every element that is read is used once for each row, or column, of the block.
 
 use super::shape::{Shape, choose};
-use super::{Corner, each_thread, lanes, unrolled};
+use super::{Corner, Workgroups, each_thread, lanes, unrolled};
 use crate::schedule::build::{ALL_LANES, Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::Nest;
@@ -15,7 +15,6 @@ use lostwax_ir::compute::{Axis, Step};
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, LocalId, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::types::DType;
-use lostwax_target_api::ThreadCaps;
 
 /// Shapes to choose from, the one with the most reuse first.
 const SHAPES: [Shape; 4] = [
@@ -47,7 +46,7 @@ pub(super) fn schedule(
     roles: &Roles,
     inputs: &[Argument],
     buffers: &[BufferDecl],
-    caps: &ThreadCaps,
+    caps: &Workgroups,
 ) -> Option<Scheduled> {
     let steps = product(roles.loops.reduced().map(|axis| &axis.extent));
     let shape = choose(SHAPES.into_iter(), &roles.loops, caps, shared_bytes).filter(|_| size_hint(&steps) >= SHORTEST_DEPTH)?;

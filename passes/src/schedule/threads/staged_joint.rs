@@ -6,7 +6,7 @@
 //! needs of its columns and goes through its rows.
 
 use super::shape::{Shape, choose};
-use super::{Corner, each_thread, unrolled};
+use super::{Corner, Workgroups, each_thread, unrolled};
 use crate::schedule::Scheduled;
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::joint::{Joint, Side, Values};
@@ -15,7 +15,6 @@ use lostwax_ir::compute::StepId;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::kernel::{BufferDecl, Cond, LocalId, LoopKind, Place, Scalar, Stmt};
 use lostwax_ir::types::DType;
-use lostwax_target_api::ThreadCaps;
 
 /// Shapes to choose from, the one with the most reuse first. The depth is the most that is staged at once.
 const SHAPES: [Shape; 6] = [
@@ -33,12 +32,12 @@ pub(in crate::schedule) fn schedule(
     nest: &Nest,
     joint: &Joint,
     buffers: &[BufferDecl],
-    caps: &ThreadCaps,
+    caps: &Workgroups,
 ) -> Option<Scheduled> {
     let mut builder = KernelBuilder::new(buffers.to_vec());
     let sides = [Side::ROW, Side::COLUMN].map(|side| Held::new(&builder, joint, side));
     let bytes = |shape: &Shape| shape.depth * (shape.rows * sides[0].bytes() + shape.columns * sides[1].bytes());
-    let shapes = SHAPES.into_iter().map(|shape| as_deep_as_fits(shape, i64::from(caps.shared_bytes), bytes));
+    let shapes = SHAPES.into_iter().map(|shape| as_deep_as_fits(shape, caps.scratch_bytes, bytes));
     let shape = choose(shapes, &joint.loops, caps, bytes)?;
     let grid = Corner::grid(&joint.loops, shape.rows, shape.columns);
     let item = builder.symbol("item", &product(&grid));

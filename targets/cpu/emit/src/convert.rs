@@ -3,6 +3,7 @@
 use crate::fault::{Emit, Fault};
 use crate::ir::{Ir, V, lanes_of, widen_type};
 use crate::kernel::{Emitter, Typed};
+use crate::machine::{FROM_HALF, TO_HALF};
 use crate::ops::int_to_float;
 use inkwell::values::InstructionOpcode;
 use inkwell::{FloatPredicate, IntPredicate};
@@ -76,7 +77,7 @@ impl<'c> Emitter<'_, 'c, '_> {
 
     fn half_to_single(&self, a: Typed<'c>) -> Emit<V<'c>> {
         let ir = &self.ir;
-        if a.dtype == DType::F16 && self.machine.converts_half {
+        if a.dtype == DType::F16 && self.machine.has(FROM_HALF) {
             let half = ir.bitcast(a.value, ir.float_type(16).into())?;
             return ir.cast(InstructionOpcode::FPExt, half, ir.float_type(32).into());
         }
@@ -90,7 +91,7 @@ impl<'c> Emitter<'_, 'c, '_> {
 
     fn single_to_f16(&self, value: V<'c>) -> Emit<V<'c>> {
         let ir = &self.ir;
-        if self.machine.converts_half {
+        if self.machine.has(TO_HALF) {
             let half = ir.cast(InstructionOpcode::FPTrunc, value, ir.float_type(16).into())?;
             return ir.bitcast(half, ir.int_type(16).into());
         }

@@ -2,24 +2,36 @@
 
 use crate::fault::Emit;
 use crate::ir::{Ir, V, lanes_of, widen_type};
-use crate::machine::Machine;
+use crate::machine::{Machine, PAIRS};
+use lostwax_target_api::Operation;
+
+/// What LLVM calls the instructions for sums of products, by operation and lanes.
+const INTRINSICS: &[(Operation, u32, &str)] = &[
+    (Operation::DOT4, 16, "llvm.x86.avx512.vpdpbusd.512"),
+    (Operation::DOT4, 8, "llvm.x86.avx512.vpdpbusd.256"),
+    (Operation::DOT4, 4, "llvm.x86.avx512.vpdpbusd.128"),
+    (PAIRS, 8, "llvm.x86.avx2.pmadd.wd"),
+    (PAIRS, 4, "llvm.x86.sse2.pmadd.wd"),
+];
 
 /// In each lane the four unsigned bytes of the first times the four signed bytes of the second, added to the third.
 pub(crate) fn dot4<'c>(ir: &Ir<'_, 'c>, machine: &Machine, operands: [V<'c>; 3]) -> Emit<V<'c>> {
     let [a, b, total] = ir.align_all(operands)?;
-    if let Some((width, name)) = fitting(machine.dot_products, total) {
+    if let Some((width, name)) = fitting(machine, (Operation::DOT4, 4), total) {
         return by_parts(ir, width, [total, a, b], |parts| ir.intrinsic_of_bits(name, &parts));
     }
-    match fitting(machine.pair_products, total) {
+    match fitting(machine, (PAIRS, 2), total) {
         Some(pairs) => by_pairs(ir, pairs, [a, b, total]),
         None => by_bytes(ir, [a, b, total]),
     }
 }
 
-/// The instruction of the most lanes that divide those of a value.
-fn fitting(instructions: &[(u32, &'static str)], value: V<'_>) -> Option<(u32, &'static str)> {
+/// The instruction of the most lanes that divide those of a value, and what LLVM calls it.
+fn fitting(machine: &Machine, (operation, depth): (Operation, u32), value: V<'_>) -> Option<(u32, &'static str)> {
     let lanes = lanes_of(value)?;
-    instructions.iter().find(|(width, _)| lanes.is_multiple_of(*width)).copied()
+    let instruction = machine.instructions_for(operation, depth).find(|found| lanes.is_multiple_of(found.columns))?;
+    let intrinsic = INTRINSICS.iter().find(|(known, width, _)| (*known, *width) == (operation, instruction.columns));
+    intrinsic.map(|(_, width, name)| (*width, *name))
 }
 
 /// Applies `make` to so many lanes at a time.

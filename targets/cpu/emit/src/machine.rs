@@ -1,6 +1,8 @@
 //! What emission must know of the machine it writes code for.
 
 use lostwax_device_cpu::format::Arch;
+use lostwax_ir::types::DType;
+use lostwax_target_api::{Instruction, Operation};
 
 /// One instruction-set level.
 #[derive(Clone, Copy, Debug)]
@@ -25,21 +27,13 @@ pub(crate) struct Machine {
     pub(crate) vector_bytes: u32,
     /// Vector registers.
     pub(crate) registers: u32,
-    /// Whether a multiply-add is one instruction.
-    pub(crate) fused: bool,
-    /// Whether a multiply-add can broadcast a memory operand.
-    pub(crate) broadcast_operand: bool,
-    /// Whether conversions between `f16` and `f32` are instructions.
-    pub(crate) converts_half: bool,
-    /// The instructions that sum four products of bytes, by lanes, most lanes first.
-    pub(crate) dot_products: &'static [(u32, &'static str)],
-    /// The instructions that sum two products of 16-bit integers, by lanes of the sums, most lanes first.
-    pub(crate) pair_products: &'static [(u32, &'static str)],
     /// Whether LLVM 22 takes false for true in masked loads some of whose lanes turn out to be constant when it splits them: on
     /// x86-64 with AVX and without AVX-512. Other machines have no such loads, or masks of another kind.
     pub(crate) confuses_constant_lanes: bool,
-    /// Whether the level is worth having only where sums of four products of bytes are taken.
-    pub(crate) for_dot_products: bool,
+    /// The instructions that emission makes use of, of one operation those of most lanes first.
+    pub(crate) instructions: &'static [Instruction],
+    /// The operations without which a program gains nothing from the level; empty if it always does.
+    pub(crate) only_for: &'static [Operation],
     /// Peak f32 multiply-add operations per nanosecond.
     pub(crate) flops_per_ns: f64,
 }
@@ -49,6 +43,40 @@ const LINUX: &str = "linux";
 const V2: &[&str] = &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"];
 const V3: &[&str] = &["avx", "avx2", "fma", "bmi1", "bmi2", "f16c", "lzcnt", "movbe"];
 const V4: &[&str] = &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"];
+
+/// Sums of two products of 16-bit integers.
+pub(crate) const PAIRS: Operation = Operation::Products { lhs: DType::I16, rhs: DType::I16, sum: DType::I32 };
+
+/// The conversion of half floats to single ones.
+pub(crate) const FROM_HALF: Operation = Operation::Conversion { from: DType::F16, to: DType::F32 };
+
+/// The conversion of single floats to half ones.
+pub(crate) const TO_HALF: Operation = Operation::Conversion { from: DType::F32, to: DType::F16 };
+
+const BYTES_16: Instruction = Instruction::vector(Operation::DOT4, 16, 4);
+const BYTES_8: Instruction = Instruction::vector(Operation::DOT4, 8, 4);
+const BYTES_4: Instruction = Instruction::vector(Operation::DOT4, 4, 4);
+const PAIRS_8: Instruction = Instruction::vector(PAIRS, 8, 2);
+const PAIRS_4: Instruction = Instruction::vector(PAIRS, 4, 2);
+const FROM_HALF_8: Instruction = Instruction::vector(FROM_HALF, 8, 1);
+const FROM_HALF_4: Instruction = Instruction::vector(FROM_HALF, 4, 1);
+const TO_HALF_8: Instruction = Instruction::vector(TO_HALF, 8, 1);
+const TO_HALF_4: Instruction = Instruction::vector(TO_HALF, 4, 1);
+
+impl Machine {
+    /// The instructions for an operation that sum up so many products, most lanes first.
+    pub(crate) fn instructions_for(&self, operation: Operation, depth: u32) -> impl Iterator<Item = &'static Instruction> {
+        let is_one = move |instruction: &&Instruction| {
+            instruction.operation == operation && instruction.rows == 1 && instruction.depth == depth
+        };
+        self.instructions.iter().filter(is_one)
+    }
+
+    /// Whether there is an instruction for an operation.
+    pub(crate) fn has(&self, operation: Operation) -> bool {
+        self.instructions.iter().any(|instruction| instruction.operation == operation)
+    }
+}
 
 const X86_64_V3: Machine = Machine {
     arch: Arch::X86_64,
@@ -61,13 +89,9 @@ const X86_64_V3: Machine = Machine {
     required: &[V2, V3],
     vector_bytes: 32,
     registers: 16,
-    fused: true,
-    broadcast_operand: false,
-    converts_half: true,
-    dot_products: &[],
-    pair_products: &[(8, "llvm.x86.avx2.pmadd.wd"), (4, "llvm.x86.sse2.pmadd.wd")],
+    instructions: &[PAIRS_8, PAIRS_4, FROM_HALF_8, TO_HALF_8],
+    only_for: &[],
     confuses_constant_lanes: true,
-    for_dot_products: false,
     flops_per_ns: 97.0,
 };
 
@@ -76,7 +100,6 @@ const X86_64_V4: Machine = Machine {
     cpu: "x86-64-v4",
     required: &[V2, V3, V4],
     registers: 32,
-    broadcast_operand: true,
     confuses_constant_lanes: false,
     ..X86_64_V3
 };
@@ -89,12 +112,8 @@ pub(crate) const MACHINES: &[Machine] = &[
         features: "+avx512vnni",
         required: &[V2, V3, V4, &["avx512vnni"]],
         vector_bytes: 64,
-        dot_products: &[
-            (16, "llvm.x86.avx512.vpdpbusd.512"),
-            (8, "llvm.x86.avx512.vpdpbusd.256"),
-            (4, "llvm.x86.avx512.vpdpbusd.128"),
-        ],
-        for_dot_products: true,
+        instructions: &[BYTES_16, BYTES_8, BYTES_4, PAIRS_8, PAIRS_4, FROM_HALF_8, TO_HALF_8],
+        only_for: &[Operation::DOT4],
         ..X86_64_V4
     },
     X86_64_V4,
@@ -102,8 +121,8 @@ pub(crate) const MACHINES: &[Machine] = &[
         name: "x86-64-v3-vnni",
         features: "+avxvnni",
         required: &[V2, V3, &["avxvnni"]],
-        dot_products: &[(8, "llvm.x86.avx512.vpdpbusd.256"), (4, "llvm.x86.avx512.vpdpbusd.128")],
-        for_dot_products: true,
+        instructions: &[BYTES_8, BYTES_4, PAIRS_8, PAIRS_4, FROM_HALF_8, TO_HALF_8],
+        only_for: &[Operation::DOT4],
         ..X86_64_V3
     },
     X86_64_V3,
@@ -112,9 +131,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         cpu: "x86-64-v2",
         required: &[V2],
         vector_bytes: 16,
-        fused: false,
-        converts_half: false,
-        pair_products: &[(4, "llvm.x86.sse2.pmadd.wd")],
+        instructions: &[PAIRS_4],
         confuses_constant_lanes: false,
         flops_per_ns: 24.0,
         ..X86_64_V3
@@ -130,13 +147,9 @@ pub(crate) const MACHINES: &[Machine] = &[
         required: &[&["neon"]],
         vector_bytes: 16,
         registers: 32,
-        fused: true,
-        broadcast_operand: false,
-        converts_half: true,
-        dot_products: &[],
-        pair_products: &[],
+        instructions: &[FROM_HALF_4, TO_HALF_4],
+        only_for: &[],
         confuses_constant_lanes: false,
-        for_dot_products: false,
         flops_per_ns: 48.0,
     },
     Machine {
@@ -150,13 +163,9 @@ pub(crate) const MACHINES: &[Machine] = &[
         required: &[],
         vector_bytes: 16,
         registers: 32,
-        fused: true,
-        broadcast_operand: false,
-        converts_half: false,
-        dot_products: &[],
-        pair_products: &[],
+        instructions: &[],
+        only_for: &[],
         confuses_constant_lanes: false,
-        for_dot_products: false,
         flops_per_ns: 4.0,
     },
 ];

@@ -1,9 +1,9 @@
-//! Specifications of variants and what the scheduler is told about each.
+//! Specifications of variants, and what schedules follow from.
 
 use crate::fault::TARGET;
 use crate::machine::{MACHINES, Machine};
 use lostwax_device_cpu::format::Arch;
-use lostwax_target_api::{Caps, EmitError, Variant, VariantInfo};
+use lostwax_target_api::{Caps, EmitError, Memory, MemoryKind, Variant, VariantInfo};
 
 /// The variants that `specification` names: an architecture for all of its levels, or `ARCH+LEVEL+...` for some; an empty
 /// architecture is the host's.
@@ -43,23 +43,20 @@ fn variant(machine: &Machine) -> Variant {
         name: machine.name.into(),
         features: machine.required.iter().copied().flatten().map(ToString::to_string).collect(),
     };
-    Variant { info, caps: caps(machine), for_dot_products: machine.for_dot_products }
+    Variant { info, caps: caps(machine), only_for: machine.only_for }
 }
 
 fn caps(machine: &Machine) -> Caps {
     Caps {
         vector_bytes: machine.vector_bytes,
         vector_registers: machine.registers,
-        fused_multiply_add: machine.fused,
-        broadcast_operand: machine.broadcast_operand,
-        l1_bytes: 32 << 10,
-        l2_bytes: 512 << 10,
-        l3_bytes: 2 << 20,
+        instructions: machine.instructions,
+        memories: &[Memory { kind: MemoryKind::Core, bytes: 512 << 10 }],
         parallelism: 16,
         item_elements: 16 << 10,
         arguments: u32::MAX,
         binding_bytes: u64::MAX,
-        threads: None,
+        workgroups: None,
         flops_per_ns: machine.flops_per_ns,
         bytes_per_ns: 12.0,
         dispatch_ns: 2000.0,
@@ -69,6 +66,7 @@ fn caps(machine: &Machine) -> Caps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lostwax_target_api::Operation;
 
     fn names(specification: &str) -> Vec<String> {
         variants(specification).unwrap().into_iter().map(|variant| variant.info.name).collect()
@@ -82,6 +80,17 @@ mod tests {
         assert_eq!(names("aarch64"), ["armv8-a"]);
         assert_eq!(names("riscv64"), ["rv64gc"]);
         assert!(!names("").is_empty());
+    }
+
+    #[test]
+    fn variants_are_for_what_they_have_instructions_for() {
+        for variant in ["x86_64", "aarch64", "riscv64"].iter().flat_map(|arch| variants(arch).unwrap()) {
+            let has = |operation| variant.caps.instructions.iter().any(|instruction| instruction.operation == operation);
+            assert!(variant.only_for.iter().all(|operation| has(*operation)), "{}", variant.info);
+            let bytes = variant.only_for.contains(&Operation::DOT4);
+            assert_eq!(bytes, variant.info.name.ends_with("vnni"), "{}", variant.info);
+            assert_eq!((variant.serves(&[].into()), variant.serves(&[Operation::DOT4].into())), (!bytes, true));
+        }
     }
 
     #[test]

@@ -31,7 +31,9 @@ use limits::{Profile, named};
 use lostwax_device_gpu::format::{PIECE_BYTES, Shader, write};
 use lostwax_device_gpu::{ARCHITECTURE, NAME};
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, ThreadCaps, Variant, VariantInfo};
+use lostwax_target_api::{
+    Caps, EmitError, EmitOptions, Emitted, Form, Memory, MemoryKind, Target, Variant, VariantInfo, WorkgroupCaps,
+};
 use module::Written;
 
 pub use lostwax_device_gpu::device;
@@ -40,16 +42,13 @@ pub use lostwax_device_gpu::device;
 const CAPS: Caps = Caps {
     vector_bytes: 4,
     vector_registers: 64,
-    fused_multiply_add: true,
-    broadcast_operand: false,
-    l1_bytes: 32 << 10,
-    l2_bytes: 64 << 10,
-    l3_bytes: 1 << 20,
+    instructions: &[],
+    memories: &[Memory { kind: MemoryKind::Core, bytes: 64 << 10 }, Memory { kind: MemoryKind::Workgroup, bytes: 16 << 10 }],
     parallelism: 16 << 10,
     item_elements: 4,
     arguments: 0,
     binding_bytes: PIECE_BYTES,
-    threads: Some(ThreadCaps { most: 256, shared_bytes: 16 << 10, work_items: 64, coalesced: 16 }),
+    workgroups: Some(WorkgroupCaps { threads: 256, count: 64, coalesced: 16 }),
     flops_per_ns: 10.0,
     bytes_per_ns: 1.0,
     dispatch_ns: 20_000.0,
@@ -76,7 +75,7 @@ impl Target for Gpu {
         let (device, arch, name) = (NAME.into(), ARCHITECTURE.into(), profile.name.into());
         let info = VariantInfo { device, arch, name, ..VariantInfo::default() };
         let caps = Caps { arguments: profile.arguments(), ..CAPS };
-        Ok(vec![Variant { info, caps, for_dot_products: false }])
+        Ok(vec![Variant { info, caps, only_for: &[] }])
     }
 
     fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {

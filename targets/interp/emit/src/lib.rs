@@ -4,7 +4,7 @@
 
 use lostwax_device_interp::{ARCHITECTURE, NAME, format};
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Target, Variant, VariantInfo};
+use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Memory, MemoryKind, Target, Variant, VariantInfo};
 
 pub use lostwax_device_interp::device;
 
@@ -12,16 +12,13 @@ pub use lostwax_device_interp::device;
 const CAPS: Caps = Caps {
     vector_bytes: 32,
     vector_registers: 16,
-    fused_multiply_add: true,
-    broadcast_operand: false,
-    l1_bytes: 32 << 10,
-    l2_bytes: 256 << 10,
-    l3_bytes: 1 << 20,
+    instructions: &[],
+    memories: &[Memory { kind: MemoryKind::Core, bytes: 256 << 10 }],
     parallelism: 1,
     item_elements: 16 << 10,
     arguments: u32::MAX,
     binding_bytes: u64::MAX,
-    threads: None,
+    workgroups: None,
     flops_per_ns: 0.01,
     bytes_per_ns: 0.1,
     dispatch_ns: 1000.0,
@@ -49,7 +46,7 @@ impl Target for Interp {
         }
         let (device, arch, name) = (NAME.into(), ARCHITECTURE.into(), "reference".into());
         let info = VariantInfo { device, arch, name, ..VariantInfo::default() };
-        Ok(vec![Variant { info, caps: CAPS, for_dot_products: false }])
+        Ok(vec![Variant { info, caps: CAPS, only_for: &[] }])
     }
 
     fn emit(&self, _variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
