@@ -7,11 +7,13 @@ pub use crate::ops::TypeError;
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 use petgraph::Direction;
+use petgraph::algo::tarjan_scc;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
-use petgraph::visit::EdgeRef;
+use petgraph::visit::{Dfs, EdgeRef, IntoEdgeReferences, Reversed};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt;
+use std::iter::from_fn;
 use std::sync::Arc;
 
 /// A node of a [`Graph`], and the tensor it makes.
@@ -255,21 +257,36 @@ impl Graph {
         &self.outputs
     }
 
-    /// All nodes; operands come before their users, otherwise in order of creation.
+    /// All nodes in order of creation.
+    pub fn values(&self) -> impl Iterator<Item = Value> {
+        self.nodes.node_indices().map(Value)
+    }
+
+    /// The nodes that `wanted` depend on, with those of `wanted` themselves, each once; those that were removed are left out.
+    pub fn needed(&self, wanted: impl IntoIterator<Item = Value>) -> impl Iterator<Item = Value> {
+        let mut search = Dfs::empty(&self.nodes);
+        search.stack.extend(wanted.into_iter().map(|value| value.0).filter(|index| self.nodes.contains_node(*index)));
+        from_fn(move || search.next(Reversed(&self.nodes)).map(Value))
+    }
+
+    /// All nodes; operands come before their users, otherwise in order of creation. Nodes of cycles, and those that depend on
+    /// them, are left out.
     pub fn topological(&self) -> Vec<Value> {
-        let mut missing: BTreeMap<Value, usize> = BTreeMap::new();
-        let mut ready = BinaryHeap::new();
-        for index in self.nodes.node_indices() {
-            let count = self.nodes.edges_directed(index, Direction::Incoming).count();
-            missing.insert(Value(index), count);
-            if count == 0 {
-                ready.push(Reverse(Value(index)));
-            }
-        }
+        let is_in_order = self.nodes.edge_references().all(|edge| edge.source() < edge.target());
+        if is_in_order { self.values().collect() } else { self.sorted() }
+    }
+
+    /// The topological order in which the oldest node comes first of all that could be next. petgraph's own orders depend on
+    /// how the graph was changed, so equal graphs would be written differently.
+    fn sorted(&self) -> Vec<Value> {
+        let count = |index| self.nodes.neighbors_directed(index, Direction::Incoming).count();
+        let mut missing: BTreeMap<NodeIndex<u32>, usize> = self.nodes.node_indices().map(|index| (index, count(index))).collect();
+        let is_ready = |(index, count): (&NodeIndex<u32>, &usize)| (*count == 0).then_some(Reverse(*index));
+        let mut ready: BinaryHeap<_> = missing.iter().filter_map(is_ready).collect();
         let mut order = Vec::with_capacity(missing.len());
-        while let Some(Reverse(value)) = ready.pop() {
-            order.push(value);
-            for (user, _) in self.uses(value) {
+        while let Some(Reverse(index)) = ready.pop() {
+            order.push(Value(index));
+            for user in self.nodes.neighbors(index) {
                 if let Some(count) = missing.get_mut(&user) {
                     *count -= 1;
                     if *count == 0 {
@@ -281,14 +298,21 @@ impl Graph {
         order
     }
 
+    /// The nodes that depend on themselves.
+    pub fn cyclic(&self) -> Vec<Value> {
+        let has_cycle = |component: &Vec<NodeIndex<u32>>| match component[..] {
+            [index] => self.nodes.contains_edge(index, index),
+            _ => true,
+        };
+        tarjan_scc(&self.nodes).into_iter().filter(has_cycle).flatten().map(Value).collect()
+    }
+
     /// Replaces all uses of `old`, as operand and as output, by `new`. Types must agree.
     pub fn replace_uses(&mut self, old: Value, new: Value) {
-        for (user, slot) in self.uses(old) {
-            let edge = self.nodes.edges_connecting(old.0, user.0).find(|edge| *edge.weight() == slot).map(|edge| edge.id());
-            if let Some(edge) = edge {
-                self.nodes.remove_edge(edge);
-                self.nodes.add_edge(new.0, user.0, slot);
-            }
+        let uses: Vec<_> = self.nodes.edges(old.0).map(|edge| (edge.id(), edge.target(), *edge.weight())).collect();
+        for (edge, user, slot) in uses {
+            self.nodes.remove_edge(edge);
+            self.nodes.add_edge(new.0, user, slot);
         }
         for output in &mut self.outputs {
             if output.value == old {
@@ -299,13 +323,8 @@ impl Graph {
 
     /// Removes nodes that no output needs; inputs stay.
     pub fn remove_dead(&mut self) {
-        let mut live: BTreeSet<Value> = self.inputs.iter().copied().collect();
-        let mut pending: Vec<Value> = self.outputs.iter().map(|output| output.value).collect();
-        while let Some(value) = pending.pop() {
-            if live.insert(value) {
-                pending.extend(self.operands(value));
-            }
-        }
+        let outputs = self.outputs.iter().map(|output| output.value);
+        let live: BTreeSet<Value> = self.needed(outputs.chain(self.inputs.iter().copied())).collect();
         self.nodes.retain_nodes(|_, index| live.contains(&Value(index)));
     }
 

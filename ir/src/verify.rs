@@ -45,7 +45,7 @@ pub fn verify_graph(graph: &Graph) -> Vec<VerifyError> {
     let mut errors = Vec::new();
     let order = graph.topological();
     if order.len() != graph.len() {
-        errors.push(VerifyError::Graph(format!("{} nodes are part of a cycle", graph.len() - order.len())));
+        errors.push(VerifyError::Graph(format!("{} nodes are part of a cycle", graph.cyclic().len())));
     }
     for value in &order {
         if let Some(problem) = node_problem(graph, *value) {

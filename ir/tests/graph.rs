@@ -106,8 +106,22 @@ fn a_graph_without_problems() -> Result<(), TypeError> {
 #[test]
 fn cycles_are_found() -> Result<(), TypeError> {
     let (mut graph, [x, _, b]) = chain()?;
+    graph.add(Op::Neg, Attrs::new(), &[b])?;
     graph.replace_uses(x, b);
     assert_eq!(problems(&graph), "2 nodes are part of a cycle");
+    Ok(())
+}
+
+#[test]
+fn operands_come_first_and_old_nodes_before_new_ones() -> Result<(), TypeError> {
+    let (mut graph, [x, a, b]) = chain()?;
+    let negated = graph.add(Op::Neg, Attrs::new(), &[x])?;
+    let last = graph.add(Op::Add, Attrs::new(), &[negated, negated])?;
+    assert_eq!(graph.topological(), [x, a, b, negated, last]);
+    graph.replace_uses(a, negated);
+    assert_eq!(graph.topological(), [x, a, negated, b, last]);
+    graph.remove_dead();
+    assert_eq!(graph.topological(), [x, negated, b]);
     Ok(())
 }
 

@@ -180,13 +180,9 @@ impl Run<'_> {
     /// How often each needed value is used; `wanted` count once more.
     fn count_uses(&self, wanted: &[Value]) -> BTreeMap<Value, usize> {
         let mut uses: BTreeMap<Value, usize> = BTreeMap::new();
-        let mut pending = wanted.to_vec();
-        while let Some(value) = pending.pop() {
-            let count = uses.entry(value).or_default();
-            *count += 1;
-            if *count == 1 && self.graph.get(value).is_some() {
-                pending.extend(self.graph.operands(value));
-            }
+        let operands = self.graph.needed(wanted.iter().copied()).flat_map(|value| self.graph.operands(value));
+        for value in operands.chain(wanted.iter().copied()) {
+            *uses.entry(value).or_default() += 1;
         }
         uses
     }

@@ -11,7 +11,7 @@ pub(super) const DEF: OpDef = OpDef {
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(12.0),
     infer: |operands, _| families::infer_elementwise(Op::Erf, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_unary_f64(operands, output, crate::number::erf),
+    eval: |operands, _, output| families::eval_unary_f64(operands, output, libm::erf),
     lower: |operands, _, output| families::lower_unary(UnaryOp::Erf, operands, output),
     sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
 };

@@ -12,9 +12,7 @@ pub(super) const DEF: OpDef = OpDef {
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(13.0),
     infer: |operands, _| families::infer_elementwise(Op::Gelu, operands, families::FLOATS),
-    eval: |operands, _, output| {
-        families::eval_unary_f64(operands, output, |x| 0.5 * x * (1.0 + crate::number::erf(x * FRAC_1_SQRT_2)))
-    },
+    eval: |operands, _, output| families::eval_unary_f64(operands, output, |x| 0.5 * x * (1.0 + libm::erf(x * FRAC_1_SQRT_2))),
     lower: |operands, _, output| {
         families::lower_composite(operands, output, |f, x| {
             let scaled = f.with(BinaryOp::Mul, x, FRAC_1_SQRT_2);
