@@ -44,7 +44,7 @@ pub enum EvalError {
         /// The largest value allowed.
         max: i64,
     },
-    /// Nothing tells the value of a symbol.
+    /// The value of a symbol is not known.
     #[error("the value of `{0}` is not known")]
     UnknownSymbol(String),
     /// Two dims that must be equal are not.

@@ -1,21 +1,22 @@
 //! Kernel IR: one scheduled, fused loop nest; all that a target ever sees.
 //!
 //! A kernel runs once for each **work item** `0..grid`. Work items are independent and may run in any order on any thread.
-//! Within one, statements run in order. All integers that steer the kernel (bounds, indices, conditions) are [`Dim`]s over
+//! Within a work item, statements run in order. All integers that steer the kernel (bounds, indices, conditions) are [`Dim`]s over
 //! three kinds of symbols: the model's dimension symbols ([`Kernel::symbols`], given at run time in that order), the work
 //! item ([`Kernel::item`]) and the loop variables in scope. Indices count elements of the buffer they address.
 //!
 //! Scalars are in SSA form: each [`Stmt::Let`] defines a [`ValueId`] once, visible to the statements after it in the same
 //! block and in blocks nested in it. Inside a [`LoopKind::Vector`] loop a value has one lane per iteration; a value that does
 //! not depend on the lane may be kept as a scalar. Vector loops do not nest and contain no other loops.
-//! Mutable state lives in buffers and in **locals**: small per-work-item arrays. A target keeps them in registers, so their
+//! Mutable state lives in buffers and in **locals**: small arrays of a work item or thread. A target keeps them in registers, so their
 //! indices are constants once unrolled loops are expanded (except for the lane); those of locals in [`Storage::Memory`] may be
 //! anything.
 //!
-//! A work item may be shared by **threads**: the iterations of a [`LoopKind::Threads`] loop run at once, each with its own locals
-//! except for those in [`Storage::Shared`], and the next statement begins when all have ended. All such loops of a kernel have the
-//! same number of iterations, and iteration `t` of each is the same thread. Outside of them such a kernel has only loops, conditions
-//! and [`Stmt::Reduce`], so that all threads take the same way. Within one such loop no thread touches what another writes.
+//! In a kernel with [`LoopKind::Threads`] loops, the grid counts **workgroups** of **threads** instead. The iterations of such a loop
+//! run at once, one on each thread, each with its own locals except for those in [`Storage::Shared`]; the next statement begins when
+//! all have ended. All such loops of a kernel have the same number of iterations, and iteration `t` of each runs on the same thread.
+//! Outside of them such a kernel has only loops, conditions and [`Stmt::Reduce`], so that control flow is the same for all threads.
+//! Within one such loop no thread touches what another writes.
 
 use crate::dim::{Dim, Symbol};
 use crate::scalar::{BinaryOp, ReduceOp, UnaryOp};
@@ -44,22 +45,22 @@ pub struct Kernel {
     pub name: String,
     /// The model symbols that the body uses, in the order in which their values are passed.
     pub symbols: Vec<Symbol>,
-    /// The work item, in `0..grid`.
+    /// The work item or workgroup, in `0..grid`.
     pub item: Symbol,
-    /// The number of work items.
+    /// The number of work items, or of workgroups if the kernel has threads.
     pub grid: Dim,
     /// The arguments.
     pub buffers: Vec<BufferDecl>,
-    /// Arrays of a work item.
+    /// Arrays of a work item or thread.
     pub locals: Vec<LocalDecl>,
     /// Arrays of guarded row addresses.
     pub rows: Vec<RowDecl>,
-    /// What one work item does.
+    /// What one work item or workgroup does.
     pub body: Vec<Stmt>,
 }
 
 impl Kernel {
-    /// The threads that share a work item, if it has [`LoopKind::Threads`] loops.
+    /// The threads of a workgroup; `None` without [`LoopKind::Threads`] loops.
     pub fn threads(&self) -> Option<u32> {
         threads(&self.body)
     }
@@ -83,11 +84,12 @@ pub struct BufferDecl {
     pub dtype: DType,
     /// Whether the kernel writes to it.
     pub writable: bool,
-    /// The pieces in which machines take it that cannot address so much at once, how much being up to the target; otherwise 1.
+    /// The number of pieces that it is split into on machines that cannot address all of it at once; 1 elsewhere. The target decides
+    /// how large a piece is.
     pub pieces: u32,
 }
 
-/// An array of a work item, uninitialized at its start.
+/// An array of a work item or thread, or of a workgroup in [`Storage::Shared`]; uninitialized at the start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LocalDecl {
     /// A name for people.
@@ -107,7 +109,7 @@ pub enum Storage {
     Registers,
     /// Fast memory, which indices of any form address.
     Memory,
-    /// Fast memory that all threads of a work item share, which indices of any form address. Only inside of
+    /// Fast memory that all threads of a workgroup share, which indices of any form address. Only inside of
     /// [`LoopKind::Threads`] loops.
     Shared,
 }
@@ -137,13 +139,13 @@ pub enum LoopKind {
         /// When given, only the first `active` lanes run: loads of the others give 0, their stores do nothing.
         active: Option<Dim>,
     },
-    /// All iterations at once, one thread of the work item each; the extent is a constant, at most 1024, and the same for all such
+    /// All iterations at once, one thread of the workgroup each; the extent is a constant, at most 1024, and the same for all such
     /// loops of a kernel. Ends when all threads have, which then see what the others wrote. Neither in a vector loop nor in another
     /// loop of this kind.
     Threads,
 }
 
-/// A condition: all of the dims are at least 0. Empty means always true.
+/// A condition: all of the dims, its terms, are at least 0. Without terms it is always true.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cond(pub Vec<Dim>);
 
@@ -159,15 +161,15 @@ impl Cond {
         self
     }
 
-    /// The condition without the parts that always hold by the ranges of the symbols.
+    /// The condition without the terms that always hold by the ranges of the symbols.
     pub fn simplify(mut self) -> Self {
-        self.0.retain(|part| part.bounds().0 < 0);
+        self.0.retain(|term| term.bounds().0 < 0);
         self.0.sort();
         self.0.dedup();
         self
     }
 
-    /// Whether the condition has no parts.
+    /// Whether the condition has no terms.
     pub fn always(&self) -> bool {
         self.0.is_empty()
     }
@@ -213,7 +215,7 @@ pub enum Stmt {
         /// When the row exists.
         valid: Cond,
     },
-    /// Tells the machine that the element of a buffer will be read soon. Changes nothing, and the element need not exist.
+    /// Asks the machine to load an element of a buffer into its cache. Changes nothing, and the element need not exist.
     Prefetch(BufferId, Dim),
     /// Writes `value` to a buffer or local.
     Store {

@@ -13,7 +13,7 @@
 //! }
 //! ```
 //! Values are numbered in topological order. The type of a node may be left out where its op infers it. Small constants are
-//! written in place, or as `splat(1.5)`; others as `@n`, an entry of a table beside the text. `seed(7)` makes random small
+//! written in place, or as `splat(1.5)`; others as `@n`, an index into a table that is kept apart from the text. `seed(7)` makes random small
 //! values. Names of source nodes are not written. `//` starts a comment.
 //!
 //! ```text

@@ -126,7 +126,7 @@ fn write_factors(block: &mut [u8], factors: &[Factor], values: &[f64]) -> Option
 }
 
 impl Packed {
-    /// The least and the largest integer, of which no other is farther from 0 than the largest.
+    /// The smallest and the largest integer; no magnitude is greater than that of the largest.
     fn range(&self) -> Option<(f64, f64)> {
         match self.code {
             Code::Minus(zero) => {

@@ -53,7 +53,7 @@ pub fn eval_value(graph: &Graph, value: Value, bindings: &Bindings) -> Result<Ar
 /// Evaluates one operation; `bindings` gives the values of symbols in `attrs` and `ty`.
 ///
 /// # Errors
-/// [`EvalError::Op`] when the operation has no value: the result does not fit memory, or is no tensor of that type.
+/// [`EvalError::Op`] when the operation has no value: the result does not fit memory, or is not a tensor of that type.
 pub fn eval_node(op: Op, attrs: &Attrs, operands: &[&Tensor], ty: &TensorType, bindings: &Bindings) -> Result<Tensor, EvalError> {
     let (attrs, ty) = (attrs.bind(bindings), ty.bind(bindings));
     let no_value = || EvalError::Op { op: op.name(), result: ty.clone() };

@@ -11,8 +11,8 @@ use crate::types::DType;
 use code::{Code, Program, Target, Value};
 use threads::Threads;
 
-/// Runs all work items of a kernel, one after another, on the bytes of its buffers; `symbols` are the values of
-/// [`Kernel::symbols`]. All lanes of a vector loop take each step together; threads of a work item run one after another.
+/// Runs all work items or workgroups of a kernel, one after another, on the bytes of its buffers; `symbols` are the values of
+/// [`Kernel::symbols`]. All lanes of a vector loop take each step together; threads of a workgroup run one after another.
 ///
 /// # Errors
 /// [`EvalError::Fault`] when the kernel breaks the rules of its representation: it reads or writes outside of a buffer, reads
@@ -66,7 +66,7 @@ type Locals = Vec<Vec<Option<Number>>>;
 /// Row addresses: unset, absent, or the offset of element 0.
 type Rows = Vec<Vec<Option<Option<i64>>>>;
 
-/// The state of one work item.
+/// The state of one work item or workgroup.
 struct Machine<'a, 'b> {
     kernel: &'a Kernel,
     buffers: &'a mut [&'b mut [u8]],
@@ -280,7 +280,7 @@ impl Machine<'_, '_> {
     fn integer(&self, operand: &Operand, lane: usize) -> Result<i64, EvalError> {
         match self.operand(operand, lane)? {
             Number::Int(DType::I32 | DType::I64, value) => Ok(value),
-            other => fault(format!("{other:?} is no index")),
+            other => fault(format!("{other:?} is not an index")),
         }
     }
 

@@ -60,7 +60,7 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
     }
     let taps: usize = plans(x, dims, attrs).iter().map(|plan| tap_count(plan, attrs)).product();
     if taps > TAP_LIMIT {
-        let what = format!("mode `{}` along so many axes; at most {TAP_LIMIT} elements may be combined", attrs.text("mode"));
+        let what = format!("mode `{}` with more than {TAP_LIMIT} elements for each one of the result", attrs.text("mode"));
         return Err(TypeError::Unsupported { op: Op::Resize.name(), what });
     }
     Ok(TensorType { dtype: x.dtype, dims: dims.to_vec() })

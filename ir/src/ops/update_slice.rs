@@ -27,7 +27,7 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
     families::check_dtype(Op::UpdateSlice, x.dtype, families::ANY)?;
     families::check_sizes(Op::UpdateSlice, starts)?;
     if update.dtype != x.dtype || update.rank() != x.rank() || starts.len() != x.rank() {
-        return Err(invalid(Op::UpdateSlice, format!("{update} at {starts:?} is no part of {x}")));
+        return Err(invalid(Op::UpdateSlice, format!("{update} at {starts:?} is not inside {x}")));
     }
     let outside = |axis: usize| (x.dims[axis].clone() - starts[axis].clone() - update.dims[axis].clone()).bounds().1 < 0;
     match (0..x.rank()).find(|axis| outside(*axis)) {

@@ -167,29 +167,29 @@ impl Parser<'_> {
 
     fn constant(&mut self) -> Result<Value, ParseError> {
         let start = self.cursor.here();
-        let form = self.constant_form()?;
+        let constant = self.constant_source()?;
         self.cursor.expect(":")?;
         let ty = self.ty()?;
-        let tensor = self.fill(form, &ty).filter(|tensor| tensor.ty() == ty);
+        let tensor = self.fill(constant, &ty).filter(|tensor| tensor.ty() == ty);
         let Some(tensor) = tensor else {
             return self.cursor.error_at(start, format!("the constant does not fit the type {ty}"));
         };
         self.graph.constant(tensor).or_else(|error| self.cursor.error_at(start, error.to_string()))
     }
 
-    fn constant_form(&mut self) -> Result<ConstantForm, ParseError> {
+    fn constant_source(&mut self) -> Result<ConstantSource, ParseError> {
         if self.cursor.accept("@") {
-            return Ok(ConstantForm::Table(self.cursor.count()?));
+            return Ok(ConstantSource::Table(self.cursor.count()?));
         }
         if self.cursor.accept("splat(") {
             let value = self.element()?;
             self.cursor.expect(")")?;
-            return Ok(ConstantForm::Splat(value));
+            return Ok(ConstantSource::Splat(value));
         }
         if self.cursor.accept("seed(") {
             let seed = self.cursor.integer()?;
             self.cursor.expect(")")?;
-            return Ok(ConstantForm::Seed(seed));
+            return Ok(ConstantSource::Seed(seed));
         }
         self.cursor.expect("[")?;
         let mut elements = Vec::new();
@@ -199,7 +199,7 @@ impl Parser<'_> {
             }
             elements.push(self.element()?);
         }
-        Ok(ConstantForm::Elements(elements))
+        Ok(ConstantSource::Elements(elements))
     }
 
     fn element(&mut self) -> Result<Element, ParseError> {
@@ -209,20 +209,20 @@ impl Parser<'_> {
         Ok(Element { float: value, int: text.parse().ok() })
     }
 
-    fn fill(&self, form: ConstantForm, ty: &TensorType) -> Option<Arc<Tensor>> {
+    fn fill(&self, constant: ConstantSource, ty: &TensorType) -> Option<Arc<Tensor>> {
         let shape = ty.static_shape()?;
         let count = element_count(&shape).filter(|count| *count <= CONSTANT_LIMIT)?;
-        match form {
-            ConstantForm::Table(number) => self.data.get(number as usize).cloned(),
-            ConstantForm::Splat(value) => tensor(ty, &shape, &vec![value; count]),
-            ConstantForm::Elements(values) => tensor(ty, &shape, &values),
-            ConstantForm::Seed(seed) => Random::new(seed as u64).tensor(ty).map(Arc::new),
+        match constant {
+            ConstantSource::Table(number) => self.data.get(number as usize).cloned(),
+            ConstantSource::Splat(value) => tensor(ty, &shape, &vec![value; count]),
+            ConstantSource::Elements(values) => tensor(ty, &shape, &values),
+            ConstantSource::Seed(seed) => Random::new(seed as u64).tensor(ty).map(Arc::new),
         }
     }
 }
 
 /// How a constant is written.
-enum ConstantForm {
+enum ConstantSource {
     Table(u32),
     Splat(Element),
     Seed(i64),

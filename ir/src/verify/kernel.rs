@@ -8,7 +8,7 @@ use crate::types::DType;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks a kernel and gives all broken rules: values and symbols are defined before use and in scope, types agree, buffers,
-/// locals and rows exist, stores go to what is writable, and loops and indices have the form that their kind requires.
+/// locals and rows exist, stores go to what is writable, and loops and indices are as their kind requires.
 pub fn verify_kernel(kernel: &Kernel) -> Vec<VerifyError> {
     let mut verifier = Verifier {
         kernel,
@@ -45,7 +45,7 @@ struct Scope {
     in_threads: bool,
 }
 
-/// The most threads of a work item.
+/// The most threads of a workgroup.
 const MAX_THREADS: u32 = 1024;
 
 struct Verifier<'a> {

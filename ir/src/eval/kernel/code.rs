@@ -39,7 +39,7 @@ pub(super) enum Value {
     Plain(Scalar),
 }
 
-/// A compiled place.
+/// A compiled [`Place`].
 pub(super) enum Target {
     Buffer(usize, Index),
     Local(usize, Index),

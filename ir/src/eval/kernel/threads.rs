@@ -1,4 +1,4 @@
-//! The threads of a work item.
+//! The threads of a workgroup.
 
 use super::{Cell, Code, EvalError, Lanes, Locals, Machine, Rows, fault};
 use crate::kernel::{Kernel, Storage};
@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::{swap, take};
 
-/// What threads have beside the state of the one that runs.
+/// The threads other than the one that runs.
 pub(super) struct Threads {
     /// The state of each thread that does not run.
     waiting: Vec<(Locals, Rows)>,
@@ -33,7 +33,7 @@ impl Threads {
 
     /// Notes that the running thread reads or writes an element.
     pub(super) fn touch(&self, kernel: &Kernel, cell: &Cell, writes: bool) -> Result<(), EvalError> {
-        let (place, name) = match *cell {
+        let (element, name) = match *cell {
             _ if self.waiting.is_empty() => return Ok(()),
             Cell::Buffer(buffer, at) if kernel.buffers[buffer].writable => ((true, buffer, at), &kernel.buffers[buffer].name),
             Cell::Local(local, at) if kernel.locals[local].storage == Storage::Shared => {
@@ -43,18 +43,18 @@ impl Threads {
         };
         let thread = self.current;
         let mut touched = self.touched.borrow_mut();
-        let touch = touched.entry(place).or_insert(Touch { thread, other: None, wrote: false });
+        let touch = touched.entry(element).or_insert(Touch { thread, other: None, wrote: false });
         let other = if touch.thread == thread { touch.other } else { Some(touch.thread) };
         *touch = Touch { thread, other, wrote: touch.wrote || writes };
         if let Some(other) = other.filter(|_| touch.wrote) {
-            return fault(format!("threads {other} and {thread} touch element {} of `{name}`, and one writes", place.2));
+            return fault(format!("threads {other} and {thread} touch element {} of `{name}`, and one writes", element.2));
         }
         Ok(())
     }
 }
 
 impl Machine<'_, '_> {
-    /// Forgets what the last work item left.
+    /// Discards what the last work item or workgroup left.
     pub(super) fn begin_item(&mut self) {
         let locals: Locals = self.kernel.locals.iter().map(|local| vec![None; local.len as usize]).collect();
         let rows: Rows = self.kernel.rows.iter().map(|row| vec![None; row.len as usize]).collect();
@@ -75,7 +75,7 @@ impl Machine<'_, '_> {
         })
     }
 
-    /// Reduces each row of a shared local by halves; what is no result has no value afterwards.
+    /// Reduces each row of a shared local by halves; elements other than the results have no value afterwards.
     pub(super) fn reduce(&mut self, op: ReduceOp, local: usize, stride: usize) -> Result<(), EvalError> {
         let (decl, mut width) = (&self.kernel.locals[local], self.threads.waiting.len());
         let misfits = !self.locals[local].len().is_multiple_of(width.max(1)) || stride == 0 || !width.is_multiple_of(stride);

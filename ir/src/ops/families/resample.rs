@@ -30,7 +30,7 @@ impl<'a> Resample<'a> {
         self.from == self.to && (self.factor == 1 || self.factor == 0 && self.scale == 1.0)
     }
 
-    /// Whether the source position depends on a scale that is no ratio of integers.
+    /// Whether the source position depends on a scale that is not a ratio of integers.
     pub(in crate::ops) fn is_fractional(&self) -> bool {
         self.factor == 0 && self.scale != 0.0 && self.coordinate != "align_corners"
     }
@@ -67,7 +67,7 @@ impl<'a> Resample<'a> {
         ((middle + shift) * self.switch(), scale_up * 2.into())
     }
 
-    /// The position in the source for a scale that is no ratio of integers.
+    /// The position in the source for a scale that is not a ratio of integers.
     pub(in crate::ops) fn fraction(&self, out: f32, from: f32, to: f32) -> f32 {
         let scale = self.scale as f32;
         let half = if self.has_half_pixels() { 0.5 } else { 0.0 };
