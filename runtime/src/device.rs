@@ -1,4 +1,4 @@
-use crate::{DType, DeviceTensor, RuntimeError, TensorView};
+use crate::RuntimeError;
 use lostwax_target_api as api;
 use std::sync::Arc;
 
@@ -33,29 +33,13 @@ impl Device {
     }
 
     /// The devices of this build, in the order of preference.
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         vec![
             #[cfg(feature = "cpu")]
             Self::cpu(),
             #[cfg(feature = "gpu")]
             Self::gpu(),
         ]
-    }
-
-    /// The device of this build that `NAME` or `NAME:ADAPTER` stands for; without a name the first that can run a variant of the
-    /// model, or the first of all.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Device`] if there is no such device or adapter.
-    pub fn find(name: Option<&str>, model: &crate::Model) -> Result<Self, RuntimeError> {
-        let all = Self::all();
-        let Some(name) = name else {
-            let found = all.iter().find(|device| device.own.select(model.variants()).is_some()).or(all.first());
-            return found.cloned().ok_or_else(|| missing("usable", &all));
-        };
-        let (family, adapter) = name.split_once(':').unwrap_or((name, ""));
-        let device = all.iter().find(|device| device.name() == family).ok_or_else(|| missing(family, &all))?;
-        if adapter.is_empty() { Ok(device.clone()) } else { device.choose(adapter) }
     }
 
     /// The device of the same family on the adapter that a specification names: what follows `NAME:` on the command line. Each call
@@ -73,27 +57,8 @@ impl Device {
         self.own.describe()
     }
 
-    /// A copy of a tensor in the memory of the device, for [`crate::Session::run_to`].
-    ///
-    /// # Errors
-    /// As [`Device::empty`].
-    pub fn tensor<'a>(&self, tensor: impl Into<TensorView<'a>>) -> Result<DeviceTensor, RuntimeError> {
-        let view = tensor.into();
-        let mut copy = self.empty(view.dtype(), view.shape())?;
-        copy.write(view)?;
-        Ok(copy)
-    }
-
-    /// A tensor of zeros in the memory of the device, for [`crate::Session::run_to`].
-    ///
-    /// # Errors
-    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device has not so much memory or
-    /// does not support tensors that stay on it.
-    pub fn empty(&self, dtype: DType, shape: &[usize]) -> Result<DeviceTensor, RuntimeError> {
-        DeviceTensor::new(self, dtype, shape, |bytes| Ok(self.own.allocate(bytes)?))
-    }
-
-    /// The peak throughput and bandwidth of the device with a number of threads, 0 for as many as the device chooses; measured by this call. Nothing
+    /// The peak throughput and bandwidth of the device with a number of threads, 0 for as many as the device chooses; measured by this
+    /// call. Nothing
     /// if the device cannot measure itself.
     ///
     /// # Errors
@@ -129,40 +94,14 @@ impl Device {
     }
 }
 
-/// Tensors in buffers of a GPU that the caller has opened.
-#[cfg(feature = "gpu")]
-impl DeviceTensor {
-    /// A tensor in a buffer of the caller's, from its beginning. The device must be of [`Device::from_wgpu`]; the buffer needs the
-    /// usage `STORAGE`, and at least the bytes of the tensor rounded up to a multiple of 16; to read and write it from the host also
-    /// `COPY_SRC` and `COPY_DST`. Do not map or destroy it while a run is to use it.
-    ///
-    /// The bytes up to that multiple of 16 belong to the tensor: runs and writes from the host may change them. What lies after them
-    /// stays as it is.
-    ///
-    /// # Errors
-    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device does not take the buffer.
-    pub fn from_wgpu(
-        device: &Device,
-        buffer: lostwax_device_gpu::wgpu::Buffer,
-        dtype: DType,
-        shape: &[usize],
-    ) -> Result<Self, RuntimeError> {
-        Self::new(device, dtype, shape, |bytes| Ok(lostwax_device_gpu::memory_of(device.api(), buffer, bytes)?))
-    }
-
-    /// The buffer that the tensor begins in, for work of the caller's on the same queue; nothing on other devices. It may be larger.
-    pub fn wgpu_buffer(&self) -> Option<&lostwax_device_gpu::wgpu::Buffer> {
-        lostwax_device_gpu::buffer_of(self.memory())
-    }
-}
-
 impl From<Arc<dyn api::Device>> for Device {
     fn from(own: Arc<dyn api::Device>) -> Self {
         Self { own, fallbacks: Vec::new() }
     }
 }
 
-fn missing(device: &str, known: &[Device]) -> RuntimeError {
+/// The error that this build has no such device.
+pub(crate) fn missing(device: &str, known: &[Device]) -> RuntimeError {
     let names: Vec<&str> = known.iter().map(Device::name).collect();
     api::DeviceError::Missing { device: device.to_string(), problem: format!("this build has: {}", names.join(", ")) }.into()
 }

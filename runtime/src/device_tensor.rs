@@ -15,6 +15,28 @@ pub struct DeviceTensor {
     memory: Box<dyn DeviceMemory>,
 }
 
+impl Device {
+    /// A copy of a tensor in the memory of the device, for [`crate::Session::run_to`].
+    ///
+    /// # Errors
+    /// As [`Device::empty`].
+    pub fn tensor<'a>(&self, tensor: impl Into<TensorView<'a>>) -> Result<DeviceTensor, RuntimeError> {
+        let view = tensor.into();
+        let mut copy = self.empty(view.dtype(), view.shape())?;
+        copy.write(view)?;
+        Ok(copy)
+    }
+
+    /// A tensor of zeros in the memory of the device, for [`crate::Session::run_to`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device has not so much memory or
+    /// does not support tensors that stay on it.
+    pub fn empty(&self, dtype: DType, shape: &[usize]) -> Result<DeviceTensor, RuntimeError> {
+        DeviceTensor::new(self, dtype, shape, |bytes| Ok(self.api().allocate(bytes)?))
+    }
+}
+
 impl DeviceTensor {
     /// A tensor in memory of a device, which must have its size.
     pub(crate) fn new(
@@ -134,5 +156,32 @@ impl<'a> From<&'a Tensor> for Input<'a> {
 impl<'a> From<&'a DeviceTensor> for Input<'a> {
     fn from(tensor: &'a DeviceTensor) -> Self {
         Self::Device(tensor)
+    }
+}
+
+/// Tensors in buffers of a GPU that the caller has opened.
+#[cfg(feature = "gpu")]
+impl DeviceTensor {
+    /// A tensor in a buffer of the caller's, from its beginning. The device must be of [`Device::from_wgpu`]; the buffer needs the
+    /// usage `STORAGE`, and at least the bytes of the tensor rounded up to a multiple of 16; to read and write it from the host also
+    /// `COPY_SRC` and `COPY_DST`. Do not map or destroy it while a run is to use it.
+    ///
+    /// The bytes up to that multiple of 16 belong to the tensor: runs and writes from the host may change them. What lies after them
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device does not take the buffer.
+    pub fn from_wgpu(
+        device: &Device,
+        buffer: lostwax_device_gpu::wgpu::Buffer,
+        dtype: DType,
+        shape: &[usize],
+    ) -> Result<Self, RuntimeError> {
+        Self::new(device, dtype, shape, |bytes| Ok(lostwax_device_gpu::memory_of(device.api(), buffer, bytes)?))
+    }
+
+    /// The buffer that the tensor begins in, for work of the caller's on the same queue; nothing on other devices. It may be larger.
+    pub fn wgpu_buffer(&self) -> Option<&lostwax_device_gpu::wgpu::Buffer> {
+        lostwax_device_gpu::buffer_of(self.memory())
     }
 }

@@ -1,9 +1,10 @@
 use crate::bind::bind_all;
 use crate::bytes::{FileBytes, Part, aligned, read};
+use crate::device::missing;
 use crate::info::{entry_point_info, tensor_info};
 use crate::placed::{PlacedProgram, merge};
 use crate::prepare::{Evaluator, state_specs};
-use crate::{Bindings, Device, EntryPointInfo, Options, Requirements, RuntimeError, Session, SymbolInfo, TensorInfo};
+use crate::{Bindings, Device, EntryPointInfo, Requirements, RuntimeError, SymbolInfo, TensorInfo};
 use lostwax_format::{Artifact, EntryPoint, Variant};
 use lostwax_target_api::{Program, VariantInfo};
 use std::path::Path;
@@ -79,33 +80,8 @@ impl Model {
         Ok(self.0.artifact.verify(self.file_bytes())?)
     }
 
-    /// A session with the default options.
-    ///
-    /// # Errors
-    /// [`RuntimeError::UnsupportedDevice`] if the file has no code for the device, and what the device reports.
-    pub fn session(&self, device: impl Into<Device>) -> Result<Session, RuntimeError> {
-        self.session_with(device, Options::default())
-    }
-
-    /// A session.
-    ///
-    /// # Errors
-    /// As [`Model::session`], and [`RuntimeError::InvalidInput`] if the options do not fit the model.
-    pub fn session_with(&self, device: impl Into<Device>, options: Options) -> Result<Session, RuntimeError> {
-        let device = device.into();
-        let variant = self.select(&device)?;
-        let program = self.program(&device, variant)?;
-        match self.artifact().plan().variants.get(variant) {
-            Some(own) if !own.fallback_steps.is_empty() => {
-                let (merged, program) = self.with_fallback(&device, own, program)?;
-                Session::new(self.clone(), device, (variant, Some(merged)), program, options)
-            }
-            Some(_) | None => Session::new(self.clone(), device, (variant, None), program, options),
-        }
-    }
-
     /// A variant together with the code that runs the steps which it leaves to another device.
-    fn with_fallback(
+    pub(crate) fn with_fallback(
         &self,
         device: &Device,
         variant: &Variant,
@@ -203,7 +179,7 @@ impl Model {
         })
     }
 
-    fn select(&self, device: &Device) -> Result<usize, RuntimeError> {
+    pub(crate) fn select(&self, device: &Device) -> Result<usize, RuntimeError> {
         let chosen = device.api().select(&self.0.variants).filter(|variant| *variant < self.0.variants.len());
         chosen.ok_or_else(|| RuntimeError::UnsupportedDevice {
             device: device.name().into(),
@@ -212,7 +188,7 @@ impl Model {
     }
 
     /// The loaded code of a variant; loaded once per device.
-    fn program(&self, device: &Device, variant: usize) -> Result<Arc<dyn Program>, RuntimeError> {
+    pub(crate) fn program(&self, device: &Device, variant: usize) -> Result<Arc<dyn Program>, RuntimeError> {
         let mut programs = self.0.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = programs.iter().find(|loaded| loaded.variant == variant && loaded.device.is_same(device));
         if let Some(loaded) = loaded {
@@ -253,4 +229,22 @@ fn describe_variants(variants: &[VariantInfo], device: &Device) -> String {
     let reason = |variant: &VariantInfo| device.api().refusal(variant).map_or_else(String::new, |why| format!(" ({why})"));
     let texts: Vec<String> = variants.iter().map(|variant| format!("{variant}{}", reason(variant))).collect();
     if texts.is_empty() { "none".into() } else { texts.join("; ") }
+}
+
+impl Device {
+    /// The device of this build that `NAME` or `NAME:ADAPTER` stands for; without a name the first that can run a variant of the
+    /// model, or the first of all.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Device`] if there is no such device or adapter.
+    pub fn find(name: Option<&str>, model: &Model) -> Result<Self, RuntimeError> {
+        let all = Self::all();
+        let Some(name) = name else {
+            let found = all.iter().find(|device| device.api().select(model.variants()).is_some()).or(all.first());
+            return found.cloned().ok_or_else(|| missing("usable", &all));
+        };
+        let (family, adapter) = name.split_once(':').unwrap_or((name, ""));
+        let device = all.iter().find(|device| device.name() == family).ok_or_else(|| missing(family, &all))?;
+        if adapter.is_empty() { Ok(device.clone()) } else { device.choose(adapter) }
+    }
 }

@@ -62,8 +62,35 @@ pub struct StepProfile {
     pub bytes: u64,
 }
 
+impl Model {
+    /// A session with the default options.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnsupportedDevice`] if the file has no code for the device, and what the device reports.
+    pub fn session(&self, device: impl Into<Device>) -> Result<Session, RuntimeError> {
+        self.session_with(device, Options::default())
+    }
+
+    /// A session.
+    ///
+    /// # Errors
+    /// As [`Model::session`], and [`RuntimeError::InvalidInput`] if the options do not fit the model.
+    pub fn session_with(&self, device: impl Into<Device>, options: Options) -> Result<Session, RuntimeError> {
+        let device = device.into();
+        let variant = self.select(&device)?;
+        let program = self.program(&device, variant)?;
+        match self.artifact().plan().variants.get(variant) {
+            Some(own) if !own.fallback_steps.is_empty() => {
+                let (merged, program) = self.with_fallback(&device, own, program)?;
+                Session::new(self.clone(), device, (variant, Some(merged)), program, options)
+            }
+            Some(_) | None => Session::new(self.clone(), device, (variant, None), program, options),
+        }
+    }
+}
+
 impl Session {
-    pub(crate) fn new(
+    fn new(
         model: Model,
         device: Device,
         (variant, merged): (usize, Option<Variant>),

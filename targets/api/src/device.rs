@@ -1,11 +1,11 @@
 //! The run-time half: devices, programs and executors.
 
-use crate::memory::{DeviceMemory, OnDevice};
+use crate::error::DeviceError;
+use crate::memory::{DeviceMemory, Io, OnDevice};
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use thiserror::Error;
 
 /// Weights as the artifact holds them; shared by all executors of a program.
 pub type WeightBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -220,14 +220,6 @@ pub struct Prepared {
     pub dispatches: Vec<Dispatch>,
 }
 
-/// The tensors of one run: host memory, aligned to the element type.
-pub struct Io<'a> {
-    /// The inputs, in the order of the entry point.
-    pub inputs: &'a [&'a [u8]],
-    /// The outputs, in the order of the entry point.
-    pub outputs: &'a mut [&'a mut [u8]],
-}
-
 /// Working memory and threads of one session.
 pub trait Executor: Send {
     /// Checks every buffer reference against the sizes given and allocates what is missing. Called whenever a size changes, so for
@@ -301,72 +293,4 @@ pub trait Parts {
     /// # Errors
     /// [`DeviceError::InvalidPlan`] when there is no such output.
     fn deliver(&mut self, output: u32, io: &mut Io<'_>) -> Result<(), DeviceError>;
-}
-
-impl DeviceError {
-    /// That a state does not exist.
-    pub fn no_state(index: usize) -> Self {
-        Self::InvalidPlan { problem: format!("the device has no state {index}") }
-    }
-}
-
-/// Why a device refuses or fails.
-#[derive(Debug, Error)]
-pub enum DeviceError {
-    /// The code bytes are damaged or of another format.
-    #[error("the {device} code is invalid: {problem}")]
-    InvalidCode {
-        /// The device.
-        device: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A dispatch does not fit the program or the memory.
-    #[error("the execution plan is invalid: {problem}")]
-    InvalidPlan {
-        /// What is wrong.
-        problem: String,
-    },
-    /// This machine has no such device, or no driver for it.
-    #[error("there is no {device} device: {problem}")]
-    Missing {
-        /// The device.
-        device: String,
-        /// What was looked for, and what there is.
-        problem: String,
-    },
-    /// The device lacks a feature; no smaller model would help.
-    #[error("the {device} device does not support {what}")]
-    Unsupported {
-        /// The device.
-        device: String,
-        /// What is missing.
-        what: String,
-    },
-    /// Something was asked for that is more than the device has or takes, such as memory, threads or buffers of one kernel.
-    #[error("out of {resource}: {problem}")]
-    LimitExceeded {
-        /// Which resource.
-        resource: &'static str,
-        /// The request and the answer.
-        problem: String,
-    },
-    /// A file or folder that the user named cannot be used.
-    #[error("the {device} device cannot use {path}: {problem}")]
-    Inaccessible {
-        /// The device.
-        device: String,
-        /// The file or folder.
-        path: String,
-        /// Why not.
-        problem: String,
-    },
-    /// The device stopped answering; a new session on a new device is needed.
-    #[error("the {device} device was lost: {problem}")]
-    Lost {
-        /// The device.
-        device: String,
-        /// The answer it gave last.
-        problem: String,
-    },
 }

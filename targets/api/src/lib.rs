@@ -7,15 +7,17 @@
 //! compiler, [`VariantInfo`] for devices); nothing depends on a target's name.
 
 mod device;
+mod error;
 mod memory;
 #[cfg(feature = "compile")]
 mod target;
 
 pub use device::{
-    Adapter, BufferRef, Ceilings, Content, Device, DeviceError, Dispatch, Executor, Io, Parts, Prepared, Program, Property,
-    PropertyValue, Region, VariantInfo, WeightBytes,
+    Adapter, BufferRef, Ceilings, Content, Device, Dispatch, Executor, Parts, Prepared, Program, Property, PropertyValue, Region,
+    VariantInfo, WeightBytes,
 };
-pub use memory::{Destination, DeviceIo, DeviceMemory, HostMemory, OnDevice, Source};
+pub use error::DeviceError;
+pub use memory::{Destination, DeviceIo, DeviceMemory, HostMemory, Io, OnDevice, Source};
 #[cfg(feature = "compile")]
 pub use target::{
     Caps, EmitError, EmitOptions, Emitted, Form, Instruction, Memory, MemoryKind, Operation, Target, Variant, WorkgroupCaps,

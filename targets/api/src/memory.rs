@@ -1,6 +1,6 @@
 //! Tensors that stay in the memory of a device from run to run.
 
-use crate::{DeviceError, Io};
+use crate::error::DeviceError;
 use std::any::Any;
 
 /// Memory of a device for one tensor, which [`crate::Device::allocate`] makes.
@@ -41,6 +41,14 @@ pub enum Destination<'a> {
     Host(&'a mut [u8]),
     /// To memory of the device that runs, which shares nothing with other tensors of the run.
     Device(&'a mut dyn DeviceMemory),
+}
+
+/// The tensors of one run: host memory, aligned to the element type.
+pub struct Io<'a> {
+    /// The inputs, in the order of the entry point.
+    pub inputs: &'a [&'a [u8]],
+    /// The outputs, in the order of the entry point.
+    pub outputs: &'a mut [&'a mut [u8]],
 }
 
 /// The tensors of one run, some of which lie on the device.
@@ -117,18 +125,6 @@ fn copy(from: &[u8], to: &mut [u8]) -> Result<(), DeviceError> {
     }
     to.copy_from_slice(from);
     Ok(())
-}
-
-impl DeviceError {
-    /// That a tensor lies in memory of another device.
-    pub fn foreign(kind: &str, position: usize) -> Self {
-        Self::InvalidPlan { problem: format!("{kind} {position} lies in memory of another device") }
-    }
-
-    /// That memory is copied to memory of another size.
-    pub fn sizes(from: usize, to: usize) -> Self {
-        Self::InvalidPlan { problem: format!("{from} bytes are copied to {to}") }
-    }
 }
 
 #[cfg(test)]

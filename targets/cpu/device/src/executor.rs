@@ -2,11 +2,12 @@
 
 mod parts;
 
-use crate::CpuProgram;
-use crate::mapping::KernelFn;
+use crate::mapping::{KernelFn, Mapping};
 use crate::memory::Memory;
 use crate::pool::{Job, Pool};
-use lostwax_target_api::{BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region};
+use lostwax_target_api::{
+    BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region, WeightBytes,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,6 +49,12 @@ impl Steps {
         input_bytes.clear();
         output_bytes.clear();
     }
+}
+
+/// Mapped code and the weights it runs on.
+pub(crate) struct CpuProgram {
+    pub(crate) code: Mapping,
+    pub(crate) weights: WeightBytes,
 }
 
 /// Runs dispatches of one program.

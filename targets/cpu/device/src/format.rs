@@ -22,6 +22,9 @@
 //! A kernel is `extern "C" fn(buffers: *const *mut u8, symbols: *const i64, begin: i64, end: i64)`; it runs the work items
 //! `begin..end`.
 
+/// The name of the device family.
+pub const NAME: &str = "cpu";
+
 /// The first bytes of the format.
 pub const MAGIC: [u8; 8] = *b"LWXCPU\r\n";
 

@@ -21,14 +21,14 @@ mod pages;
 mod pool;
 mod select;
 
+use executor::{CpuExecutor, CpuProgram};
+use format::NAME;
 use lostwax_target_api::{
     Adapter, Ceilings, Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes,
 };
 use mapping::Mapping;
 use memory::Memory;
 use std::sync::Arc;
-
-const NAME: &str = "cpu";
 
 /// The processor that this program runs on.
 pub fn device() -> Arc<dyn Device> {
@@ -63,18 +63,12 @@ impl Device for Cpu {
     }
 }
 
-/// Mapped code and the weights it runs on.
-struct CpuProgram {
-    code: Mapping,
-    weights: WeightBytes,
-}
-
 impl Program for CpuProgram {
     fn kernel_count(&self) -> usize {
         self.code.kernel_count()
     }
 
     fn executor(self: Arc<Self>, threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
-        Ok(Box::new(executor::CpuExecutor::new(self, threads)?))
+        Ok(Box::new(CpuExecutor::new(self, threads)?))
     }
 }

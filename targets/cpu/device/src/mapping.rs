@@ -1,7 +1,6 @@
 //! Code in executable memory.
 
-use crate::NAME;
-use crate::format::{Arch, Entry, Image, MemoryMap};
+use crate::format::{Arch, Entry, Image, MemoryMap, NAME};
 use crate::pages::{CodePages, Pages};
 use lostwax_target_api::DeviceError;
 

@@ -1,7 +1,6 @@
 //! Which code this machine can run.
 
-use crate::NAME;
-use crate::format::Arch;
+use crate::format::{Arch, NAME};
 use lostwax_target_api::{Adapter, Property, PropertyValue, VariantInfo};
 
 /// The operating system of code from files that name none.

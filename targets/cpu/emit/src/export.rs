@@ -1,8 +1,7 @@
 //! All kernels as one object file with a C header, for programs that link them statically.
 
 use crate::machine::Machine;
-use crate::module::{self, Zeros};
-use crate::zero_bytes;
+use crate::module::{self, Zeros, zero_bytes};
 use lostwax_ir::kernel::{BufferDecl, Kernel};
 use lostwax_target_api::{EmitError, EmitOptions, Form};
 use std::collections::{BTreeMap, BTreeSet};

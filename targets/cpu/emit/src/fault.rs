@@ -4,7 +4,7 @@ use inkwell::builder::BuilderError;
 use lostwax_target_api::EmitError;
 use thiserror::Error;
 
-pub(crate) const TARGET: &str = "cpu";
+pub(crate) const TARGET: &str = lostwax_device_cpu::format::NAME;
 
 /// The outcome of a step of emission.
 pub(crate) type Emit<T> = Result<T, Fault>;

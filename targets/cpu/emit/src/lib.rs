@@ -41,9 +41,6 @@ use std::sync::{Mutex, PoisonError};
 /// Kernels that are compiled together. Fixed, so that the code does not depend on the number of threads.
 const GROUP: usize = 8;
 
-/// Bytes of zeros that guarded accesses of any kernel may read: the most lanes of the widest type.
-const MIN_ZERO_BYTES: u64 = 64 * 8;
-
 /// The CPU target.
 pub fn target() -> Box<dyn Target> {
     Box::new(Cpu)
@@ -110,17 +107,5 @@ fn compile_group(machine: &Machine, group: &[Kernel], options: &EmitOptions) -> 
     let names: Vec<String> = (0..group.len()).map(module::kernel_symbol).collect();
     let compiled = module::compile(machine, group, &names, Zeros::Linked, options.forms.contains(&Form::Listing))?;
     let kernels = group.iter().map(|kernel| (kernel.buffers.len() as u32, kernel.symbols.len() as u32)).collect();
-    Ok((Unit { object: compiled.object, kernels, zero_bytes: zero_bytes(group) }, compiled.listing))
-}
-
-/// Bytes of zeros that guarded accesses of these kernels may read.
-fn zero_bytes(kernels: &[Kernel]) -> u64 {
-    kernels.iter().map(row_bytes).max().unwrap_or(0).max(MIN_ZERO_BYTES)
-}
-
-/// Bytes that can be read through the address of a row that does not exist.
-fn row_bytes(kernel: &Kernel) -> u64 {
-    let element =
-        |row: &lostwax_ir::kernel::RowDecl| kernel.buffers.get(row.buffer.0 as usize).map_or(8, |buffer| buffer.dtype.size());
-    kernel.rows.iter().map(|row| u64::from(row.extent) * element(row) as u64).max().unwrap_or(0)
+    Ok((Unit { object: compiled.object, kernels, zero_bytes: module::zero_bytes(group) }, compiled.listing))
 }

@@ -12,7 +12,7 @@ use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{CodeModel, FileType, RelocMode, Target, TargetMachine, TargetMachineOptions, TargetTriple};
 use inkwell::values::{FunctionValue, GlobalValue};
-use lostwax_ir::kernel::Kernel;
+use lostwax_ir::kernel::{Kernel, RowDecl};
 use lostwax_target_api::EmitError;
 
 /// The symbol of memory that holds zeros, which the linker provides.
@@ -147,4 +147,18 @@ impl Machine {
             _ => CodeModel::Small,
         }
     }
+}
+
+/// Bytes of zeros that guarded accesses of any kernel may read: the most lanes of the widest type.
+const MIN_ZERO_BYTES: u64 = 64 * 8;
+
+/// Bytes of zeros that guarded accesses of these kernels may read.
+pub(crate) fn zero_bytes(kernels: &[Kernel]) -> u64 {
+    kernels.iter().map(row_bytes).max().unwrap_or(0).max(MIN_ZERO_BYTES)
+}
+
+/// Bytes that can be read through the address of a row that does not exist.
+fn row_bytes(kernel: &Kernel) -> u64 {
+    let element = |row: &RowDecl| kernel.buffers.get(row.buffer.0 as usize).map_or(8, |buffer| buffer.dtype.size());
+    kernel.rows.iter().map(|row| u64::from(row.extent) * element(row) as u64).max().unwrap_or(0)
 }

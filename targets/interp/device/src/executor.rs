@@ -1,11 +1,25 @@
 //! One session: working memory, and the dispatches it was prepared for.
 
-use crate::{InterpProgram, invalid_code};
+use crate::format::NAME;
 use lostwax_ir::eval::eval_kernel;
-use lostwax_target_api::{BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region};
+use lostwax_ir::kernel::Kernel;
+use lostwax_target_api::{
+    BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region, WeightBytes,
+};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Parsed kernels and the weights they run on.
+pub(crate) struct InterpProgram {
+    pub(crate) kernels: Vec<Kernel>,
+    pub(crate) weights: WeightBytes,
+}
+
+/// An error of the code bytes.
+pub(crate) fn invalid_code(problem: String) -> DeviceError {
+    DeviceError::InvalidCode { device: NAME.into(), problem }
+}
 
 /// Runs dispatches of one program.
 pub(crate) struct InterpExecutor {

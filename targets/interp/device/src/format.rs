@@ -4,6 +4,12 @@ use lostwax_ir::kernel::Kernel;
 use lostwax_ir::text::{parse_kernel, print_kernel};
 use lostwax_ir::verify::verify_kernel;
 
+/// The name of the device family.
+pub const NAME: &str = "interp";
+
+/// The architecture of its code, which is text.
+pub const ARCHITECTURE: &str = "any";
+
 const HEADER: &str = "lostwax kernels 1";
 
 /// Stands before each kernel. No line of a kernel looks like this.

@@ -10,16 +10,10 @@
 mod executor;
 pub mod format;
 
-use executor::{InterpExecutor, resize};
-use lostwax_ir::kernel::Kernel;
+use executor::{InterpExecutor, InterpProgram, invalid_code, resize};
+pub use format::{ARCHITECTURE, NAME};
 use lostwax_target_api::{Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes};
 use std::sync::Arc;
-
-/// The name of the device family.
-pub const NAME: &str = "interp";
-
-/// The architecture of its code, which is text.
-pub const ARCHITECTURE: &str = "any";
 
 /// The reference interpreter.
 pub fn device() -> Arc<dyn Device> {
@@ -51,12 +45,6 @@ impl Device for Interp {
     }
 }
 
-/// Parsed kernels and the weights they run on.
-struct InterpProgram {
-    kernels: Vec<Kernel>,
-    weights: WeightBytes,
-}
-
 impl Program for InterpProgram {
     fn kernel_count(&self) -> usize {
         self.kernels.len()
@@ -65,8 +53,4 @@ impl Program for InterpProgram {
     fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
         Ok(Box::new(InterpExecutor::new(self)))
     }
-}
-
-fn invalid_code(problem: String) -> DeviceError {
-    DeviceError::InvalidCode { device: NAME.into(), problem }
 }

@@ -14,7 +14,7 @@ mod system;
 #[path = "unsupported.rs"]
 mod system;
 
-use crate::NAME;
+use crate::format::NAME;
 use lostwax_target_api::DeviceError;
 
 pub(crate) use system::Pages;

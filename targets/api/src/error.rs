@@ -1,0 +1,81 @@
+//! What devices refuse or fail at.
+
+use thiserror::Error;
+
+/// Why a device refuses or fails.
+#[derive(Debug, Error)]
+pub enum DeviceError {
+    /// The code bytes are damaged or of another format.
+    #[error("the {device} code is invalid: {problem}")]
+    InvalidCode {
+        /// The device.
+        device: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A dispatch does not fit the program or the memory.
+    #[error("the execution plan is invalid: {problem}")]
+    InvalidPlan {
+        /// What is wrong.
+        problem: String,
+    },
+    /// This machine has no such device, or no driver for it.
+    #[error("there is no {device} device: {problem}")]
+    Missing {
+        /// The device.
+        device: String,
+        /// What was looked for, and what there is.
+        problem: String,
+    },
+    /// The device lacks a feature; no smaller model would help.
+    #[error("the {device} device does not support {what}")]
+    Unsupported {
+        /// The device.
+        device: String,
+        /// What is missing.
+        what: String,
+    },
+    /// Something was asked for that is more than the device has or takes, such as memory, threads or buffers of one kernel.
+    #[error("out of {resource}: {problem}")]
+    LimitExceeded {
+        /// Which resource.
+        resource: &'static str,
+        /// The request and the answer.
+        problem: String,
+    },
+    /// A file or folder that the user named cannot be used.
+    #[error("the {device} device cannot use {path}: {problem}")]
+    Inaccessible {
+        /// The device.
+        device: String,
+        /// The file or folder.
+        path: String,
+        /// Why not.
+        problem: String,
+    },
+    /// The device stopped answering; a new session on a new device is needed.
+    #[error("the {device} device was lost: {problem}")]
+    Lost {
+        /// The device.
+        device: String,
+        /// The answer it gave last.
+        problem: String,
+    },
+}
+
+impl DeviceError {
+    /// That a state does not exist.
+    pub fn no_state(index: usize) -> Self {
+        Self::InvalidPlan { problem: format!("the device has no state {index}") }
+    }
+
+    /// That a tensor lies in memory of another device.
+    pub fn foreign(kind: &str, position: usize) -> Self {
+        Self::InvalidPlan { problem: format!("{kind} {position} lies in memory of another device") }
+    }
+
+    /// That memory is copied to memory of another size.
+    pub fn sizes(from: usize, to: usize) -> Self {
+        Self::InvalidPlan { problem: format!("{from} bytes are copied to {to}") }
+    }
+}
