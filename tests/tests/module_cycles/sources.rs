@@ -129,11 +129,8 @@ impl Loader {
             match &item.content {
                 _ if is_test(&item.attrs) => self.known.extend(candidates.into_iter().chain([below])),
                 Some((_, items)) => self.declared(items, &inner, &below),
-                None => {
-                    let path = candidates.iter().find(|path| path.exists());
-                    let path = path.unwrap_or_else(|| panic!("module {} has no file", inner.join("::")));
-                    self.file(path, &inner, &below);
-                }
+                // A module with a `path` for each system has no file of its name; its files are found as undeclared ones.
+                None => candidates.iter().filter(|path| path.exists()).for_each(|path| self.file(path, &inner, &below)),
             }
         }
     }
