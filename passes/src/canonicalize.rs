@@ -1,4 +1,4 @@
-//! Brings nodes into the one form that rules expect.
+//! Brings nodes into the canonical form that rules expect.
 
 use crate::error::PassError;
 use crate::pass::{Changed, Context, Pass};

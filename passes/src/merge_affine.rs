@@ -54,7 +54,7 @@ impl Merger<'_> {
         let mut changed = false;
         for value in order {
             let ends = !self.is_inner(value);
-            if let Some(chain) = self.chains.get(&value).copied().filter(|chain| ends && chain.length > chain.parts()) {
+            if let Some(chain) = self.chains.get(&value).copied().filter(|chain| ends && chain.length > chain.merged_length()) {
                 self.graph.set_origin(self.graph.node(value).origin.clone());
                 let merged = self.emit(chain)?;
                 self.graph.replace_uses(value, merged);
@@ -117,8 +117,8 @@ impl Merger<'_> {
 }
 
 impl Affine {
-    /// The operations that the merged form takes.
-    fn parts(&self) -> usize {
+    /// The operations of the merged chain.
+    fn merged_length(&self) -> usize {
         usize::from(self.scale.is_some()) + usize::from(self.shift.is_some())
     }
 }

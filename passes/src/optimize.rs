@@ -1,4 +1,4 @@
-//! Rewrites a graph by the rules and takes the cheapest of all forms found.
+//! Rewrites a graph by the rules and takes the cheapest of all equal graphs found.
 
 use crate::canonicalize::canonicalize;
 use crate::egraph::convert::Loaded;
@@ -44,9 +44,9 @@ pub struct PhaseReport {
     pub saturated: bool,
     /// How often each rule applied.
     pub hits: BTreeMap<&'static str, usize>,
-    /// The estimated time of the chosen form, in picoseconds.
+    /// The estimated time of the chosen kernels, in picoseconds.
     pub cost: u64,
-    /// The kernels that the chosen form takes.
+    /// The number of kernels that were chosen.
     pub kernels: usize,
     /// Time spent on rewriting.
     pub rewriting: Duration,
@@ -81,7 +81,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Rewrites a graph by all enabled rules and takes the cheapest form. A phase that adds no rules to those of the one before is
+/// Rewrites a graph by all enabled rules and takes the cheapest graph. A phase that adds no rules to those of the one before is
 /// left out.
 ///
 /// Inputs, outputs and constraints stay as they are.

@@ -1,8 +1,8 @@
 //! Offsets of buffers in one arena, for sizes that may be symbolic.
 //!
-//! Buffers that live at the same time must not overlap. At typical sizes a best-fit placement is found; what is kept of it is
+//! Buffers that live at the same time must not overlap. At size hints a best-fit placement is found; what is kept of it is
 //! only which of two conflicting buffers lies below the other. The offset of a buffer is then the largest end of those below
-//! it, an expression that is right for all sizes and equal to the placement at typical ones.
+//! it, an expression that is right for all sizes and equal to that placement at size hints.
 
 use crate::size_hint::size_hint;
 use lostwax_ir::dim::Dim;

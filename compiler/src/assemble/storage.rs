@@ -2,7 +2,7 @@
 
 use lostwax_ir::graph::{Graph, Output, Value};
 use lostwax_ir::ops::Op;
-use lostwax_passes::fuse::{Fused, Placement};
+use lostwax_passes::fuse::{Alias, Fused};
 use lostwax_passes::plan_memory::Lifetime;
 use lostwax_passes::schedule::View;
 use std::collections::BTreeMap;
@@ -55,17 +55,17 @@ impl<'a> Storage<'a> {
 
     /// The value whose memory holds `value`.
     pub(super) fn owner(&self, value: Value) -> Value {
-        match self.fused.placements.get(&value) {
+        match self.fused.aliases.get(&value) {
             None => value,
-            Some(Placement::Alias(target) | Placement::Part(target, _)) => self.owner(*target),
+            Some(Alias::Whole(target) | Alias::Slice(target, _)) => self.owner(*target),
         }
     }
 
     /// Where the elements of `value` lie in its owner's memory.
     pub(super) fn view(&self, value: Value) -> View {
-        match self.fused.placements.get(&value) {
-            None | Some(Placement::Alias(_)) => View::dense(self.graph.ty(value)),
-            Some(Placement::Part(whole, start)) => {
+        match self.fused.aliases.get(&value) {
+            None | Some(Alias::Whole(_)) => View::dense(self.graph.ty(value)),
+            Some(Alias::Slice(whole, start)) => {
                 let view = self.view(*whole);
                 View { base: view.index(start), strides: view.strides }
             }

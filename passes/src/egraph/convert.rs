@@ -2,7 +2,7 @@
 
 use super::analysis::{Data, Facts, Known, Leaf, TensorGraph, node_parts};
 use super::extract::{Candidate, Choice, Problem, extract};
-use super::kernels::{self, Form};
+use super::kernels::{self, FusedNode};
 use super::language::{ENode, Head, has_attrs};
 use super::prices::Prices;
 use egg::{EGraph, Id};
@@ -90,15 +90,15 @@ impl<'a> Loaded<'a> {
 
     /// The cheapest kernels under these prices; `None` if an output cannot be built.
     pub fn select(&self, prices: Prices<'_>) -> Option<Selection> {
-        let forms = kernels::forms(self, prices, &self.dynamic());
-        self.choose(prices, forms, |form| form.cost(prices))
+        let alternatives = kernels::alternatives(self, prices, &self.dynamic());
+        self.choose(prices, alternatives, |fused| fused.cost(prices))
     }
 
     /// The nodes, each a kernel of its own, for which the sum of what `cost` gives is least.
     pub fn select_by(&self, prices: Prices<'_>, cost: impl Fn(&ENode) -> u64) -> Option<Selection> {
-        let nodes = |id: &Id| self.nodes(*id).cloned().map(Form::alone).collect();
-        let forms = self.dynamic().into_iter().map(|id| (id, nodes(&id))).collect();
-        self.choose(prices, forms, |form| cost(&form.node))
+        let nodes = |id: &Id| self.nodes(*id).cloned().map(FusedNode::alone).collect();
+        let alternatives = self.dynamic().into_iter().map(|id| (id, nodes(&id))).collect();
+        self.choose(prices, alternatives, |fused| cost(&fused.node))
     }
 
     /// The nodes of a class that do not need the class itself.
@@ -111,17 +111,22 @@ impl<'a> Loaded<'a> {
         self.egraph.classes().map(|class| class.id).filter(|id| self.is_dynamic(*id)).collect()
     }
 
-    /// The forms for which the sum of what `cost` gives is least.
-    fn choose(&self, prices: Prices<'_>, forms: BTreeMap<Id, Vec<Form>>, cost: impl Fn(&Form) -> u64) -> Option<Selection> {
-        let mut selection = Selection { forms: self.constant_forms(prices), cost: 0, kernels: 0 };
-        let numbers: HashMap<Id, usize> = forms.keys().enumerate().map(|(number, id)| (*id, number)).collect();
+    /// The choice among the alternatives whose sum of `cost` is least.
+    fn choose(
+        &self,
+        prices: Prices<'_>,
+        alternatives: BTreeMap<Id, Vec<FusedNode>>,
+        cost: impl Fn(&FusedNode) -> u64,
+    ) -> Option<Selection> {
+        let mut selection = Selection { chosen: self.constants(prices), cost: 0, kernels: 0 };
+        let numbers: HashMap<Id, usize> = alternatives.keys().enumerate().map(|(number, id)| (*id, number)).collect();
         let mut problem = Problem::default();
-        let mut sources: Vec<(Id, Vec<Form>)> = Vec::new();
-        for (id, forms) in forms {
-            let candidate = |form: Form| Some((self.candidate(&form, &numbers, &selection, &cost)?, form));
-            let (candidates, forms) = forms.into_iter().filter_map(candidate).unzip();
+        let mut sources: Vec<(Id, Vec<FusedNode>)> = Vec::new();
+        for (id, alternatives) in alternatives {
+            let candidate = |fused: FusedNode| Some((self.candidate(&fused, &numbers, &selection, &cost)?, fused));
+            let (candidates, alternatives) = alternatives.into_iter().filter_map(candidate).unzip();
             problem.classes.push(candidates);
-            sources.push((id, forms));
+            sources.push((id, alternatives));
         }
         let outputs = self.graph.outputs().iter().filter_map(|output| self.class(output.value));
         problem.roots = outputs.filter_map(|id| numbers.get(&id).copied()).collect();
@@ -129,10 +134,10 @@ impl<'a> Loaded<'a> {
         let choice: Choice = extract(&problem, SWEEPS)?;
         let needed: BTreeSet<usize> = problem.order(&choice)?.into_iter().collect();
         selection.cost = problem.total(&choice)?;
-        for (number, (id, forms)) in sources.into_iter().enumerate() {
-            if let Some(form) = choice[number].and_then(|position| forms.into_iter().nth(position)) {
-                selection.kernels += usize::from(form.is_kernel() && needed.contains(&number));
-                selection.forms.insert(id, form);
+        for (number, (id, alternatives)) in sources.into_iter().enumerate() {
+            if let Some(fused) = choice[number].and_then(|position| alternatives.into_iter().nth(position)) {
+                selection.kernels += usize::from(fused.is_kernel() && needed.contains(&number));
+                selection.chosen.insert(id, fused);
             }
         }
         Some(selection)
@@ -144,22 +149,22 @@ impl<'a> Loaded<'a> {
 
     fn candidate(
         &self,
-        form: &Form,
+        fused: &FusedNode,
         numbers: &HashMap<Id, usize>,
         selection: &Selection,
-        cost: &impl Fn(&Form) -> u64,
+        cost: &impl Fn(&FusedNode) -> u64,
     ) -> Option<Candidate> {
-        let reads = form.reads().into_iter().map(|operand| self.egraph.find(operand));
+        let reads = fused.reads().into_iter().map(|operand| self.egraph.find(operand));
         let (constants, dynamic): (Vec<Id>, Vec<Id>) = reads.partition(|operand| self.is_constant(*operand));
-        if constants.iter().any(|operand| !selection.forms.contains_key(operand)) {
+        if constants.iter().any(|operand| !selection.chosen.contains_key(operand)) {
             return None;
         }
         let children = dynamic.iter().map(|operand| numbers.get(operand).copied()).collect::<Option<_>>()?;
-        Some(Candidate { cost: cost(form), children })
+        Some(Candidate { cost: cost(fused), children })
     }
 
     /// The node of every constant class that takes the least data and work to make.
-    fn constant_forms(&self, prices: Prices<'_>) -> HashMap<Id, Form> {
+    fn constants(&self, prices: Prices<'_>) -> HashMap<Id, FusedNode> {
         let mut best: HashMap<Id, (f64, &ENode)> = HashMap::new();
         let constants: Vec<Id> = self.egraph.classes().map(|class| class.id).filter(|id| self.is_constant(*id)).collect();
         let mut changed = true;
@@ -175,7 +180,7 @@ impl<'a> Loaded<'a> {
                 }
             }
         }
-        best.into_iter().map(|(id, (_, node))| (id, Form::alone(node.clone()))).collect()
+        best.into_iter().map(|(id, (_, node))| (id, FusedNode::alone(node.clone()))).collect()
     }
 
     fn constant_cost(&self, node: &ENode, id: Id, best: &HashMap<Id, (f64, &ENode)>, prices: Prices<'_>) -> Option<f64> {
@@ -204,9 +209,9 @@ impl<'a> Loaded<'a> {
     }
 }
 
-/// The chosen form of every class that can be built.
+/// The chosen kernel of every class that can be built.
 pub struct Selection {
-    forms: HashMap<Id, Form>,
+    chosen: HashMap<Id, FusedNode>,
     /// The sum of the costs of all kernels that the outputs need, in picoseconds.
     pub cost: u64,
     /// The number of kernels that the outputs need.
@@ -216,7 +221,7 @@ pub struct Selection {
 impl Selection {
     /// The chosen node of a class.
     pub fn node(&self, id: Id) -> Option<&ENode> {
-        self.forms.get(&id).map(|form| &form.node)
+        self.chosen.get(&id).map(|fused| &fused.node)
     }
 }
 
@@ -252,12 +257,12 @@ impl Builder<'_> {
                 stack.pop();
                 continue;
             }
-            let form = self.selection.forms.get(&id).ok_or_else(|| missing(id))?;
-            let reads = form.reads().into_iter().map(|operand| self.loaded.egraph.find(operand));
+            let fused = self.selection.chosen.get(&id).ok_or_else(|| missing(id))?;
+            let reads = fused.reads().into_iter().map(|operand| self.loaded.egraph.find(operand));
             let before = stack.len();
             stack.extend(reads.rev().filter(|operand| !self.values.contains_key(operand)));
             if stack.len() == before {
-                let value = self.form(id, form)?;
+                let value = self.fused(id, fused)?;
                 self.values.insert(id, value);
             } else if stack.len() > self.loaded.egraph.total_number_of_nodes() * 4 + 64 {
                 return Err(missing(id));
@@ -266,17 +271,17 @@ impl Builder<'_> {
         self.values.get(&id).copied().ok_or_else(|| missing(id))
     }
 
-    /// A node with the nodes that it absorbed; what the form reads has been built.
-    fn form(&mut self, id: Id, form: &Form) -> Result<Value, TypeError> {
+    /// A node with the nodes that it absorbed; what it reads has been built.
+    fn fused(&mut self, id: Id, fused: &FusedNode) -> Result<Value, TypeError> {
         let mut operands = Vec::new();
-        for (operand, absorbed) in form.node.operands().iter().zip(&form.absorbed) {
+        for (operand, absorbed) in fused.node.operands().iter().zip(&fused.absorbed) {
             let operand = self.loaded.egraph.find(*operand);
             operands.push(match absorbed {
-                Some(form) => self.form(operand, form)?,
+                Some(fused) => self.fused(operand, fused)?,
                 None => *self.values.get(&operand).ok_or_else(|| missing(operand))?,
             });
         }
-        self.node(id, &form.node, &operands)
+        self.node(id, &fused.node, &operands)
     }
 
     fn node(&mut self, id: Id, node: &ENode, operands: &[Value]) -> Result<Value, TypeError> {

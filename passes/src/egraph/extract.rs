@@ -4,6 +4,7 @@
 //! counts shared parts repeatedly gives a first choice; a bottom-up search with sets of chosen classes counts them once;
 //! sweeps then change one choice at a time as long as the total falls. Ties keep the earlier choice.
 
+use fixedbitset::FixedBitSet;
 use std::collections::VecDeque;
 
 /// A node that can be chosen for its class.
@@ -32,8 +33,8 @@ impl Problem {
         self.classes[class].get(choice[class]?)
     }
 
-    /// The sum over all nodes that the roots need, each counted once; `None` if a choice is missing or goes round in a
-    /// circle.
+    /// The sum over all nodes that the roots need, each counted once; `None` if a choice is missing or
+    /// the choices form a cycle.
     pub fn total(&self, choice: &[Option<usize>]) -> Option<u64> {
         self.order(choice)?.iter().try_fold(0u64, |sum, class| Some(sum.saturating_add(self.candidate(*class, choice)?.cost)))
     }
@@ -108,39 +109,10 @@ pub fn tree_choice(problem: &Problem) -> Choice {
     choice
 }
 
-/// A set of classes.
-#[derive(Clone, Debug, Default)]
-struct Set(Vec<u64>);
-
-impl Set {
-    fn insert(&mut self, class: usize) {
-        self.0[class / 64] |= 1 << (class % 64);
-    }
-
-    fn contains(&self, class: usize) -> bool {
-        self.0.get(class / 64).is_some_and(|word| word >> (class % 64) & 1 == 1)
-    }
-
-    fn extend(&mut self, other: &Set) {
-        for (word, more) in self.0.iter_mut().zip(&other.0) {
-            *word |= more;
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = usize> {
-        let bits =
-            |word: u64| std::iter::successors((word != 0).then_some(word), |word| Some(word & (word - 1)).filter(|w| *w != 0));
-        self.0
-            .iter()
-            .enumerate()
-            .flat_map(move |(index, word)| bits(*word).map(move |w| index * 64 + w.trailing_zeros() as usize))
-    }
-}
-
 /// The bottom-up search with sets of chosen classes.
 pub struct Sharing<'a> {
     problem: &'a Problem,
-    sets: Vec<Option<Set>>,
+    sets: Vec<Option<FixedBitSet>>,
     totals: Vec<u64>,
     own: Vec<u64>,
     choice: Choice,
@@ -156,16 +128,16 @@ impl<'a> Sharing<'a> {
 
     /// What these classes cost together with all they need, each counted once; `None` if one cannot be built.
     pub fn total(&self, classes: impl Iterator<Item = usize>) -> Option<u64> {
-        let mut set = Set(vec![0; self.problem.classes.len().div_ceil(64)]);
+        let mut set = FixedBitSet::with_capacity(self.problem.classes.len());
         for class in classes {
-            set.extend(self.sets.get(class)?.as_ref()?);
+            set.union_with(self.sets.get(class)?.as_ref()?);
         }
-        Some(set.iter().fold(0, |sum, class| sum.saturating_add(self.own[class])))
+        Some(set.ones().fold(0, |sum, class| sum.saturating_add(self.own[class])))
     }
 
     /// The classes that a node and all below it use, and their cost; `None` if it needs itself or is not better.
-    fn weigh(&self, class: usize, candidate: &Candidate) -> Option<(Set, u64)> {
-        let mut set = Set(vec![0; self.problem.classes.len().div_ceil(64)]);
+    fn weigh(&self, class: usize, candidate: &Candidate) -> Option<(FixedBitSet, u64)> {
+        let mut set = FixedBitSet::with_capacity(self.problem.classes.len());
         let mut floor = 0;
         for child in &candidate.children {
             let below = self.sets[*child].as_ref()?;
@@ -173,9 +145,9 @@ impl<'a> Sharing<'a> {
             if below.contains(class) || floor.saturating_add(candidate.cost) >= self.totals[class] {
                 return None;
             }
-            set.extend(below);
+            set.union_with(below);
         }
-        let total = set.iter().fold(candidate.cost, |sum, below| sum.saturating_add(self.own[below]));
+        let total = set.ones().fold(candidate.cost, |sum, below| sum.saturating_add(self.own[below]));
         set.insert(class);
         (total < self.totals[class]).then_some((set, total))
     }

@@ -1,4 +1,4 @@
-//! Rewriting in an e-graph: many equal forms of a graph are held at once, and the cheapest is taken.
+//! Rewriting in an e-graph: many equal graphs are held at once, and the cheapest is taken.
 //!
 //! [`convert`] brings a graph in and out, [`rewrite`] applies [`rule`]s, whose conditions and attributes are made from [`guards`]
 //! and [`functions`], [`analysis`] knows type and constness of every class, [`kernels`] fuses nodes into kernels, [`prices`] says

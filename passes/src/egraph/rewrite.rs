@@ -38,7 +38,7 @@ pub struct Outcome {
 /// How often one pattern may match, per class.
 const MATCHES_PER_CLASS: usize = 8;
 
-/// A place where a left side fits.
+/// A match of a left side.
 struct Match {
     root: Id,
     node: Option<ENode>,
@@ -93,9 +93,9 @@ impl CompiledRule {
         found
     }
 
-    /// Applies the rule at one place; whether something changed.
-    fn apply(&self, egraph: &mut TensorGraph, place: &Match) -> bool {
-        let Some(mut site) = self.site(egraph, place) else { return false };
+    /// Applies the rule to one match. Returns whether something changed.
+    fn apply(&self, egraph: &mut TensorGraph, found: &Match) -> bool {
+        let Some(mut site) = self.site(egraph, found) else { return false };
         if !self.guards.iter().all(|(guard, args)| (guard.holds)(&site, args)) {
             return false;
         }
@@ -108,14 +108,14 @@ impl CompiledRule {
         result.is_some_and(|result| egraph.union(root, result))
     }
 
-    fn site<'a>(&'a self, egraph: &'a mut TensorGraph, place: &Match) -> Option<Site<'a>> {
-        let variables = (0..self.names.len() as u32).map(|number| place.subst.get(Var::from_u32(number)).copied()).collect();
-        let (node, origin) = match (&place.node, self.patterns.get(place.pattern)) {
-            (Some(node), _) => (node.clone(), egraph[place.root].data.tensor()?.origin.clone()),
-            (None, Some(pattern)) => matched(egraph, pattern, &place.subst)?,
+    fn site<'a>(&'a self, egraph: &'a mut TensorGraph, found: &Match) -> Option<Site<'a>> {
+        let variables = (0..self.names.len() as u32).map(|number| found.subst.get(Var::from_u32(number)).copied()).collect();
+        let (node, origin) = match (&found.node, self.patterns.get(found.pattern)) {
+            (Some(node), _) => (node.clone(), egraph[found.root].data.tensor()?.origin.clone()),
+            (None, Some(pattern)) => matched(egraph, pattern, &found.subst)?,
             (None, None) => return None,
         };
-        Some(Site { root: egraph.find(place.root), egraph, node, variables, names: &self.names, origin })
+        Some(Site { root: egraph.find(found.root), egraph, node, variables, names: &self.names, origin })
     }
 }
 
@@ -128,8 +128,8 @@ fn search_ops(egraph: &TensorGraph, matches: fn(lostwax_ir::ops::Op) -> bool) ->
     let classes = egraph.classes().filter(|class| is_open(egraph, class.id));
     let nodes = classes.flat_map(|class| class.nodes.iter().map(move |node| (class.id, node)));
     let fitting = nodes.filter(|(_, node)| node.op().is_some_and(matches));
-    let place = |(root, node): (Id, &ENode)| Match { root, node: Some(node.clone()), pattern: 0, subst: Subst::default() };
-    fitting.map(place).collect()
+    let found = |(root, node): (Id, &ENode)| Match { root, node: Some(node.clone()), pattern: 0, subst: Subst::default() };
+    fitting.map(found).collect()
 }
 
 /// The node that a pattern matched, and the source nodes of all that it matched.
@@ -259,8 +259,8 @@ pub fn run(
         outcome.iterations += 1;
         let found: Vec<Vec<Match>> = rules.iter().map(|rule| rule.search(egraph)).collect();
         outcome.saturated = true;
-        for (rule, places) in rules.iter().zip(&found) {
-            let hits = apply_all(egraph, rule, places, node_limit)?;
+        for (rule, matches) in rules.iter().zip(&found) {
+            let hits = apply_all(egraph, rule, matches, node_limit)?;
             if hits > 0 {
                 *outcome.hits.entry(rule.rule.name).or_default() += hits;
                 outcome.saturated = false;
@@ -275,14 +275,14 @@ pub fn run(
     Ok(outcome)
 }
 
-fn apply_all(egraph: &mut TensorGraph, rule: &CompiledRule, places: &[Match], node_limit: usize) -> Result<usize, PassError> {
+fn apply_all(egraph: &mut TensorGraph, rule: &CompiledRule, matches: &[Match], node_limit: usize) -> Result<usize, PassError> {
     egraph.analysis.rule = rule.rule.name;
     let mut hits = 0;
-    for place in places {
+    for found in matches {
         if egraph.total_number_of_nodes() >= node_limit {
             break;
         }
-        hits += usize::from(rule.apply(egraph, place));
+        hits += usize::from(rule.apply(egraph, found));
     }
     check(egraph)?;
     Ok(hits)

@@ -1,4 +1,4 @@
-//! A place where a rule matched: what guards look at and what right sides are built with.
+//! A match of a rule: what guards look at and what right sides are built with.
 
 use super::analysis::{Data, Known, TensorGraph, node_parts};
 use super::language::{ENode, Head};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Rounds of replacement; chains of equalities may be that long.
 const ROUNDS: usize = 16;
 
-/// Equalities between sizes, as replacements that bring equal sizes into one form.
+/// Equalities between sizes, as replacements that make equal sizes one.
 #[derive(Clone, Debug, Default)]
 pub struct Sizes {
     /// What replaces a whole size or an atom of one.
@@ -42,7 +42,7 @@ impl Sizes {
         }
     }
 
-    /// A form that equal sizes share, as far as the equalities show it.
+    /// The normal form of a size: the same for equal sizes, as far as the equalities show it.
     pub fn normal(&self, dim: &Dim) -> Dim {
         let mut result = dim.clone();
         for _ in 0..ROUNDS {

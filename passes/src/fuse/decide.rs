@@ -1,8 +1,8 @@
 //! Which values are stored, inlined or shared.
 
-use super::Placement;
+use super::Alias;
 use super::expand;
-use super::states::{Next, Way};
+use super::states::{Next, Transfer};
 use crate::schedule::{Nest, View, is_contraction, is_weighted};
 use lostwax_ir::compute::{Compute, Reduction, Step, StepId};
 use lostwax_ir::dim::{Dim, Symbol, product};
@@ -12,9 +12,9 @@ use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How a value comes to be.
+/// What becomes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Decision {
     /// An input or a constant.
     Given,
     /// Stored by a group of its own.
@@ -23,7 +23,7 @@ pub enum Fate {
     Inlined,
     /// The memory of another value.
     Alias,
-    /// A concatenation, or a state with an update: parts are stored one by one.
+    /// A concatenation, or a state with an update: its slices are stored one by one.
     Assembled,
 }
 
@@ -33,14 +33,14 @@ pub(super) struct Decisions<'a> {
     computes: &'a BTreeMap<Value, Compute>,
     /// How states get their next values.
     pub(super) next: &'a [Next],
-    fates: BTreeMap<Value, Fate>,
+    decided: BTreeMap<Value, Decision>,
     /// The groups, by stored value, into which an inlined value goes.
     roots: BTreeMap<Value, BTreeSet<Value>>,
-    /// The reduction at the heart of a group, where it is not the stored value itself.
-    pub(super) anchors: BTreeMap<Value, Value>,
-    pub(super) placements: BTreeMap<Value, Placement>,
-    /// For each value stored as part of another, which of its parts it is.
-    slots: BTreeMap<Value, usize>,
+    /// The reduction that is fused into a group, by stored value; none where that is the reduction itself.
+    pub(super) reductions: BTreeMap<Value, Value>,
+    pub(super) aliases: BTreeMap<Value, Alias>,
+    /// For each value stored as a slice of another, its position among the operands of that.
+    positions: BTreeMap<Value, usize>,
     /// The most arguments of a group, its output among them.
     arguments: usize,
 }
@@ -50,8 +50,8 @@ pub fn is_given(graph: &Graph, value: Value) -> bool {
     graph.op(value).is_input() || graph.op(value) == Op::Constant
 }
 
-/// The operands that a concatenation consists of, or that an update brings, with the coordinates at which they start.
-pub(super) fn parts(graph: &Graph, value: Value) -> Vec<(Value, Vec<Dim>)> {
+/// The slices that operands of a concatenation or an update become: the operand and the coordinates at which its slice starts.
+pub(super) fn slices(graph: &Graph, value: Value) -> Vec<(Value, Vec<Dim>)> {
     let node = graph.node(value);
     if node.op.def().class == Class::Update {
         let starts = node.attrs.dims("starts");
@@ -59,19 +59,19 @@ pub(super) fn parts(graph: &Graph, value: Value) -> Vec<(Value, Vec<Dim>)> {
     }
     let axis = usize::try_from(node.attrs.int("axis")).unwrap_or(0);
     let mut offset = Dim::default();
-    let place = |operand: Value| {
+    let slice = |operand: Value| {
         let start = (0..node.ty.rank()).map(|i| if i == axis { offset.clone() } else { Dim::default() }).collect();
         offset = offset.clone() + graph.ty(operand).dims.get(axis).cloned().unwrap_or_default();
         (operand, start)
     };
-    graph.operands(value).into_iter().map(place).collect()
+    graph.operands(value).into_iter().map(slice).collect()
 }
 
 /// The value that is stored where `value` is another view of it; inputs and states do not count.
-pub(super) fn aliased(graph: &Graph, placements: &BTreeMap<Value, Placement>, value: Value) -> Value {
-    match placements.get(&value) {
-        Some(Placement::Alias(target)) if !is_given(graph, *target) => aliased(graph, placements, *target),
-        Some(Placement::Alias(_) | Placement::Part(..)) | None => value,
+pub(super) fn aliased(graph: &Graph, aliases: &BTreeMap<Value, Alias>, value: Value) -> Value {
+    match aliases.get(&value) {
+        Some(Alias::Whole(target)) if !is_given(graph, *target) => aliased(graph, aliases, *target),
+        Some(Alias::Whole(_) | Alias::Slice(..)) | None => value,
     }
 }
 
@@ -158,11 +158,11 @@ impl<'a> Decisions<'a> {
             graph,
             computes,
             next,
-            fates: BTreeMap::new(),
+            decided: BTreeMap::new(),
             roots: BTreeMap::new(),
-            anchors: BTreeMap::new(),
-            placements: BTreeMap::new(),
-            slots: BTreeMap::new(),
+            reductions: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            positions: BTreeMap::new(),
             arguments,
         };
         let mut pinned: BTreeSet<Value> = graph.outputs().iter().map(|output| output.value).collect();
@@ -170,26 +170,26 @@ impl<'a> Decisions<'a> {
             decisions.decide(*value, &mut pinned);
         }
         for value in order.iter().rev() {
-            decisions.anchor(*value, &pinned);
+            decisions.fuse_reduction(*value, &pinned);
         }
         for next in next.iter().filter(|next| next.is_written_whole()) {
-            decisions.place_next(next);
+            decisions.alias_next(next);
         }
         for value in order.iter().rev() {
-            decisions.place_parts(*value);
+            decisions.alias_slices(*value);
         }
         decisions
     }
 
     /// The position of a next value that should be made in the memory of its state and is not.
     pub(super) fn unfit(&self) -> Option<usize> {
-        let stored = |next: &Next| aliased(self.graph, &self.placements, next.value);
-        let is_placed = |next: &Next| self.placements.get(&stored(next)) == Some(&Placement::Alias(next.state));
-        self.next.iter().position(|next| next.is_written_whole() && !is_placed(next))
+        let stored = |next: &Next| aliased(self.graph, &self.aliases, next.value);
+        let is_aliased = |next: &Next| self.aliases.get(&stored(next)) == Some(&Alias::Whole(next.state));
+        self.next.iter().position(|next| next.is_written_whole() && !is_aliased(next))
     }
 
-    pub(super) fn fate(&self, value: Value) -> Fate {
-        self.fates.get(&value).copied().unwrap_or(Fate::Given)
+    pub(super) fn decision(&self, value: Value) -> Decision {
+        self.decided.get(&value).copied().unwrap_or(Decision::Given)
     }
 
     /// The state in whose memory `value`, an update, happens; `None` for other values.
@@ -206,32 +206,32 @@ impl<'a> Decisions<'a> {
 
     /// Whether `value` is computed inside the group that stores `root`.
     pub(super) fn is_inside(&self, value: Value, root: Value) -> bool {
-        self.fate(value) == Fate::Inlined && self.roots.get(&value).is_some_and(|roots| roots.contains(&root))
+        self.decision(value) == Decision::Inlined && self.roots.get(&value).is_some_and(|roots| roots.contains(&root))
     }
 
     /// Whether operand `position` of concatenation `whole` is stored there by its own group.
     pub(super) fn stored_in_place(&self, operand: Value, whole: Value, position: usize) -> bool {
-        matches!(self.placements.get(&operand), Some(Placement::Part(parent, _)) if *parent == whole)
-            && self.slots.get(&operand) == Some(&position)
+        matches!(self.aliases.get(&operand), Some(Alias::Slice(parent, _)) if *parent == whole)
+            && self.positions.get(&operand) == Some(&position)
     }
 
-    fn set(&mut self, value: Value, fate: Fate) {
-        self.fates.insert(value, fate);
-        if fate == Fate::Stored {
+    fn set(&mut self, value: Value, decision: Decision) {
+        self.decided.insert(value, decision);
+        if decision == Decision::Stored {
             self.roots.insert(value, BTreeSet::from([value]));
         }
     }
 
     fn decide(&mut self, value: Value, pinned: &mut BTreeSet<Value>) {
         if is_given(self.graph, value) {
-            return self.set(value, Fate::Given);
+            return self.set(value, Decision::Given);
         }
         if let Some(state) = self.updated_state(value) {
-            self.placements.insert(value, Placement::Alias(state));
-            return self.set(value, Fate::Assembled);
+            self.aliases.insert(value, Alias::Whole(state));
+            return self.set(value, Decision::Assembled);
         }
         let Some(compute) = self.computes.get(&value) else {
-            return self.set(value, Fate::Assembled);
+            return self.set(value, Decision::Assembled);
         };
         if self.shares_memory(value, compute)
             && !self.is_decoded(value)
@@ -240,11 +240,11 @@ impl<'a> Decisions<'a> {
         {
             let operand = self.graph.operands(value)[0];
             pinned.insert(operand);
-            self.placements.insert(value, Placement::Alias(operand));
-            return self.set(value, Fate::Alias);
+            self.aliases.insert(value, Alias::Whole(operand));
+            return self.set(value, Decision::Alias);
         }
         if pinned.contains(&value) || !self.inline(value, compute) {
-            self.set(value, Fate::Stored);
+            self.set(value, Decision::Stored);
         }
     }
 
@@ -263,7 +263,7 @@ impl<'a> Decisions<'a> {
                 || self.computes.get(&operand).is_none_or(is_relayout))
     }
 
-    /// Inlines `value` into all groups that use it, if that pays; tells whether it did.
+    /// Inlines `value` into all groups that use it, if that pays. Returns whether it did.
     fn inline(&mut self, value: Value, compute: &Compute) -> bool {
         if compute.reduction.is_some() {
             return false;
@@ -279,7 +279,7 @@ impl<'a> Decisions<'a> {
         let pays = roots.len() == 1 || (cheap && !roots.is_empty());
         if pays && roots.iter().all(|root| self.has_room(*root, value)) {
             self.roots.insert(value, roots);
-            self.fates.insert(value, Fate::Inlined);
+            self.decided.insert(value, Decision::Inlined);
             return true;
         }
         false
@@ -298,7 +298,7 @@ impl<'a> Decisions<'a> {
 
     /// Whether `user` may compute its operand `value` itself.
     fn accepts(&self, user: Value, slot: u32, value: Value, compute: &Compute) -> bool {
-        let computes = !matches!(self.fate(user), Fate::Alias | Fate::Assembled);
+        let computes = !matches!(self.decision(user), Decision::Alias | Decision::Assembled);
         let Some(consumer) = self.computes.get(&user).filter(|_| computes) else { return false };
         let count = self.graph.ty(value).element_count();
         let once = iterations(consumer).prove_le(&count) == Some(true);
@@ -329,7 +329,7 @@ impl<'a> Decisions<'a> {
         }
     }
 
-    /// Whether the value is a product of which what is stored takes half of the memory at most: numbers of few bits and scales.
+    /// Whether the value is a product whose stored factors, numbers of few bits and scales, take at most half of its memory.
     fn is_scaled(&self, value: Value, compute: &Compute) -> bool {
         let operands = self.graph.operands(value);
         let stored = operands.iter().fold(Dim::default(), |sum, operand| sum + self.stored_bytes(*operand));
@@ -354,28 +354,28 @@ impl<'a> Decisions<'a> {
         is_product(&nest) && crate::schedule::reads_contiguously(&nest)
     }
 
-    /// Makes a reduction the heart of the group that uses it, if that is the only group and reads it as it is written.
-    fn anchor(&mut self, value: Value, pinned: &BTreeSet<Value>) {
+    /// Fuses a reduction into the group that uses it, if that is the only group and reads it where it is written.
+    fn fuse_reduction(&mut self, value: Value, pinned: &BTreeSet<Value>) {
         let reduces = self.computes.get(&value).is_some_and(|compute| compute.reduction.is_some());
-        if !reduces || self.fate(value) != Fate::Stored || pinned.contains(&value) {
+        if !reduces || self.decision(value) != Decision::Stored || pinned.contains(&value) {
             return;
         }
         let users = self.graph.uses(value);
         let mut roots = BTreeSet::new();
         for (user, _) in &users {
-            if !matches!(self.fate(*user), Fate::Stored | Fate::Inlined) {
+            if !matches!(self.decision(*user), Decision::Stored | Decision::Inlined) {
                 return;
             }
             roots.extend(self.roots.get(user).into_iter().flatten().copied());
         }
         let Some(root) = roots.first().copied().filter(|_| roots.len() == 1) else { return };
         let free =
-            self.computes.get(&root).is_some_and(|compute| compute.reduction.is_none()) && !self.anchors.contains_key(&root);
+            self.computes.get(&root).is_some_and(|compute| compute.reduction.is_none()) && !self.reductions.contains_key(&root);
         let has_room = || self.has_room(root, value);
         if free && has_room() && expand::reads_in_place(self.graph, self.computes, self, root, value) {
-            self.anchors.insert(root, value);
+            self.reductions.insert(root, value);
             self.move_roots(value, root);
-            self.fates.insert(value, Fate::Inlined);
+            self.decided.insert(value, Decision::Inlined);
         }
     }
 
@@ -389,31 +389,31 @@ impl<'a> Decisions<'a> {
     }
 
     /// Lets the groups of a next value write straight into its state.
-    fn place_next(&mut self, next: &Next) {
-        let stored = aliased(self.graph, &self.placements, next.value);
-        let free = !self.placements.contains_key(&stored) && matches!(self.fate(stored), Fate::Stored | Fate::Assembled);
+    fn alias_next(&mut self, next: &Next) {
+        let stored = aliased(self.graph, &self.aliases, next.value);
+        let free = !self.aliases.contains_key(&stored) && matches!(self.decision(stored), Decision::Stored | Decision::Assembled);
         if free {
-            self.placements.insert(stored, Placement::Alias(next.state));
+            self.aliases.insert(stored, Alias::Whole(next.state));
         }
     }
 
-    /// Whether the parts of a value are copied to it.
+    /// Whether the slices of a value are copied to it.
     fn is_copied(&self, value: Value) -> bool {
-        self.next.iter().any(|next| next.way == Way::PartsCopied && next.updates_in_place().contains(&value))
+        self.next.iter().any(|next| next.transfer == Transfer::UpdatesCopied && next.updates_in_place().contains(&value))
     }
 
-    /// Lets the groups of a value's parts write straight into it.
-    fn place_parts(&mut self, value: Value) {
-        if self.fate(value) != Fate::Assembled || self.is_copied(value) {
+    /// Lets the groups of a value's slices write straight into it.
+    fn alias_slices(&mut self, value: Value) {
+        if self.decision(value) != Decision::Assembled || self.is_copied(value) {
             return;
         }
-        for (position, (operand, start)) in parts(self.graph, value).into_iter().enumerate() {
+        for (position, (operand, start)) in slices(self.graph, value).into_iter().enumerate() {
             let is_output = self.graph.outputs().iter().any(|output| output.value == operand);
-            let aliased = self.placements.values().any(|placement| *placement == Placement::Alias(operand));
-            let free = !self.placements.contains_key(&operand) && !aliased && !is_output;
-            if free && matches!(self.fate(operand), Fate::Stored | Fate::Assembled) {
-                self.placements.insert(operand, Placement::Part(value, start));
-                self.slots.insert(operand, position);
+            let aliased = self.aliases.values().any(|alias| *alias == Alias::Whole(operand));
+            let free = !self.aliases.contains_key(&operand) && !aliased && !is_output;
+            if free && matches!(self.decision(operand), Decision::Stored | Decision::Assembled) {
+                self.aliases.insert(operand, Alias::Slice(value, start));
+                self.positions.insert(operand, position);
             }
         }
     }

@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 /// The group that stores `root`.
 pub(super) fn group(graph: &Graph, computes: &BTreeMap<Value, Compute>, decisions: &Decisions<'_>, root: Value) -> Group {
     let mut expander = Expander::new(graph, computes, decisions, root);
-    let heart = decisions.anchors.get(&root).copied().unwrap_or(root);
-    let template = &computes[&heart];
-    let operands = graph.operands(heart);
+    let reduced = decisions.reductions.get(&root).copied().unwrap_or(root);
+    let template = &computes[&reduced];
+    let operands = graph.operands(reduced);
     let reduction =
         template.reduction.as_ref().map(|reduction| reduction.map_bodies(|body| expander.inline_body(body, &operands)));
     let mut result = Body::default();
-    expander.heart = reduction.is_some().then(|| (heart, template.coords.clone()));
-    if heart == root {
+    expander.reduced = reduction.is_some().then(|| (reduced, template.coords.clone()));
+    if reduced == root {
         result = expander.inline_body(&template.result, &graph.operands(root));
     } else {
         expander.value(&mut result, root, &template.coords);
@@ -41,20 +41,20 @@ pub(super) fn group(graph: &Graph, computes: &BTreeMap<Value, Compute>, decision
     Group { compute, inputs: expander.inputs, output: root, start, members: expander.members }
 }
 
-/// Whether the group of `root` reads `heart` only at the coordinates at which it is written.
+/// Whether the group of `root` reads `reduced` only at the coordinates at which it is written.
 pub(super) fn reads_in_place(
     graph: &Graph,
     computes: &BTreeMap<Value, Compute>,
     decisions: &Decisions<'_>,
     root: Value,
-    heart: Value,
+    reduced: Value,
 ) -> bool {
-    let template = &computes[&heart];
+    let template = &computes[&reduced];
     if graph.ty(root).dims != template.output.dims {
         return false;
     }
     let mut expander = Expander::new(graph, computes, decisions, root);
-    expander.heart = Some((heart, template.coords.clone()));
+    expander.reduced = Some((reduced, template.coords.clone()));
     expander.value(&mut Body::default(), root, &template.coords);
     !expander.misread
 }
@@ -72,13 +72,13 @@ pub(super) fn inline_operand(consumer: &Compute, slot: u32, operand: &Compute) -
 }
 
 fn inline_loads(body: &Body, slot: u32, operand: &Compute) -> Body {
-    let (mut result, mut places) = (Body::default(), Vec::with_capacity(body.steps.len()));
+    let (mut result, mut copied) = (Body::default(), Vec::with_capacity(body.steps.len()));
     for step in &body.steps {
-        let place = match step {
+        let copy = match step {
             Step::Load { input, coords, valid, .. } if *input == slot => append_at(&mut result, slot, operand, coords, valid),
-            step => result.push(step.with_operands(&|id| places.get(id.0 as usize).copied().unwrap_or(id))),
+            step => result.push(step.with_operands(&|id| copied.get(id.0 as usize).copied().unwrap_or(id))),
         };
-        places.push(place);
+        copied.push(copy);
     }
     result
 }
@@ -110,8 +110,8 @@ struct Expander<'a> {
     root: Value,
     inputs: Vec<Value>,
     members: Vec<Value>,
-    /// The reduction of the group and the coordinates at which it is written, once the reduced value is complete.
-    heart: Option<(Value, Vec<Dim>)>,
+    /// The reduction of the group and the coordinates at which it is written, once its value is complete.
+    reduced: Option<(Value, Vec<Dim>)>,
     /// Whether the reduction was read at other coordinates.
     misread: bool,
     known: BTreeMap<(Value, Vec<Dim>), StepId>,
@@ -127,7 +127,7 @@ impl<'a> Expander<'a> {
             root,
             inputs: Vec::new(),
             members: Vec::new(),
-            heart: None,
+            reduced: None,
             misread: false,
             known: BTreeMap::new(),
             fresh: 0,
@@ -149,9 +149,9 @@ impl<'a> Expander<'a> {
         if let Some(step) = self.known.get(&key) {
             return *step;
         }
-        let is_heart = self.heart.as_ref().is_some_and(|(heart, _)| *heart == value);
-        let step = if is_heart {
-            self.heart_result(body, value, coords)
+        let is_reduction = self.reduced.as_ref().is_some_and(|(reduced, _)| *reduced == value);
+        let step = if is_reduction {
+            self.reduction_result(body, value, coords)
         } else if value == self.root || self.decisions.is_inside(value, self.root) {
             self.inlined(body, value, coords)
         } else {
@@ -161,8 +161,8 @@ impl<'a> Expander<'a> {
         step
     }
 
-    fn heart_result(&mut self, body: &mut Body, value: Value, coords: &[Dim]) -> StepId {
-        self.misread |= self.heart.as_ref().is_some_and(|(_, written)| written != coords);
+    fn reduction_result(&mut self, body: &mut Body, value: Value, coords: &[Dim]) -> StepId {
+        self.misread |= self.reduced.as_ref().is_some_and(|(_, written)| written != coords);
         self.members.push(value);
         let result = self.computes[&value].result.clone();
         let operands = self.graph.operands(value);

@@ -1,12 +1,12 @@
 //! Fusion: from tensor operations to the kernels that are worth having.
 //!
-//! Every value ends in one of four ways ([`Fate`]): it is stored by a group of its own, computed anew inside the groups that
-//! use it, the same memory as another value under another shape, or made of parts that others store in place. A group is one
-//! [`Compute`]: what its stored value needs is inlined into it, and at most one reduction is at its heart. No decision looks
-//! at the name of an op; all follow from classes and computes.
+//! There is one [`Decision`] for every value: it is stored by a group of its own, computed anew inside the groups that use it,
+//! an alias of another value under another shape, or assembled from slices that others store in place. A group is one
+//! [`Compute`]: what its stored value needs is inlined into it, with at most one reduction. No decision looks at the name of an
+//! op; all follow from classes and computes.
 //!
-//! What a state becomes is made in the memory of the state where that is possible: an update there replaces its part and
-//! copies nothing. Groups are ordered so that old contents are read before; where they are needed longer, what replaces them
+//! The next value of a state is made in the memory of the state where that is possible: an update there replaces its slice
+//! and copies nothing. Groups are ordered so that old contents are read before; where they are needed longer, what replaces them
 //! is stored elsewhere and copied at the end.
 
 mod decide;
@@ -14,7 +14,7 @@ mod expand;
 mod order;
 mod states;
 
-pub use decide::{Fate, is_given};
+pub use decide::{Decision, is_given};
 
 use crate::error::PassError;
 use decide::Decisions;
@@ -22,7 +22,7 @@ use lostwax_ir::compute::Compute;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Class;
-use states::{Next, Way};
+use states::{Next, Transfer};
 use std::collections::BTreeMap;
 
 /// One kernel to be made: what it computes, from which stored values, and where the result goes.
@@ -32,21 +32,21 @@ pub struct Group {
     pub compute: Compute,
     /// The stored values that are read.
     pub inputs: Vec<Value>,
-    /// The value that is stored; for a copy the value or state that it is part of.
+    /// The value that is stored; for a copy the value or state that is copied to.
     pub output: Value,
-    /// The coordinates of the output at which the result starts; zero but for copies of parts.
+    /// The coordinates of the output at which the result starts; zero except for copies of slices.
     pub start: Vec<Dim>,
     /// The nodes of the graph that the group computes.
     pub members: Vec<Value>,
 }
 
-/// Where a stored value lies, if not in memory of its own.
+/// The memory of a stored value that has none of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub enum Alias {
     /// The same elements in the same order as another stored value.
-    Alias(Value),
-    /// The part of another stored value that starts at these coordinates.
-    Part(Value, Vec<Dim>),
+    Whole(Value),
+    /// The slice of another stored value that starts at these coordinates.
+    Slice(Value, Vec<Dim>),
 }
 
 /// The result of fusion.
@@ -55,7 +55,7 @@ pub struct Fused {
     /// The groups in an order in which they can run.
     pub groups: Vec<Group>,
     /// The stored values that share memory with others.
-    pub placements: BTreeMap<Value, Placement>,
+    pub aliases: BTreeMap<Value, Alias>,
 }
 
 /// Groups the nodes of `graph` into kernels.
@@ -66,7 +66,7 @@ pub fn fuse(graph: &Graph) -> Result<Fused, PassError> {
     fuse_within(graph, u32::MAX)
 }
 
-/// Groups the nodes of `graph` into kernels, none of which takes more arguments than given unless a node alone does.
+/// Groups the nodes of `graph` into kernels that take at most `arguments` arguments, unless a node alone takes more.
 ///
 /// # Errors
 /// [`PassError`] naming an op that has no lowering.
@@ -78,7 +78,7 @@ pub fn fuse_within(graph: &Graph, arguments: u32) -> Result<Fused, PassError> {
         let decisions = Decisions::new(graph, &order, &computes, &next, arguments as usize);
         let mut fused = groups(graph, &order, &computes, &decisions);
         let unfit = decisions.unfit().map_or_else(|| order::order(graph, &mut fused, &next).err(), Some);
-        match unfit.and_then(|position| next.get_mut(position)).filter(|next| next.way != Way::Copied) {
+        match unfit.and_then(|position| next.get_mut(position)).filter(|next| next.transfer != Transfer::Copied) {
             None => return Ok(fused),
             Some(next) => next.demote(),
         }
@@ -86,15 +86,15 @@ pub fn fuse_within(graph: &Graph, arguments: u32) -> Result<Fused, PassError> {
 }
 
 fn groups(graph: &Graph, order: &[Value], computes: &BTreeMap<Value, Compute>, decisions: &Decisions<'_>) -> Fused {
-    let mut fused = Fused { groups: Vec::new(), placements: decisions.placements.clone() };
+    let mut fused = Fused { groups: Vec::new(), aliases: decisions.aliases.clone() };
     for value in order {
-        match decisions.fate(*value) {
-            Fate::Stored => fused.groups.push(expand::group(graph, computes, decisions, *value)),
-            Fate::Assembled => fused.groups.extend(copies(graph, decisions, *value)),
-            Fate::Given | Fate::Inlined | Fate::Alias => {}
+        match decisions.decision(*value) {
+            Decision::Stored => fused.groups.push(expand::group(graph, computes, decisions, *value)),
+            Decision::Assembled => fused.groups.extend(copies(graph, decisions, *value)),
+            Decision::Given | Decision::Inlined | Decision::Alias => {}
         }
     }
-    let copied = decisions.next.iter().filter(|next| next.way == Way::Copied);
+    let copied = decisions.next.iter().filter(|next| next.transfer == Transfer::Copied);
     fused.groups.extend(
         copied.map(|Next { state, value, .. }| copy(graph, *value, *state, vec![Dim::default(); graph.ty(*state).rank()])),
     );
@@ -119,21 +119,21 @@ fn lower(graph: &Graph, order: &[Value]) -> Result<BTreeMap<Value, Compute>, Pas
         }
         let compute = definition(graph, *value).ok_or_else(|| PassError::Unsupported {
             pass: "fuse",
-            what: format!("`{}` (nodes {:?}): it has no kernel form", node.op, node.origin),
+            what: format!("`{}` (nodes {:?}): it has no definition that kernels are made from", node.op, node.origin),
         })?;
         computes.insert(*value, compute);
     }
     Ok(computes)
 }
 
-/// Copies of those parts of a value that are not stored in place.
+/// Copies of those slices of a value that are not stored in place.
 fn copies(graph: &Graph, decisions: &Decisions<'_>, value: Value) -> Vec<Group> {
-    let parts = decide::parts(graph, value).into_iter().enumerate();
-    let elsewhere = parts.filter(|(position, (part, _))| !decisions.stored_in_place(*part, value, *position));
-    elsewhere.map(|(_, (part, start))| copy(graph, part, value, start)).collect()
+    let slices = decide::slices(graph, value).into_iter().enumerate();
+    let elsewhere = slices.filter(|(position, (operand, _))| !decisions.stored_in_place(*operand, value, *position));
+    elsewhere.map(|(_, (operand, start))| copy(graph, operand, value, start)).collect()
 }
 
-/// A copy of `value` to the part of `whole` that begins at `start`.
+/// A copy of `value` to the slice of `whole` that starts at `start`.
 fn copy(graph: &Graph, value: Value, whole: Value, start: Vec<Dim>) -> Group {
     let ty = graph.ty(value);
     let compute = Compute::map(&[ty], ty, |body, coords| {

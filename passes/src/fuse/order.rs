@@ -1,8 +1,8 @@
 //! The order of groups: each runs after those whose results it reads, and after those that read what it overwrites.
 
 use super::decide::aliased;
-use super::states::{Next, Way};
-use super::{Fused, Group, Placement};
+use super::states::{Next, Transfer};
+use super::{Alias, Fused, Group};
 use crate::schedule::View;
 use lostwax_ir::compute::{Compute, Step};
 use lostwax_ir::graph::{Graph, Value};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 /// Orders the groups. Those that nothing is overwritten for keep their order.
 ///
 /// # Errors
-/// The position in `next` of a value that cannot get into its state in the way that was chosen, since old contents are needed
+/// The position in `next` of a value that cannot get into its state by the transfer that was chosen, since old contents are needed
 /// after the new ones.
 pub(super) fn order(graph: &Graph, fused: &mut Fused, next: &[Next]) -> Result<(), usize> {
     let order = Hazards::new(graph, fused, next).order()?;
@@ -41,11 +41,11 @@ impl<'a> Hazards<'a> {
         Self { graph, fused, replaced: replaced(graph, fused, next), before, overwriting: BTreeSet::new() }
     }
 
-    /// The contents that a value is, or is part of.
+    /// The contents that a value is, or is a slice of.
     fn contents(&self, value: Value) -> Contents {
-        match self.fused.placements.get(&value).filter(|_| !self.replaced.contains_key(&value)) {
+        match self.fused.aliases.get(&value).filter(|_| !self.replaced.contains_key(&value)) {
             None => value,
-            Some(Placement::Alias(target) | Placement::Part(target, _)) => self.contents(*target),
+            Some(Alias::Whole(target) | Alias::Slice(target, _)) => self.contents(*target),
         }
     }
 
@@ -100,11 +100,11 @@ impl<'a> Hazards<'a> {
         if fits { Ok(()) } else { Err(()) }
     }
 
-    /// As [`Hazards::contents`], for a value that is all of it; itself for parts.
+    /// As [`Hazards::contents`], for a value that is all of it; itself for slices.
     fn contents_of_alias(&self, value: Value) -> Contents {
-        match self.fused.placements.get(&value).filter(|_| !self.replaced.contains_key(&value)) {
-            Some(Placement::Alias(target)) => self.contents_of_alias(*target),
-            Some(Placement::Part(..)) | None => value,
+        match self.fused.aliases.get(&value).filter(|_| !self.replaced.contains_key(&value)) {
+            Some(Alias::Whole(target)) => self.contents_of_alias(*target),
+            Some(Alias::Slice(..)) | None => value,
         }
     }
 
@@ -126,11 +126,11 @@ impl<'a> Hazards<'a> {
                 }
             }
         }
-        if order.len() == missing.len() { Ok(order) } else { Err(self.culprit(&order)) }
+        if order.len() == missing.len() { Ok(order) } else { Err(self.written_on_cycle(&order)) }
     }
 
     /// The next value that is written by a group on a cycle among the groups that cannot run.
-    fn culprit(&self, ran: &[usize]) -> usize {
+    fn written_on_cycle(&self, ran: &[usize]) -> usize {
         let ran: BTreeSet<usize> = ran.iter().copied().collect();
         let stuck = |position: &usize| !ran.contains(position);
         let mut path: Vec<usize> = (0..self.before.len()).find(stuck).into_iter().collect();
@@ -161,9 +161,9 @@ fn replaced(graph: &Graph, fused: &Fused, next: &[Next]) -> BTreeMap<Contents, (
             old = *update;
         }
         if next.is_written_whole() {
-            replaced.insert(aliased(graph, &fused.placements, next.value), (old, position));
+            replaced.insert(aliased(graph, &fused.aliases, next.value), (old, position));
         }
-        if next.way == Way::Copied {
+        if next.transfer == Transfer::Copied {
             replaced.insert(next.state, (next.state, position));
         }
     }

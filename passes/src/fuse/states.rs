@@ -3,14 +3,14 @@
 use lostwax_ir::graph::{Graph, Value};
 use lostwax_ir::ops::Class;
 
-/// Ways to bring a next value into the memory of its state, the best first.
+/// How a next value gets into the memory of its state, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Transfer {
     /// The kernels that make it write there.
-    Written,
-    /// What replaces parts of the state has memory of its own and is copied; only updates can do so.
-    PartsCopied,
-    /// All of it has memory of its own and is copied when nobody needs the old contents.
+    InPlace,
+    /// What replaces slices of the state has memory of its own and is copied; only updates can do so.
+    UpdatesCopied,
+    /// All of it has memory of its own and is copied once the old contents are needed no more.
     Copied,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Next {
     /// What it becomes.
     pub(super) value: Value,
     /// How it gets there.
-    pub(super) way: Way,
+    pub(super) transfer: Transfer,
     /// The updates that lead from the state to the value, if nothing else does.
     updates: Vec<Value>,
 }
@@ -30,19 +30,19 @@ pub(super) struct Next {
 impl Next {
     /// The updates that happen in the memory of the state.
     pub(super) fn updates_in_place(&self) -> &[Value] {
-        if self.way == Way::Copied { &[] } else { &self.updates }
+        if self.transfer == Transfer::Copied { &[] } else { &self.updates }
     }
 
     /// Whether the value is no update and made in the memory of the state.
     pub(super) fn is_written_whole(&self) -> bool {
-        self.way == Way::Written && self.updates.is_empty()
+        self.transfer == Transfer::InPlace && self.updates.is_empty()
     }
 
-    /// Goes over to the next best way.
+    /// Falls back to the next best transfer.
     pub(super) fn demote(&mut self) {
-        self.way = match self.way {
-            Way::Written if !self.updates.is_empty() => Way::PartsCopied,
-            Way::Written | Way::PartsCopied | Way::Copied => Way::Copied,
+        self.transfer = match self.transfer {
+            Transfer::InPlace if !self.updates.is_empty() => Transfer::UpdatesCopied,
+            Transfer::InPlace | Transfer::UpdatesCopied | Transfer::Copied => Transfer::Copied,
         };
     }
 }
@@ -51,8 +51,8 @@ impl Next {
 pub(super) fn next_values(graph: &Graph) -> Vec<Next> {
     let next = |(position, value): (usize, Value)| {
         let state = graph.state_of_output(position).filter(|state| *state != value)?;
-        let way = if is_only_output(graph, value) { Way::Written } else { Way::Copied };
-        Some(Next { state, value, way, updates: updates(graph, state, value) })
+        let transfer = if is_only_output(graph, value) { Transfer::InPlace } else { Transfer::Copied };
+        Some(Next { state, value, transfer, updates: updates(graph, state, value) })
     };
     graph.outputs().iter().map(|output| output.value).enumerate().filter_map(next).collect()
 }

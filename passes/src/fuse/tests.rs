@@ -34,8 +34,8 @@ fn an_update_is_one_kernel_in_the_memory_of_the_state() {
     let fused = fuse(&graph).unwrap();
     let new = graph.operands(next)[1];
     assert_eq!(outputs(&fused), [new, y]);
-    assert_eq!(fused.placements.get(&next), Some(&Placement::Alias(state)));
-    assert!(matches!(fused.placements.get(&new), Some(Placement::Part(whole, _)) if *whole == next));
+    assert_eq!(fused.aliases.get(&next), Some(&Alias::Whole(state)));
+    assert!(matches!(fused.aliases.get(&new), Some(Alias::Slice(whole, _)) if *whole == next));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn where_old_and_new_contents_are_read_together_the_state_is_copied() {
     let fused = fuse(&graph).unwrap();
     let new = graph.operands(next)[1];
     assert_eq!(outputs(&fused), [new, next, both, state]);
-    assert!(fused.placements.is_empty());
+    assert!(fused.aliases.is_empty());
 }
 
 #[test]
@@ -70,10 +70,10 @@ fn sums_are_made_in_place_and_products_are_not() {
     graph.output("product", next_product);
     let fused = fuse(&graph).unwrap();
     assert_eq!(outputs(&fused), [next_sum, next_product, product]);
-    assert_eq!(fused.placements, BTreeMap::from([(next_sum, Placement::Alias(sum))]));
+    assert_eq!(fused.aliases, BTreeMap::from([(next_sum, Alias::Whole(sum))]));
 }
 
-/// The groups of a product with a matrix of which the elements are scaled by `[rows, 32]`.
+/// The groups of a product with a matrix whose elements are scaled by `[rows, 32]`.
 fn groups_of_a_scaled_product(dtype: DType, rows: i64) -> usize {
     let mut graph = Graph::new("scaled");
     let x = graph.input("x", &TensorType::new(DType::F32, [64, 64])).unwrap();

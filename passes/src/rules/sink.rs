@@ -1,4 +1,4 @@
-//! Transposes that bring channels back to the second place move behind the ops that use them, until they meet a transpose
+//! Transposes that bring channels back to the second place move behind the ops that use them, until they reach a transpose
 //! that undoes them or an output.
 
 use crate::egraph::language::ENode;

@@ -44,7 +44,7 @@ impl KernelBuilder {
         self.declare(name, dtype, len, Storage::Memory)
     }
 
-    /// A local that all threads of a work item share.
+    /// A local that all threads of a workgroup share.
     pub(super) fn shared(&mut self, name: &str, dtype: DType, len: u32) -> LocalId {
         self.declare(name, dtype, len, Storage::Shared)
     }

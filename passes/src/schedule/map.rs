@@ -116,7 +116,7 @@ impl Plan {
         vec![for_loop(&step, count, LoopKind::Serial, body)]
     }
 
-    /// The vector from `start` on, of which the last may have lanes without an element.
+    /// The vector from `start` on; the last one may have lanes without an element.
     fn single_vector(&self, builder: &mut KernelBuilder, nest: &Nest, context: &Context<'_>, start: Dim) -> Block {
         let Some(axis) = &self.vector else { return store(builder, nest, context) };
         let lane = builder.symbol("lane", &self.lanes.into());

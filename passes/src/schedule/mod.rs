@@ -4,7 +4,7 @@
 //! sums of products with a column dimension of their own become register-blocked `contraction`s, reductions whose output is
 //! contiguous run as `window`s with one lane per output element, reductions over contiguous memory run as `rows` with one
 //! lane per reduced element, sums weighted by a softmax run as `attention`, and everything without a reduction is a `map`.
-//! On machines where threads can share a work item, contractions and long reductions are first offered to `threads`.
+//! On machines whose workgroups have several threads, contractions and long reductions are first tried as `threads`.
 
 mod attention;
 mod build;
@@ -102,7 +102,7 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     Scheduled { kernel, packing: Vec::new(), slow }
 }
 
-/// A sum of terms of rows and columns together that threads share, on machines where they can: of few rows, a reduction.
+/// A sum of terms of rows and columns together, by the threads of workgroups where the machine has any: of few rows, a reduction.
 fn joint_on_threads(
     name: &str,
     nest: &Nest,
@@ -115,7 +115,7 @@ fn joint_on_threads(
     staged.or_else(|| shared_reduction(name, nest, buffers, caps, true).map(scheduled))
 }
 
-/// A reduction that threads share, on machines where they can.
+/// A reduction by the threads of workgroups, where the machine has any.
 fn shared_reduction(name: &str, nest: &Nest, buffers: &[BufferDecl], caps: &Caps, along_columns: bool) -> Option<Kernel> {
     threads::reduce(name, nest, nest.reduction.as_ref()?, buffers, &Workgroups::of(caps)?, along_columns)
 }

@@ -23,7 +23,7 @@ pub(super) fn scattered(nest: &Nest, reduction: &NestReduction) -> Option<String
     Some(format!("a reduction over elements that lie {apart} has no schedule with vectors"))
 }
 
-/// Why a kernel that one thread runs alone is slow: there is much to do, and nobody to share it with.
+/// Why a kernel that one thread runs alone is slow: there is much to do, and no other thread has a part of it.
 pub(super) fn one_item(nest: &Nest, kernel: &Kernel, caps: &Caps) -> Option<String> {
     let alone = kernel.grid.is(1) && caps.parallelism > 1 && points(nest) >= FEW_POINTS * i64::from(caps.parallelism);
     alone.then(|| format!("about {} points are one work item, which one thread runs alone", points(nest)))

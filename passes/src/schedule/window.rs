@@ -40,7 +40,7 @@ pub(super) fn schedule(
 struct Plan {
     /// Loops whose iterations become work items.
     outer: Vec<Axis>,
-    /// The loop of which several iterations run together.
+    /// The loop with several iterations that run together.
     tiled: Option<Axis>,
     positions: i64,
     /// The loop whose iterations become lanes.

@@ -37,7 +37,7 @@ const CAPS: Caps = Caps {
 /// A machine with many small work items, without vectors.
 const FINE: Caps = Caps { vector_bytes: 4, vector_registers: 64, parallelism: 4096, item_elements: 4, ..CAPS };
 
-/// Such a machine whose work items threads share.
+/// Such a machine whose workgroups have several threads.
 const SHARING: Caps = Caps {
     memories: &[Memory { kind: MemoryKind::Core, bytes: 512 << 10 }, Memory { kind: MemoryKind::Workgroup, bytes: 16 << 10 }],
     workgroups: Some(WorkgroupCaps { threads: 256, count: 4, coalesced: 16 }),
@@ -70,7 +70,7 @@ fn weights(graph: &mut Graph, format: &BlockFormat, rows: usize, depth: usize, r
     graph.add(Op::Dequantize, Attrs::new().with("format", format.name).with("rows", rows as i64), &parts).unwrap()
 }
 
-/// Runs the only kernel that the graph becomes on its inputs; tells also whether it keeps something of this name in registers.
+/// Runs the only kernel of the graph on its inputs. Returns also whether it keeps a local of this name.
 /// On machines of both kinds the results agree.
 fn run_single(graph: &Graph, inputs: &[Tensor], local: &str) -> (Tensor, bool) {
     let [coarse, fine, sharing] = [&CAPS, &FINE, &SHARING].map(|caps| run_on(caps, graph, inputs, local));
@@ -173,7 +173,7 @@ fn converted_factors_are_read_only_where_they_are() {
     }
 }
 
-/// A product of activations of so many rows, perhaps for each of a batch, that are quantized as `format` wants it, with 40 columns.
+/// A product of activations of `rows` rows, perhaps for each of a batch, that are quantized as `format` wants it, with 40 columns.
 fn quantized_product(format: &BlockFormat, lead: &[i64], rows: Dim, depth: i64) -> Graph {
     let (mut random, mut graph, group) = (Random::new(17), Graph::new("test"), i64::from(format.group));
     let mut input = |name: &str, dtype: DType, size: i64| {

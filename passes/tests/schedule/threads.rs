@@ -1,4 +1,4 @@
-//! Work items that threads share, beside the graphs that they come from. The interpreter faults on races.
+//! Kernels for workgroups of several threads, beside the graphs that they come from. The interpreter faults on races.
 
 use super::{SHARING, attention, quantized_inputs, quantized_product, run_scheduled, run_with, scheduled_on, sizes};
 use lostwax_ir::attrs::Attrs;
@@ -187,7 +187,7 @@ fn reductions_of_any_length_take_four_steps_at_once() {
     }
 }
 
-/// Few rows and many keys: groups of threads take blocks of keys in turn, in the last round not all of them, and put together what
+/// Few rows and many keys: groups of threads take blocks of keys alternately, in the last round not all of them, and put together what
 /// they found. Some see none of the keys that a window leaves.
 #[test]
 fn groups_of_threads_share_the_keys_of_few_rows() {

@@ -50,9 +50,9 @@ impl Network {
         outputs.iter().enumerate().for_each(|(position, value)| self.0.output(&format!("y{position}"), *value));
         let prices = Prices { model: &Roofline, costs: &CostTable::default(), memory_weight: 1.0 };
         let loaded = Loaded::new(&self.0);
-        let selection: Selection = loaded.select(prices).expect("a form of every output");
+        let selection: Selection = loaded.select(prices).expect("every output");
         let graph = loaded.build(&selection).expect("valid nodes");
-        (selection.kernels, fuse(&graph).expect("kernel forms").groups.len())
+        (selection.kernels, fuse(&graph).expect("computes").groups.len())
     }
 }
 

@@ -1,10 +1,10 @@
-//! What groups of threads found in their blocks of keys, put together.
+//! Combines the results of groups of threads, which took different blocks of keys.
 //!
 //! Each group has sums and totals relative to the largest score that it saw itself. Those of all groups are scaled to the largest
 //! score of all, and added. A group that saw no key has the lowest score, by which its sums, which are 0, count nothing.
 
 use super::float;
-use super::shared::{Emitter, Seat, column_of, power};
+use super::shared::{Emitter, ThreadIndex, column_of, power};
 use super::softmax::larger;
 use crate::schedule::build::{Block, KernelBuilder, when};
 use crate::schedule::threads::each_thread;
@@ -20,18 +20,22 @@ struct Found {
 }
 
 impl Emitter<'_> {
-    /// Adds what all groups found and stores the results.
+    /// Adds the results of all groups and stores the sums.
     pub(super) fn merge(&self, builder: &mut KernelBuilder) -> Block {
         let (threads, count) = (self.shape.threads(), (self.shape.groups * self.shape.rows) as u32);
         let mut shared = |name: &str| builder.shared(name, DType::F32, count);
         let found = Found { maxima: shared("found maxima"), totals: shared("found totals") };
         let mut block = vec![
-            each_thread(builder, threads, |builder, thread| self.tell(builder, &found, &Seat::new(thread))),
-            each_thread(builder, threads, |builder, thread| self.rescale(builder, &found, &Seat::new(thread))),
+            each_thread(builder, threads, |builder, thread| self.publish(builder, &found, &ThreadIndex::new(thread))),
+            each_thread(builder, threads, |builder, thread| self.rescale(builder, &found, &ThreadIndex::new(thread))),
         ];
         for number in 0..self.shape.columns {
-            block.push(each_thread(builder, threads, |builder, thread| self.offer(builder, &Seat::new(thread), number)));
-            block.push(each_thread(builder, threads, |builder, thread| self.store_sums(builder, &Seat::new(thread), number)));
+            block.push(each_thread(builder, threads, |builder, thread| {
+                self.share_sums(builder, &ThreadIndex::new(thread), number)
+            }));
+            block.push(each_thread(builder, threads, |builder, thread| {
+                self.store_sums(builder, &ThreadIndex::new(thread), number)
+            }));
         }
         block
     }
@@ -40,22 +44,22 @@ impl Emitter<'_> {
         Place::Local(local, group.clone() * self.shape.rows.into() + row.clone())
     }
 
-    /// The first thread of each group tells all others what they cannot know.
-    fn tell(&self, builder: &mut KernelBuilder, found: &Found, seat: &Seat) -> Block {
-        let tell = self.each_row(builder, |builder, row| {
+    /// The first thread of each group publishes its maxima and totals to the other groups.
+    fn publish(&self, builder: &mut KernelBuilder, found: &Found, index: &ThreadIndex) -> Block {
+        let publish = self.each_row(builder, |builder, row| {
             let mut body = Vec::new();
             for (own, shared) in [(self.locals.maxima, found.maxima), (self.locals.totals, found.totals)] {
                 let value = builder.define(&mut body, Scalar::Load(Place::Local(own, row.clone())));
-                body.push(Stmt::Store { place: self.found_at(shared, &seat.group, row), value });
+                body.push(Stmt::Store { place: self.found_at(shared, &index.group, row), value });
             }
             body
         });
-        when(Cond(vec![-seat.thread.clone()]), vec![tell])
+        when(Cond(vec![-index.thread.clone()]), vec![publish])
     }
 
     /// Makes the total of all groups, and scales this thread's sums to what they are divided by it, relative to the largest score
     /// of all groups.
-    fn rescale(&self, builder: &mut KernelBuilder, found: &Found, seat: &Seat) -> Block {
+    fn rescale(&self, builder: &mut KernelBuilder, found: &Found, index: &ThreadIndex) -> Block {
         let groups = || (0..self.shape.groups).map(Dim::constant);
         vec![self.each_row(builder, |builder, row| {
             let mut body = Vec::new();
@@ -70,7 +74,7 @@ impl Emitter<'_> {
                 total = builder.define(&mut body, Scalar::MulAdd(of_group, factor, total));
             }
             let inverse = builder.define(&mut body, Scalar::Unary(UnaryOp::Recip, total));
-            let own = builder.define(&mut body, Scalar::Load(self.found_at(found.maxima, &seat.group, row)));
+            let own = builder.define(&mut body, Scalar::Load(self.found_at(found.maxima, &index.group, row)));
             let factor = power(builder, &mut body, own, largest);
             let factor = builder.define(&mut body, Scalar::Binary(BinaryOp::Mul, factor, inverse));
             for place in (0..self.shape.columns).map(|number| self.sum_at(row, number)) {
@@ -82,28 +86,28 @@ impl Emitter<'_> {
         })]
     }
 
-    /// Puts this thread's sums of one column where scores were.
-    fn offer(&self, builder: &mut KernelBuilder, seat: &Seat, number: i64) -> Block {
+    /// Shares this thread's sums of one column in the memory of the scores.
+    fn share_sums(&self, builder: &mut KernelBuilder, index: &ThreadIndex, number: i64) -> Block {
         vec![self.each_row(builder, |builder, row| {
             let mut body = Vec::new();
             let value = builder.define(&mut body, Scalar::Load(self.sum_at(row, number)));
-            let place = self.shared_at(self.locals.scores, &seat.group, row, &seat.thread);
+            let place = self.shared_at(self.locals.scores, &index.group, row, &index.thread);
             body.push(Stmt::Store { place, value });
             body
         })]
     }
 
     /// Adds the sums of one column of all groups and stores the results, the rows divided among the groups.
-    fn store_sums(&self, builder: &mut KernelBuilder, seat: &Seat, number: i64) -> Block {
+    fn store_sums(&self, builder: &mut KernelBuilder, index: &ThreadIndex, number: i64) -> Block {
         vec![self.each_row(builder, |builder, row| {
             let (mut body, mut sum) = (Vec::new(), float(0.0));
             for group in (0..self.shape.groups).map(Dim::constant) {
-                let place = self.shared_at(self.locals.scores, &group, row, &seat.thread);
+                let place = self.shared_at(self.locals.scores, &group, row, &index.thread);
                 let of_group = builder.define(&mut body, Scalar::Load(place));
                 sum = builder.define(&mut body, Scalar::Binary(BinaryOp::Add, sum, of_group));
             }
-            body.extend(self.store_result(builder, row, &column_of(&seat.thread, number), sum));
-            let distance = row.modulo(self.shape.groups) - seat.group.clone();
+            body.extend(self.store_result(builder, row, &column_of(&index.thread, number), sum));
+            let distance = row.modulo(self.shape.groups) - index.group.clone();
             when(Cond(vec![distance.clone(), -distance]), body)
         })]
     }

@@ -1,10 +1,10 @@
-//! Weighted sums whose work items threads share.
+//! Weighted sums that the threads of a workgroup compute together.
 //!
-//! Of a block of keys, each thread takes one key and finds its score with all rows; then all know the largest, and each makes its
+//! Each thread takes one key of a block and computes its score with all rows; then all know the largest, and each computes its
 //! own powers; then each takes some columns and adds the weighted values of all keys of the block. Scores, powers and the first
 //! factors lie in shared memory; sums, totals and the largest scores so far in registers, the latter two in those of all threads.
-//! Where there are too few work items to keep a machine busy, several groups of threads do so, each with every so-manieth block of
-//! keys, and put together what they found at the end (`groups`).
+//! Where there are too few workgroups to keep a machine busy, several groups of threads take the blocks of keys alternately
+//! and combine their results at the end (`groups`).
 
 use super::block::multiply_add;
 use super::roles::{Keys, Roles};
@@ -21,7 +21,7 @@ use lostwax_ir::types::DType;
 /// Threads of a group, and keys of a block.
 pub(super) const THREADS: i64 = 64;
 
-/// Rows of a work item, at most.
+/// Rows of a workgroup, at most.
 const MOST_ROWS: i64 = 8;
 
 /// Sums that one thread keeps, at most.
@@ -31,7 +31,7 @@ const MOST_SUMS: i64 = 32;
 /// are numbers.
 const UNSEEN: f64 = f32::MIN as f64;
 
-/// The sizes of a work item.
+/// The sizes of a workgroup.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     /// Groups of threads.
@@ -136,20 +136,20 @@ pub(super) struct Emitter<'a> {
     pub(super) locals: Locals,
     roles: &'a Roles<'a>,
     pub(super) shape: Shape,
-    /// Where the work item lies along the batch loops.
+    /// The position of the workgroup along the batch loops.
     batch: Context<'a>,
     /// Its first row.
     row: Dim,
 }
 
-/// Where a thread is.
-pub(super) struct Seat {
+/// The index of a thread.
+pub(super) struct ThreadIndex {
     pub(super) group: Dim,
     /// The thread within its group.
     pub(super) thread: Dim,
 }
 
-impl Seat {
+impl ThreadIndex {
     pub(super) fn new(thread: &Dim) -> Self {
         Self { group: thread.floor_div(THREADS), thread: thread.modulo(THREADS) }
     }
@@ -172,27 +172,27 @@ impl Emitter<'_> {
         let keys = self.roles.seen_keys(&self.row_context(&0.into()), &self.row_context(&last), THREADS);
         let rounds = keys.blocks.ceil_div(self.shape.groups);
         let round = builder.symbol("block", &rounds);
-        let mut step = |body: &dyn Fn(&mut KernelBuilder, &Seat, &Dim) -> Block| {
+        let mut step = |body: &dyn Fn(&mut KernelBuilder, &ThreadIndex, &Dim) -> Block| {
             each_thread(builder, self.shape.threads(), |builder, thread| {
-                let seat = Seat::new(thread);
-                let block = Dim::symbol(&round) * self.shape.groups.into() + seat.group.clone();
+                let index = ThreadIndex::new(thread);
+                let block = Dim::symbol(&round) * self.shape.groups.into() + index.group.clone();
                 let exists = match self.shape.groups {
                     1 => Cond::default(),
                     _ => Cond(vec![keys.blocks.clone() - 1.into() - block.clone()]).simplify(),
                 };
-                let body = body(builder, &seat, &((keys.first_block.clone() + block) * THREADS.into()));
+                let body = body(builder, &index, &((keys.first_block.clone() + block) * THREADS.into()));
                 when(exists, body)
             })
         };
         let body = vec![
-            step(&|builder, seat, start| self.score(builder, start, seat)),
-            step(&|builder, seat, _| self.weigh(builder, seat)),
-            step(&|builder, seat, start| self.add_values(builder, start, &keys, seat)),
+            step(&|builder, index, start| self.score(builder, start, index)),
+            step(&|builder, index, _| self.weigh(builder, index)),
+            step(&|builder, index, start| self.add_values(builder, start, &keys, index)),
         ];
         for_loop(&round, rounds, LoopKind::Serial, body)
     }
 
-    /// The loops at a row of the work item, or at the last one for those that do not exist.
+    /// The loops at a row of the workgroup, or at the last one for those that do not exist.
     fn row_context<'c>(&'c self, row: &Dim) -> Context<'c> {
         let flat = (self.row.clone() + row.clone()).minimum(self.roles.row_count() - 1.into());
         bind(self.batch.clone(), &self.roles.rows, &flat)
@@ -232,8 +232,8 @@ impl Emitter<'_> {
     }
 
     /// The scores of this thread's key with all rows.
-    fn score(&self, builder: &mut KernelBuilder, start: &Dim, seat: &Seat) -> Block {
-        let at = start.clone() + seat.thread.clone();
+    fn score(&self, builder: &mut KernelBuilder, start: &Dim, index: &ThreadIndex) -> Block {
+        let at = start.clone() + index.thread.clone();
         let existing = at.minimum(self.roles.key_count() - 1.into());
         let own = |row: &Dim| Place::Local(self.locals.own, row.clone());
         let clear = self.each_row(builder, |_, row| vec![Stmt::Store { place: own(row), value: float(0.0) }]);
@@ -257,15 +257,15 @@ impl Emitter<'_> {
                 true => score,
                 false => builder.define(&mut body, Scalar::SelectIf(seen, score, float(UNSEEN))),
             };
-            body.push(Stmt::Store { place: self.shared_at(self.locals.scores, &seat.group, row, &seat.thread), value });
+            body.push(Stmt::Store { place: self.shared_at(self.locals.scores, &index.group, row, &index.thread), value });
             body
         });
         vec![clear, for_loop(&depth, self.shape.depth, LoopKind::Serial, step), finish]
     }
 
     /// Finds the largest scores, makes the powers of this thread's key, and scales down what was summed so far.
-    fn weigh(&self, builder: &mut KernelBuilder, seat: &Seat) -> Block {
-        let of_key = |local: LocalId, row: &Dim, key: &Dim| self.shared_at(local, &seat.group, row, key);
+    fn weigh(&self, builder: &mut KernelBuilder, index: &ThreadIndex) -> Block {
+        let of_key = |local: LocalId, row: &Dim, key: &Dim| self.shared_at(local, &index.group, row, key);
         let largest = |row: &Dim| Place::Local(self.locals.largest, row.clone());
         let maximum = |row: &Dim| Place::Local(self.locals.maxima, row.clone());
         let copy = self.each_row(builder, |builder, row| {
@@ -288,9 +288,9 @@ impl Emitter<'_> {
             let new = builder.define(&mut body, Scalar::Load(largest(row)));
             let old = builder.define(&mut body, Scalar::Load(maximum(row)));
             let factor = power(builder, &mut body, old, new.clone());
-            let score = builder.define(&mut body, Scalar::Load(of_key(self.locals.scores, row, &seat.thread)));
+            let score = builder.define(&mut body, Scalar::Load(of_key(self.locals.scores, row, &index.thread)));
             let own = power(builder, &mut body, score, new.clone());
-            body.push(Stmt::Store { place: of_key(self.locals.powers, row, &seat.thread), value: own });
+            body.push(Stmt::Store { place: of_key(self.locals.powers, row, &index.thread), value: own });
             body.push(Stmt::Store { place: maximum(row), value: new });
             let sums = (0..self.shape.columns).map(|column| self.sum_at(row, column));
             for place in sums.chain([Place::Local(self.locals.totals, row.clone())]) {
@@ -310,19 +310,19 @@ impl Emitter<'_> {
     }
 
     /// Adds the values of the block's keys, weighted, to the sums of this thread's columns.
-    fn add_values(&self, builder: &mut KernelBuilder, start: &Dim, keys: &Keys, seat: &Seat) -> Block {
+    fn add_values(&self, builder: &mut KernelBuilder, start: &Dim, keys: &Keys, index: &ThreadIndex) -> Block {
         let count = (keys.end.clone() - start.clone()).minimum(THREADS);
         let key = builder.symbol("j", &count);
         let context = bind(self.batch.clone(), self.roles.keys, &(start.clone() + Dim::symbol(&key)));
         let mut body = Vec::new();
         let values: Vec<Operand> = (0..self.shape.columns)
             .map(|column| {
-                let existing = column_of(&seat.thread, column).minimum(self.roles.column_count() - 1.into());
+                let existing = column_of(&index.thread, column).minimum(self.roles.column_count() - 1.into());
                 builder.expand(&mut body, self.roles.value, &bind(context.clone(), &self.roles.columns, &existing))
             })
             .collect();
         body.push(self.each_row(builder, |builder, row| {
-            let power = self.shared_at(self.locals.powers, &seat.group, row, &Dim::symbol(&key));
+            let power = self.shared_at(self.locals.powers, &index.group, row, &Dim::symbol(&key));
             let total = Place::Local(self.locals.totals, row.clone());
             let mut body = multiply_add(builder, &float(1.0), power.clone(), total);
             for (column, value) in (0..).zip(&values) {

@@ -1,4 +1,4 @@
-//! Decoded factors of which most stays the same for many steps along the depth.
+//! Decoded factors that stay mostly the same for many steps along the depth.
 
 use super::roles::{cone, cut};
 use lostwax_ir::compute::{Axis, Body, Step, StepId};
@@ -14,7 +14,7 @@ pub(super) struct Affine {
 }
 
 impl Affine {
-    /// The parts of a factor for groups of so many steps, if it has this form.
+    /// The factor as scale, quant and shift for groups of this many steps, if it is such an expression.
     pub(super) fn new(body: &Body, depth: &Axis, group: i64) -> Option<Self> {
         let varies = varying(body, depth, group);
         let fixed = |id: StepId| varies.get(id.0 as usize) == Some(&false);

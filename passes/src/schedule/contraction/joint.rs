@@ -143,7 +143,7 @@ impl Joint {
         dtypes.get(id.0 as usize).copied().unwrap_or(DType::F32)
     }
 
-    /// Values of which none is known.
+    /// No known values.
     pub(in crate::schedule) fn no_values(&self) -> Values {
         Values(vec![Operand::Int(DType::I32, 0); self.body.steps.len()])
     }

@@ -120,7 +120,7 @@ impl<'a> Emitter<'a> {
             .then(|| self.tiles.each_vector(builder, |_, column| store(Place::Local(self.weights, column.clone()))))
     }
 
-    /// Whether the last panel of weights may have fewer columns than lanes, of which the rest then count as 0.
+    /// Whether the last panel of weights may have fewer columns than lanes; the remaining lanes then count as 0.
     fn loads_partly(&self) -> bool {
         let whole = self.packed.is_some() || self.roles.right_fills_panels();
         !whole && !self.tiles.columns().is_multiple_of(self.tiles.tile.panel * self.tiles.tile.panels)

@@ -1,8 +1,8 @@
-//! Schedules of work items that threads share.
+//! Schedules for workgroups of several threads.
 //!
 //! Contractions of many rows are cut into blocks, whose factors the threads bring into shared memory step by step (`staged`, and
 //! `staged_joint` where terms are computed from rows and columns together); long reductions of few elements are cut along the
-//! reduction, a part for each thread (`split`). What is neither runs as on machines whose work items have no threads.
+//! reduction, a part for each thread (`split`). What is neither runs as on machines whose workgroups have no threads.
 
 mod shape;
 mod split;
@@ -43,7 +43,7 @@ impl Workgroups {
     }
 }
 
-/// Builds the kernel of a contraction, if sharing its work items is worth it.
+/// Builds the kernel of a contraction, if sharing its work among the threads of workgroups pays.
 pub(super) fn contract(
     name: &str,
     nest: &Nest,
@@ -67,21 +67,21 @@ pub(super) fn each_thread(builder: &mut KernelBuilder, count: i64, body: impl Fn
 }
 
 /// The first row and column of a block of a contraction's output.
-struct Corner<'a> {
+struct BlockStart<'a> {
     loops: &'a Loops,
     batch: Vec<Dim>,
     row: Dim,
     column: Dim,
 }
 
-impl<'a> Corner<'a> {
-    /// Work items for blocks of so many rows and columns: their number along each direction, batch, rows, columns.
+impl<'a> BlockStart<'a> {
+    /// The number of workgroups along each direction (batch, rows, columns) for blocks of `rows` by `columns`.
     fn grid(loops: &Loops, rows: i64, columns: i64) -> Vec<Dim> {
         let blocks = [loops.row_count().ceil_div(rows), loops.column.extent.ceil_div(columns)];
         extents(&loops.batch).into_iter().chain(blocks).collect()
     }
 
-    /// That of the work item at these coordinates of the grid.
+    /// The start of the block of the workgroup at these coordinates of the grid.
     fn new(loops: &'a Loops, mut coords: Vec<Dim>, rows: i64, columns: i64) -> Self {
         let (column, row) = (coords.pop().unwrap_or_default(), coords.pop().unwrap_or_default());
         Self { loops, batch: coords, row: row * rows.into(), column: column * columns.into() }

@@ -1,4 +1,4 @@
-//! The sizes of blocks of rows and columns that the threads of a work item compute together.
+//! The sizes of blocks of rows and columns that the threads of a workgroup compute together.
 
 use super::{Workgroups, unrolled};
 use crate::schedule::build::{Block, KernelBuilder};
@@ -42,7 +42,7 @@ impl Shape {
     }
 }
 
-/// Of shapes, of which the one with the most reuse is the first: the first that gives the machine enough to do, or the one with
+/// Of shapes in order of falling reuse, the first that gives the machine enough to do, or the one with
 /// the most blocks; none if blocks would mostly be empty.
 pub(super) fn choose(
     shapes: impl DoubleEndedIterator<Item = Shape> + Clone,

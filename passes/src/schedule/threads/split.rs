@@ -1,10 +1,10 @@
 //! Reductions that are split among threads.
 //!
-//! A work item is a few elements of the output. For each of them, some threads each reduce every so-manieth step, and then all
-//! reduce together what they found. Threads that follow each other take what lies side by side in memory: steps of one
-//! element, or one step of neighbouring elements.
+//! A workgroup computes a few elements of the output. For each of them, several threads reduce interleaved steps, and then reduce
+//! their results together. Consecutive threads take neighbours in memory: steps of one element, or one step of neighbouring
+//! elements.
 
-use super::{Corner, Workgroups, each_thread, unrolled};
+use super::{BlockStart, Workgroups, each_thread, unrolled};
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::{Nest, NestReduction};
@@ -29,13 +29,13 @@ const MOST_AT_ONCE: i64 = 4;
 /// Statements of the steps that a thread has under way at once, at most.
 const MOST_STATEMENTS: i64 = 128;
 
-/// Threads that a work item should have at least.
+/// Threads that a workgroup should have at least.
 const FEWEST_THREADS: i64 = 64;
 
 /// Rows of a contraction that share what is read of its second factor, at most.
 const MOST_ROWS: i64 = 8;
 
-/// How the threads of a work item divide its work.
+/// How the threads of a workgroup divide its work.
 #[derive(Clone, Copy, Debug)]
 struct Split {
     /// Elements side by side.
@@ -49,7 +49,7 @@ struct Split {
 }
 
 impl Split {
-    /// How threads divide a reduction of typically so many steps, if it has the size for it.
+    /// How threads divide a reduction with this size hint of its steps, if it is large enough.
     fn of_reduction(reduction: &NestReduction, steps: i64, caps: &Workgroups, along_columns: bool) -> Option<Self> {
         let work = steps.saturating_mul(products(reduction));
         let columns = if along_columns { caps.coalesced } else { 1 };
@@ -103,7 +103,7 @@ pub(in crate::schedule) fn reduce(
     Some(builder.finish(name, item, grid, body))
 }
 
-/// The elements of a work item that are reduced.
+/// The elements of a workgroup that are reduced.
 struct Elements<'a> {
     nest: &'a Nest,
     reduction: &'a NestReduction,
@@ -141,7 +141,7 @@ impl Elements<'_> {
     }
 }
 
-/// The products of bytes that a step sums up, or 1: one that has several counts as so many.
+/// The products of bytes that a step sums up, or 1.
 fn products(reduction: &NestReduction) -> i64 {
     let products = reduction.value.steps.iter().filter(|step| matches!(step, Step::Dot4(..))).count();
     products.max(1) as i64
@@ -170,16 +170,16 @@ pub(super) fn contract(
     }
     let split = Split { columns, slices, rows, along_columns: true };
     let mut builder = KernelBuilder::new(buffers.to_vec());
-    let grid = Corner::grid(&roles.loops, rows, columns);
+    let grid = BlockStart::grid(&roles.loops, rows, columns);
     let item = builder.symbol("item", &product(&grid));
     let engine = Engine::new(&mut builder, split, ReduceOp::Sum, DType::F32);
     let product_of = Products { roles, second: &second, reduced: &reduced, rows, chunk };
-    let corner = Corner::new(&roles.loops, unflatten(&Dim::symbol(&item), &grid), rows, columns);
+    let block_start = BlockStart::new(&roles.loops, unflatten(&Dim::symbol(&item), &grid), rows, columns);
     let partial = |builder: &mut KernelBuilder, column: &Dim, step: Dim, found: &Found<'_>| {
-        product_of.add(builder, &corner, column, &step, found)
+        product_of.add(builder, &block_start, column, &step, found)
     };
     let store =
-        |builder: &mut KernelBuilder, row: &Dim, column: &Dim, sum: Operand| corner.store(builder, nest, (row, column), sum);
+        |builder: &mut KernelBuilder, row: &Dim, column: &Dim, sum: Operand| block_start.store(builder, nest, (row, column), sum);
     let body = engine.item(&mut builder, &chunks, &partial, &store);
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing, slow: None })
 }
@@ -247,7 +247,7 @@ impl Engine {
         block
     }
 
-    /// Every so-manieth step of a column, put into shared memory.
+    /// The interleaved steps of one thread in a column, reduced and put into shared memory.
     fn reduce_slice(&self, builder: &mut KernelBuilder, thread: &Dim, steps: &Dim, partial: &Partial<'_>) -> Block {
         let (slice, column) = self.split.place(thread);
         let mut block = self.clear(self.partial, self.split.rows);
@@ -292,7 +292,7 @@ impl Engine {
         block
     }
 
-    /// Turns of several rounds at once, each of which adds to sums of its own, so that none waits for another.
+    /// Turns of several rounds at once; each round adds to sums of its own, so that none waits for another.
     fn turns(
         &self,
         builder: &mut KernelBuilder,
@@ -350,16 +350,23 @@ struct Products<'a> {
 
 impl Products<'_> {
     /// Adds the products of a chunk to the sums of all rows.
-    fn add(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, column: &Dim, chunk: &Dim, found: &Found<'_>) -> Block {
+    fn add(
+        &self,
+        builder: &mut KernelBuilder,
+        block_start: &BlockStart<'_>,
+        column: &Dim,
+        chunk: &Dim,
+        found: &Found<'_>,
+    ) -> Block {
         let last = self.roles.loops.column.extent.clone() - 1.into();
-        let column = (corner.column.clone() + column.clone()).minimum(last);
+        let column = (block_start.column.clone() + column.clone()).minimum(last);
         vec![unrolled(builder, self.chunk, |builder, within| {
             let step = chunk.clone() * self.chunk.into() + Dim::symbol(within);
-            let context = bind(corner.context(), self.reduced, &step);
+            let context = bind(block_start.context(), self.reduced, &step);
             let mut body = Vec::new();
             let second = self.second.element(builder, &mut body, &context, &column);
             for row in 0..self.rows {
-                let first = self.first(builder, &mut body, &context, &(corner.row.clone() + row.into()));
+                let first = self.first(builder, &mut body, &context, &(block_start.row.clone() + row.into()));
                 let sum = builder.define(&mut body, Scalar::Load(found(row)));
                 let value = builder.define(&mut body, Scalar::MulAdd(first, second.clone(), sum));
                 body.push(Stmt::Store { place: found(row), value });

@@ -1,11 +1,11 @@
 //! Contractions whose factors are staged in shared memory.
 //!
-//! A work item is a block of rows and columns of the output. Step by step along the depth, which is flattened with the taps, its
+//! A workgroup computes a block of rows and columns of the output. Step by step along the depth, which is flattened with the taps, its
 //! threads bring the block's part of both factors into shared memory, each an equal share, and then each adds the products of its
 //! rows and columns to sums in registers: every element that is read is used once for each row, or column, of the block.
 
 use super::shape::{Shape, choose};
-use super::{Corner, Workgroups, each_thread, lanes, unrolled};
+use super::{BlockStart, Workgroups, each_thread, lanes, unrolled};
 use crate::schedule::build::{ALL_LANES, Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::{Roles, SecondFactor};
 use crate::schedule::nest::Nest;
@@ -52,12 +52,12 @@ pub(super) fn schedule(
     let shape = choose(SHAPES.into_iter(), &roles.loops, caps, shared_bytes).filter(|_| size_hint(&steps) >= SHORTEST_DEPTH)?;
     let (second, packing) = SecondFactor::new(roles, inputs);
     let mut builder = KernelBuilder::new(buffers.to_vec());
-    let grid = Corner::grid(&roles.loops, shape.rows, shape.columns);
+    let grid = BlockStart::grid(&roles.loops, shape.rows, shape.columns);
     let item = builder.symbol("item", &product(&grid));
     let emitter = Emitter::new(&mut builder, nest, roles, second, shape);
     let body = emitter.item(
         &mut builder,
-        &Corner::new(&roles.loops, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns),
+        &BlockStart::new(&roles.loops, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns),
         &steps,
     );
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing, slow: None })
@@ -86,14 +86,14 @@ impl<'a> Emitter<'a> {
         Self { nest, roles, second, reduced: roles.loops.reduced().cloned().collect(), shape, staged, factors, sums }
     }
 
-    fn item(&self, builder: &mut KernelBuilder, corner: &Corner<'a>, steps: &Dim) -> Block {
+    fn item(&self, builder: &mut KernelBuilder, block_start: &BlockStart<'a>, steps: &Dim) -> Block {
         let threads = self.shape.threads();
         let clear = each_thread(builder, threads, |builder, _| self.shape.clear(builder, self.sums));
         let step = builder.symbol("step", &steps.ceil_div(self.shape.depth));
         let first = Dim::symbol(&step) * self.shape.depth.into();
-        let stage = each_thread(builder, threads, |builder, thread| self.stage(builder, corner, (&first, steps), thread));
+        let stage = each_thread(builder, threads, |builder, thread| self.stage(builder, block_start, (&first, steps), thread));
         let multiply = each_thread(builder, threads, |builder, thread| self.multiply(builder, thread));
-        let store = each_thread(builder, threads, |builder, thread| self.store(builder, corner, thread));
+        let store = each_thread(builder, threads, |builder, thread| self.store(builder, block_start, thread));
         vec![clear, for_loop(&step, steps.ceil_div(self.shape.depth), LoopKind::Serial, vec![stage, multiply]), store]
     }
 
@@ -112,7 +112,13 @@ impl<'a> Emitter<'a> {
     }
 
     /// Brings this thread's share of both factors into shared memory.
-    fn stage(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, (first, steps): (&Dim, &Dim), thread: &Dim) -> Block {
+    fn stage(
+        &self,
+        builder: &mut KernelBuilder,
+        block_start: &BlockStart<'_>,
+        (first, steps): (&Dim, &Dim),
+        thread: &Dim,
+    ) -> Block {
         let along_depth = [self.roles.left_along_depth(), self.second.along_depth()];
         let mut block = Vec::new();
         for factor in 0..2 {
@@ -129,8 +135,8 @@ impl<'a> Emitter<'a> {
                 vec![lanes(builder, self.group(factor), ALL_LANES, |builder, lane| {
                     let mut body = Vec::new();
                     let value = match factor {
-                        0 => self.left(builder, &mut body, corner, (at, exists), &(start.clone() + lane.clone())),
-                        _ => self.right(builder, &mut body, corner, (at, exists), (&start, lane)),
+                        0 => self.left(builder, &mut body, block_start, (at, exists), &(start.clone() + lane.clone())),
+                        _ => self.right(builder, &mut body, block_start, (at, exists), (&start, lane)),
                     };
                     body.push(Stmt::Store { place: self.staged_at(factor, &step, start + lane.clone()), value });
                     body
@@ -140,15 +146,22 @@ impl<'a> Emitter<'a> {
         block
     }
 
-    fn at_step<'c>(&'c self, corner: &Corner<'c>, step: Dim) -> Context<'c> {
-        bind(corner.context(), &self.reduced, &step)
+    fn at_step<'c>(&'c self, block_start: &BlockStart<'c>, step: Dim) -> Context<'c> {
+        bind(block_start.context(), &self.reduced, &step)
     }
 
     /// An element of the first factor, 0 where there is none.
-    fn left(&self, builder: &mut KernelBuilder, block: &mut Block, corner: &Corner<'_>, at: (Dim, Cond), row: &Dim) -> Operand {
-        let flat = corner.row.clone() + row.clone();
+    fn left(
+        &self,
+        builder: &mut KernelBuilder,
+        block: &mut Block,
+        block_start: &BlockStart<'_>,
+        at: (Dim, Cond),
+        row: &Dim,
+    ) -> Operand {
+        let flat = block_start.row.clone() + row.clone();
         let exists = at.1.and(Cond(vec![self.roles.loops.row_count() - 1.into() - flat.clone()]));
-        let context = bind(self.at_step(corner, at.0), &self.roles.loops.rows, &flat);
+        let context = bind(self.at_step(block_start, at.0), &self.roles.loops.rows, &flat);
         self.roles.first_element(builder, block, &context, exists)
     }
 
@@ -157,17 +170,17 @@ impl<'a> Emitter<'a> {
         &self,
         builder: &mut KernelBuilder,
         block: &mut Block,
-        corner: &Corner<'_>,
+        block_start: &BlockStart<'_>,
         at: (Dim, Cond),
         (start, lane): (&Dim, &Dim),
     ) -> Operand {
         let (whole, rest) = if self.has_whole_groups() { (self.group(1), lane) } else { (1, &Dim::default()) };
         let within = if whole == 1 { start.clone() + lane.clone() } else { start.clone() };
-        let column = corner.column.clone() + within;
+        let column = block_start.column.clone() + within;
         let last = self.roles.loops.column.extent.clone() - whole.into();
         let exists = at.1.and(Cond(vec![last.clone() - column.clone()])).simplify();
         let existing = at.0.minimum(product(self.reduced.iter().map(|axis| &axis.extent)) - 1.into());
-        let context = self.at_step(corner, existing);
+        let context = self.at_step(block_start, existing);
         let value = self.second.element(builder, block, &context, &(column.minimum(last) + rest.clone()));
         match exists.always() {
             true => value,
@@ -230,16 +243,22 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn store(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, thread: &Dim) -> Block {
+    fn store(&self, builder: &mut KernelBuilder, block_start: &BlockStart<'_>, thread: &Dim) -> Block {
         let rows = unrolled(builder, self.shape.thread_rows, |builder, row| {
             vec![unrolled(builder, self.shape.thread_columns / self.group(1), |builder, group| {
-                self.store_group(builder, corner, thread, (&Dim::symbol(row), &Dim::symbol(group)))
+                self.store_group(builder, block_start, thread, (&Dim::symbol(row), &Dim::symbol(group)))
             })]
         });
         vec![rows]
     }
 
-    fn store_group(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, thread: &Dim, (row, group): (&Dim, &Dim)) -> Block {
+    fn store_group(
+        &self,
+        builder: &mut KernelBuilder,
+        block_start: &BlockStart<'_>,
+        thread: &Dim,
+        (row, group): (&Dim, &Dim),
+    ) -> Block {
         let is_whole = self.has_whole_groups() && !self.nest.result.steps.iter().any(|step| matches!(step, Step::Dynamic(..)));
         let at = self.own_row(thread, row);
         let kind = if is_whole { ALL_LANES } else { LoopKind::Unrolled };
@@ -248,11 +267,11 @@ impl<'a> Emitter<'a> {
             let place = self.sum_at(row, &(group.clone() * self.group(1).into() + lane.clone()));
             let sum = builder.define(&mut body, Scalar::Load(place));
             let column = self.own_column(thread, group, lane);
-            let (exists, stores) = corner.store(builder, self.nest, (&at, &column), sum);
+            let (exists, stores) = block_start.store(builder, self.nest, (&at, &column), sum);
             body.extend(stores);
             if is_whole { body } else { when(exists, body) }
         });
-        let exists = if is_whole { corner.has(&at, &self.own_column(thread, group, &0.into())) } else { Cond::default() };
+        let exists = if is_whole { block_start.has(&at, &self.own_column(thread, group, &0.into())) } else { Cond::default() };
         when(exists, vec![stores])
     }
 }

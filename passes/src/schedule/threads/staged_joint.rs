@@ -1,12 +1,12 @@
 //! Sums of terms that are computed from rows and columns together, staged in shared memory.
 //!
-//! A work item is a block of rows and columns of the output. Some steps along the depth at a time, its threads compute what terms
+//! A workgroup computes a block of rows and columns of the output. Some steps along the depth at a time, its threads compute what terms
 //! need of rows alone and of columns alone, each for an equal share of them, and put it into shared memory: a row or column is
 //! decoded once for the whole block. Then each thread adds the terms of its rows and columns to sums in registers: it keeps what it
 //! needs of its columns and goes through its rows.
 
 use super::shape::{Shape, choose};
-use super::{Corner, Workgroups, each_thread, unrolled};
+use super::{BlockStart, Workgroups, each_thread, unrolled};
 use crate::schedule::Scheduled;
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
 use crate::schedule::contraction::joint::{Joint, Side, Values};
@@ -39,11 +39,11 @@ pub(in crate::schedule) fn schedule(
     let bytes = |shape: &Shape| shape.depth * (shape.rows * sides[0].bytes() + shape.columns * sides[1].bytes());
     let shapes = SHAPES.into_iter().map(|shape| as_deep_as_fits(shape, caps.scratch_bytes, bytes));
     let shape = choose(shapes, &joint.loops, caps, bytes)?;
-    let grid = Corner::grid(&joint.loops, shape.rows, shape.columns);
+    let grid = BlockStart::grid(&joint.loops, shape.rows, shape.columns);
     let item = builder.symbol("item", &product(&grid));
-    let corner = Corner::new(&joint.loops, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns);
+    let block_start = BlockStart::new(&joint.loops, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns);
     let emitter = Emitter::new(&mut builder, nest, joint, sides, shape);
-    let body = emitter.item(&mut builder, &corner);
+    let body = emitter.item(&mut builder, &block_start);
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing: Vec::new(), slow: None })
 }
 
@@ -116,17 +116,17 @@ impl<'a> Emitter<'a> {
         Self { nest, joint, shape, rows, columns, sums }
     }
 
-    fn item(&self, builder: &mut KernelBuilder, corner: &Corner<'_>) -> Block {
+    fn item(&self, builder: &mut KernelBuilder, block_start: &BlockStart<'_>) -> Block {
         let (threads, steps) = (self.shape.threads(), &self.joint.loops.depth.extent);
         let rounds = steps.ceil_div(self.shape.depth);
         let round = builder.symbol("step", &rounds);
         let first = Dim::symbol(&round) * self.shape.depth.into();
         let clear = each_thread(builder, threads, |builder, _| self.shape.clear(builder, self.sums));
         let stage = each_thread(builder, threads, |builder, thread| {
-            [&self.rows, &self.columns].map(|staged| self.stage(builder, corner, staged, &first, thread)).into()
+            [&self.rows, &self.columns].map(|staged| self.stage(builder, block_start, staged, &first, thread)).into()
         });
         let add = each_thread(builder, threads, |builder, thread| vec![self.add(builder, &first, thread)]);
-        let store = each_thread(builder, threads, |builder, thread| vec![self.store(builder, corner, thread)]);
+        let store = each_thread(builder, threads, |builder, thread| vec![self.store(builder, block_start, thread)]);
         vec![clear, for_loop(&round, rounds, LoopKind::Serial, vec![stage, add]), store]
     }
 
@@ -136,7 +136,14 @@ impl<'a> Emitter<'a> {
 
     /// Computes this thread's share of the values of one side. Neighbouring threads take neighbouring columns, but of rows
     /// neighbouring steps.
-    fn stage(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, staged: &Staged, first: &Dim, thread: &Dim) -> Stmt {
+    fn stage(
+        &self,
+        builder: &mut KernelBuilder,
+        block_start: &BlockStart<'_>,
+        staged: &Staged,
+        first: &Dim,
+        thread: &Dim,
+    ) -> Stmt {
         let (count, threads) = (staged.width * self.shape.depth, self.shape.threads());
         unrolled(builder, (count + threads - 1) / threads, |builder, share| {
             let flat = Dim::symbol(share) * threads.into() + thread.clone();
@@ -145,7 +152,7 @@ impl<'a> Emitter<'a> {
                 false => (flat.floor_div(staged.width), flat.modulo(staged.width)),
             };
             let exists = Cond(if count % threads == 0 { Vec::new() } else { vec![Dim::constant(count - 1) - flat] });
-            let context = self.at_existing(corner, staged.side, &(first.clone() + step.clone()), &across);
+            let context = self.at_existing(block_start, staged.side, &(first.clone() + step.clone()), &across);
             let (mut body, mut values) = (Vec::new(), self.joint.no_values());
             let of_side = |side| side == staged.side || side == Side::NEITHER;
             self.joint.expand(builder, &mut body, &context, &mut values, of_side);
@@ -159,21 +166,22 @@ impl<'a> Emitter<'a> {
     }
 
     /// The loops at a step and a row or column of the block, or at the last ones for those that do not exist.
-    fn at_existing<'c>(&'c self, corner: &Corner<'c>, side: Side, step: &Dim, across: &Dim) -> Context<'c> {
+    fn at_existing<'c>(&'c self, block_start: &BlockStart<'c>, side: Side, step: &Dim, across: &Dim) -> Context<'c> {
         let loops = &self.joint.loops;
         let existing = |at: Dim, count: Dim, length: i64| match count.is_multiple_of(length) {
             true => at,
             false => at.minimum(count - 1.into()),
         };
         let step = existing(step.clone(), loops.depth.extent.clone(), self.shape.depth);
-        let context = corner.context().bind(&loops.depth.symbol, step);
+        let context = block_start.context().bind(&loops.depth.symbol, step);
         match side == Side::ROW {
             true => {
-                let row = existing(corner.row.clone() + across.clone(), loops.row_count(), self.shape.rows);
+                let row = existing(block_start.row.clone() + across.clone(), loops.row_count(), self.shape.rows);
                 bind(context, &loops.rows, &row)
             }
             false => {
-                let column = existing(corner.column.clone() + across.clone(), loops.column.extent.clone(), self.shape.columns);
+                let column =
+                    existing(block_start.column.clone() + across.clone(), loops.column.extent.clone(), self.shape.columns);
                 context.bind(&loops.column.symbol, column)
             }
         }
@@ -215,7 +223,7 @@ impl<'a> Emitter<'a> {
         for_loop(&staged, steps, LoopKind::Serial, body)
     }
 
-    fn store(&self, builder: &mut KernelBuilder, corner: &Corner<'_>, thread: &Dim) -> Stmt {
+    fn store(&self, builder: &mut KernelBuilder, block_start: &BlockStart<'_>, thread: &Dim) -> Stmt {
         let (row, column) = self.place(thread);
         unrolled(builder, self.shape.thread_rows, |builder, at| {
             let (mut block, at) = (Vec::new(), Dim::symbol(at));
@@ -223,7 +231,7 @@ impl<'a> Emitter<'a> {
                 let across = column.clone() + Dim::constant(number * self.shape.across());
                 let mut body = Vec::new();
                 let sum = builder.define(&mut body, Scalar::Load(self.sum_at(&at, number)));
-                let (exists, stores) = corner.store(builder, self.nest, (&(row.clone() + at.clone()), &across), sum);
+                let (exists, stores) = block_start.store(builder, self.nest, (&(row.clone() + at.clone()), &across), sum);
                 body.extend(stores);
                 block.extend(when(exists, body));
             }
