@@ -41,6 +41,8 @@ impl fmt::Debug for Backend {
 pub struct Registry {
     /// The backends by the names of their targets; the first one is the default.
     pub backends: Vec<Backend>,
+    /// The operators and model families that importers know.
+    pub import: lostwax_import::Registry,
     /// The optimization levels by number, at least one; each does what those before it do.
     pub levels: Vec<Level>,
     /// The passes, rewrite rules and cost model. A [`lostwax_passes::Context`] with this registry runs them.
@@ -66,6 +68,7 @@ static DEFAULT: LazyLock<Registry> = LazyLock::new(|| Registry {
         Backend::new(lostwax_target_gpu::target(), lostwax_target_gpu::device()),
         Backend::new(lostwax_target_interp::target(), lostwax_target_interp::device()),
     ],
+    import: lostwax_import::Registry::default(),
     levels: level::LEVELS.to_vec(),
     passes: Arc::default(),
     chosen: Chosen::default(),

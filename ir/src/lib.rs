@@ -21,6 +21,7 @@ pub mod ops;
 pub mod panels;
 pub mod random;
 pub mod scalar;
+pub mod suggest;
 pub mod tensor;
 pub mod text;
 pub mod types;

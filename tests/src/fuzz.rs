@@ -5,7 +5,7 @@
 use crate::fuzz_models;
 use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::import::{ImportOptions, onnx};
+use lostwax::import::ImportOptions;
 use lostwax::npy;
 use lostwax_ir::random::Random;
 use lostwax_ir::text::{parse_graph, parse_kernel, print_graph, print_kernel};
@@ -71,7 +71,7 @@ pub fn subjects() -> Vec<Subject> {
 /// The sample model, for the device that runs no machine code.
 fn sample_artifact() -> Vec<u8> {
     let options = CompileOptions { targets: vec!["interp".to_string()], ..CompileOptions::default() };
-    let graph = onnx::import_bytes(SAMPLE_MODEL, None, &options.import).expect("the sample can be imported");
+    let graph = Registry::default().import.onnx_bytes(SAMPLE_MODEL, None, &options.import).expect("the sample can be imported");
     let mut artifact = Vec::new();
     compile(&Registry::default(), &graph.into(), &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
     artifact
@@ -146,8 +146,8 @@ fn digit(random: &mut Random, bytes: &mut [u8], at: usize) {
 
 fn feed_onnx(bytes: &[u8]) {
     let options = ImportOptions { max_expanded_bytes: MEMORY, ..ImportOptions::default() };
-    drop(onnx::check_bytes(bytes, None, &options));
-    if let Ok(graph) = onnx::import_bytes(bytes, None, &options) {
+    drop(Registry::default().import.check_onnx_bytes(bytes, None, &options));
+    if let Ok(graph) = Registry::default().import.onnx_bytes(bytes, None, &options) {
         let problems = verify_graph(&graph);
         assert!(problems.is_empty(), "the imported graph is invalid: {problems:?}");
     }

@@ -4,7 +4,6 @@ use crate::tiny::TinyModels;
 use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::import::LanguageOptions as Options;
-use lostwax::import::families::load;
 use lostwax_runtime::Model;
 use lostwax_runtime::format::hash;
 use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Request, Tokenizer, open_decoder};
@@ -37,7 +36,8 @@ impl Sample {
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
         let path = folder.path().join("model.gguf");
         models.families[FAMILY].write_gguf(&models.tokenizer, &path);
-        let tokenizer = load(&path, &Options::default()).expect("the sample can be read").tokenizer;
+        let tokenizer =
+            Registry::default().import.language(&path, &Options::default()).expect("the sample can be read").tokenizer;
         models.families[FAMILY].write_folder(&tokenizer, folder.path());
         let read = |name: &str| fs::read(folder.path().join(name)).expect("it was written");
         Self { gguf: read("model.gguf"), safetensors: read("model.safetensors"), config: read("config.json"), tokenizer }
@@ -71,7 +71,7 @@ pub(crate) fn feed_gguf(header: &[u8]) {
     in_folder(|folder| {
         let path = folder.join("model.gguf");
         fs::write(&path, [header, rest].concat()).expect("it can be written");
-        drop(load(&path, &Options::default()));
+        drop(Registry::default().import.language(&path, &Options::default()));
     });
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn feed_safetensors(header: &[u8]) {
         {
             fs::write(folder.join(name), bytes).expect("it can be written");
         }
-        drop(load(folder, &Options::default()));
+        drop(Registry::default().import.language(folder, &Options::default()));
     });
 }
 
@@ -106,7 +106,7 @@ fn generator() -> Generator {
     in_folder(|folder| {
         let path = folder.join("model.gguf");
         fs::write(&path, &SAMPLE.gguf).expect("it can be written");
-        let program = lostwax::import::load(&path, &options.import).expect("the sample can be read");
+        let program = Registry::default().import.load(&path, &options.import).expect("the sample can be read");
         compile(&Registry::default(), &program, &options, &mut |_| {}, &mut artifact).expect("the sample can be compiled");
     });
     let model = Model::from_bytes(artifact).expect("the sample can be opened");

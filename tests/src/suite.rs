@@ -3,6 +3,7 @@
 //! A case is a folder with `model.onnx` and `test_data_set_0/{input,output}_N.pb`. A list has one line for each pattern:
 //! the pattern, in which `*` stands for any text, and the reason after it. `#` starts a comment.
 
+use lostwax::Registry;
 use lostwax::import::{DimSpec, ImportOptions, onnx};
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor;
@@ -110,7 +111,7 @@ fn import(path: &Path, inputs: &BTreeMap<String, Tensor>) -> Result<(Graph, usiz
             constants: constants.into_iter().map(|(name, tensor)| (name.clone(), Arc::new(tensor.clone()))).collect(),
             ..ImportOptions::default()
         };
-        onnx::import(path, &options).map(|graph| (graph, count)).map_err(|error| error.to_string())
+        Registry::default().import.onnx(path, &options).map(|graph| (graph, count)).map_err(|error| error.to_string())
     };
     let attempts: Vec<_> = CONSTANTS.iter().map(attempt).collect();
     let first = attempts.first().and_then(|attempt| attempt.as_ref().err().cloned()).unwrap_or_default();

@@ -3,8 +3,7 @@
 use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::import::LanguageOptions as Options;
-use lostwax::import::families::{self, quant_from_name};
-use lostwax::import::load;
+use lostwax::import::families::quant_from_name;
 use lostwax_ir::types::DType;
 use lostwax_runtime::llm::{DecoderOptions, open_decoder, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
@@ -36,7 +35,7 @@ fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     model.write_gguf(&recorded.tokenizer, &path);
-    let graphs = families::load(&path, &language).unwrap();
+    let graphs = Registry::default().import.language(&path, &language).unwrap();
     let expected = Interpreted::new(&graphs).run("score", tokens);
     let rows: Vec<&[f32]> = expected.chunks(graphs.description.vocabulary_size as usize).collect();
     let compiled = compiled(&path, language, devices);
@@ -63,7 +62,14 @@ fn compiled(path: &Path, language: Options, devices: &[&str]) -> Model {
     let mut options = CompileOptions { targets, ..CompileOptions::default() };
     options.import.language = language;
     let mut buffer = AlignedBuffer::new();
-    compile(&Registry::default(), &load(path, &options.import).unwrap(), &options, &mut |_| (), &mut buffer).unwrap();
+    compile(
+        &Registry::default(),
+        &Registry::default().import.load(path, &options.import).unwrap(),
+        &options,
+        &mut |_| (),
+        &mut buffer,
+    )
+    .unwrap();
     Model::from_bytes(buffer).unwrap()
 }
 

@@ -1,7 +1,8 @@
 //! Language models as graphs, in the reference interpreter.
 
+use lostwax::Registry;
 use lostwax::import::LanguageOptions as Options;
-use lostwax::import::families::{LanguageGraphs, load, quant_from_name};
+use lostwax::import::families::{LanguageGraphs, quant_from_name};
 use lostwax_ir::random::Random;
 use lostwax_ir::types::DType;
 use lostwax_ir::verify::verify_graph;
@@ -28,7 +29,7 @@ fn from_gguf(models: &TinyModels, model: &TinyModel) -> LanguageGraphs {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     model.write_gguf(&models.tokenizer, &path);
-    load(&path, &options(models)).unwrap()
+    Registry::default().import.language(&path, &options(models)).unwrap()
 }
 
 fn for_each(check: impl Fn(&TinyModels, &str, &TinyModel)) {
@@ -86,7 +87,8 @@ fn logits_are_those_of_llama_cpp() {
 fn logits_of_whole_models_are_those_of_llama_cpp() {
     for (file, WholeModel { reading, scores }) in WholeModel::recorded() {
         let Some(path) = model_to_test(&file) else { continue };
-        let model = load(&path, &Options { context: reading.tokens.len(), ..Options::default() }).unwrap();
+        let model =
+            Registry::default().import.language(&path, &Options { context: reading.tokens.len(), ..Options::default() }).unwrap();
         check_scores(&file, &model, &reading, &scores);
     }
 }
@@ -103,7 +105,7 @@ struct Embedded {
 #[test]
 fn embeddings_are_those_of_numpy() {
     let Some(path) = model_to_test("all-MiniLM-L6-v2") else { return };
-    let model = load(&path, &Options::default()).unwrap();
+    let model = Registry::default().import.language(&path, &Options::default()).unwrap();
     let language = Language::new(model.description.clone(), &model.tokenizer).unwrap();
     let cases: Vec<Embedded> = serde_json::from_str(include_str!("../golden/embeddings.json")).unwrap();
     for Embedded { text, tokens, step, values } in cases {
@@ -139,7 +141,7 @@ fn folders_are_read_as_files() {
         let file = from_gguf(models, model);
         let folder = tempfile::tempdir().unwrap();
         model.write_folder(&file.tokenizer, folder.path());
-        let other = load(folder.path(), &options(models)).unwrap();
+        let other = Registry::default().import.language(folder.path(), &options(models)).unwrap();
         let [left, right] = [&file, &other].map(|model| Interpreted::new(model).run("score", &models.reading.tokens));
         let difference = distance(&left, &right);
         assert!(difference < ORDER, "{name}: {difference}");
@@ -154,7 +156,9 @@ fn fewer_bits_change_little() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     model.write_gguf(&models.tokenizer, &path);
-    let logits = |options: &Options| Interpreted::new(&load(&path, options).unwrap()).run("score", &models.reading.tokens);
+    let logits = |options: &Options| {
+        Interpreted::new(&Registry::default().import.language(&path, options).unwrap()).run("score", &models.reading.tokens)
+    };
     let whole = logits(&options(&models));
     let half = logits(&Options { cache: DType::F16, ..options(&models) });
     let bytes = logits(&Options { cache: DType::I8, ..options(&models) });
@@ -187,7 +191,7 @@ fn damaged_models_give_errors() {
             let (width, flip) = (random.size(1, 8), random.bits().to_le_bytes());
             bytes[at..at + width].iter_mut().zip(flip).for_each(|(byte, flip)| *byte ^= flip);
             std::fs::write(&path, bytes).unwrap();
-            drop(load(&path, &options(&models)));
+            drop(Registry::default().import.language(&path, &options(&models)));
         }
     }
 }

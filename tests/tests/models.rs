@@ -2,7 +2,6 @@
 
 use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::import::load;
 use lostwax::import::{ImportOptions, ShapeSpec};
 use lostwax_runtime::{AlignedBuffer, Bindings, Device, Model, Tensor};
 use lostwax_tests::{Case, model_to_test, recorded_models};
@@ -47,7 +46,7 @@ fn check_with(file: &str, options: &CompileOptions, device: &Device) {
     let recorded = recorded_models().into_iter().find(|model| model.file == file).unwrap();
     let shapes = recorded.shapes.iter().map(|text| text.parse::<ShapeSpec>().unwrap()).map(|spec| (spec.name, spec.dims));
     let import = ImportOptions { shapes: shapes.collect(), ..ImportOptions::default() };
-    let graph = load(&path, &import).unwrap();
+    let graph = Registry::default().import.load(&path, &import).unwrap();
     let mut artifact = AlignedBuffer::default();
     compile(&Registry::default(), &graph, options, &mut |_| {}, &mut artifact).unwrap();
     let model = Model::from_bytes(artifact).unwrap();

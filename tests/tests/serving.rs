@@ -7,7 +7,6 @@ mod http;
 use http::{Running, Streamed, ask};
 use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::import::load;
 use lostwax_runtime::llm::{DecoderOptions, Language, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
 use lostwax_serve::{Service, Settings};
@@ -68,7 +67,14 @@ fn compiled(path: &Path) -> Model {
     let mut options = CompileOptions::default();
     (options.import.language.context, options.import.language.slots) = (CONTEXT, SLOTS);
     let mut buffer = AlignedBuffer::new();
-    compile(&Registry::default(), &load(path, &options.import).unwrap(), &options, &mut |_| (), &mut buffer).unwrap();
+    compile(
+        &Registry::default(),
+        &Registry::default().import.load(path, &options.import).unwrap(),
+        &options,
+        &mut |_| (),
+        &mut buffer,
+    )
+    .unwrap();
     Model::from_bytes(buffer).unwrap()
 }
 

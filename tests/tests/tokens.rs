@@ -1,7 +1,6 @@
 //! Tokens of real vocabularies against those recorded from other engines.
 
-use lostwax::import::gguf::Gguf;
-use lostwax::import::gguf_tokenizer::Vocabulary;
+use lostwax::import::gguf::{Gguf, Vocabulary};
 use lostwax_runtime::llm::Tokenizer;
 use lostwax_tests::model_to_test;
 use std::collections::BTreeMap;

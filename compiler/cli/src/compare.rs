@@ -1,6 +1,7 @@
 //! Results of an artifact beside those of the reference interpreter.
 
 use crate::error::CliError;
+use crate::registry::registry;
 use crate::settings::ShapeArgs;
 use lostwax_import::program::Program;
 use lostwax_import::{DimSpec, ImportOptions};
@@ -60,7 +61,7 @@ pub fn reference_outputs(
 ) -> Result<BTreeMap<String, Reference>, CliError> {
     let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), fixed(tensor.shape())));
     let options = ImportOptions { shapes: shapes.collect(), ..args.import_options() };
-    interpret(&comparable(lostwax_import::load(path, &options)?)?, &references(inputs)?)
+    interpret(&comparable(registry().import.load(path, &options)?)?, &references(inputs)?)
 }
 
 /// The graph of a model that is one function of its inputs.

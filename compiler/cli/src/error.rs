@@ -101,7 +101,10 @@ impl CliError {
 
 fn import_code(error: &ImportError) -> u8 {
     match error {
-        ImportError::Io { .. } | ImportError::EntryPoints { .. } => USAGE,
+        ImportError::Io { .. }
+        | ImportError::EntryPoints { .. }
+        | ImportError::DuplicateOperator { .. }
+        | ImportError::DuplicateArchitecture { .. } => USAGE,
         ImportError::Invalid { .. } | ImportError::UnsupportedForm { .. } | ImportError::Unsupported(_) => UNSUPPORTED_MODEL,
         ImportError::LimitExceeded { .. } => LIMIT,
     }

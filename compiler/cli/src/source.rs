@@ -7,8 +7,8 @@ use crate::registry::registry;
 use crate::settings::{CompileArgs, ShapeArgs};
 use lostwax_compiler::model::{self, CompileOptions};
 use lostwax_compiler::pipeline::{Compiled, Stage};
+use lostwax_import::is_language_model;
 use lostwax_import::program::Program;
-use lostwax_import::{is_language_model, load};
 use lostwax_ir::graph::Graph;
 use lostwax_runtime::{AlignedBuffer, Model};
 use std::io::{Read, Write};
@@ -61,7 +61,7 @@ pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
 /// Reads a model.
 pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Program, CliError> {
     console.stage("importing");
-    Ok(load(path, &shapes.import_options())?)
+    Ok(registry().import.load(path, &shapes.import_options())?)
 }
 
 /// Compiles a model and shows the stages.

@@ -1,3 +1,5 @@
+//! The errors of the importers.
+
 use crate::report::CheckReport;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -43,6 +45,22 @@ pub enum ImportError {
         /// The form, and the way out.
         what: String,
     },
+    /// An ONNX operator is registered twice.
+    #[error("there is already an ONNX operator `{operator}`; choose another domain or name")]
+    DuplicateOperator {
+        /// The name with its domain.
+        operator: String,
+    },
+    /// Two families of language models claim one architecture.
+    #[error("the architecture `{architecture}` belongs to the family `{first}` already; `{second}` cannot claim it too")]
+    DuplicateArchitecture {
+        /// What files call the architecture.
+        architecture: String,
+        /// The family that has it.
+        first: &'static str,
+        /// The family that was added.
+        second: &'static str,
+    },
     /// Something works with one graph only.
     #[error("this works with models that have one entry point; this one has {}", list(names))]
     EntryPoints {
@@ -55,15 +73,18 @@ pub enum ImportError {
 }
 
 impl ImportError {
-    pub(crate) fn invalid(op: &str, node: &str, problem: impl Into<String>) -> Self {
+    /// [`ImportError::Invalid`]; `op` is a kind of part, `node` its name.
+    pub fn invalid(op: &str, node: &str, problem: impl Into<String>) -> Self {
         Self::Invalid { node: node.to_string(), op: op.to_string(), problem: problem.into() }
     }
 
-    pub(crate) fn unsupported(op: &str, node: &str, what: impl Into<String>) -> Self {
+    /// [`ImportError::UnsupportedForm`]; `op` is a kind of part, `node` its name.
+    pub fn unsupported(op: &str, node: &str, what: impl Into<String>) -> Self {
         Self::UnsupportedForm { node: node.to_string(), op: op.to_string(), what: what.into() }
     }
 
-    pub(crate) fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
+    /// [`ImportError::LimitExceeded`]; `op` is a kind of part, `node` its name.
+    pub fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
         Self::LimitExceeded { node: node.to_string(), op: op.to_string(), what: what.into() }
     }
 }

@@ -1,7 +1,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 //! Reads models. Each format has a folder: ONNX files hold graphs; GGUF files and Hugging Face folders hold weights and settings, of
-//! which [`families`] make graphs. What comes out is a [`Program`].
+//! which [`families`] make graphs. A [`Registry`] knows the operators and families, and gives a [`Program`].
 
 mod constant_spec;
 mod error;
@@ -9,21 +9,22 @@ mod files;
 mod load;
 mod options;
 pub mod program;
+mod registry;
 mod report;
 mod shape_spec;
 mod weights;
 
 pub mod families;
 pub mod gguf;
-pub mod gguf_tokenizer;
 pub mod onnx;
 pub mod safetensors;
 
 pub use constant_spec::{ConstantSpec, ConstantSpecError};
 pub use error::ImportError;
-pub use load::{is_language_model, load};
+pub use load::is_language_model;
 pub use options::{ACTIVATION_TYPES, CACHE_TYPES, ImportOptions, LanguageOptions, MAX_SLOTS};
 pub use program::Program;
+pub use registry::Registry;
 pub use report::{CheckReport, OpReport, Status, SymbolReport, TensorReport};
 pub use shape_spec::{DimSpec, ShapeSpec, ShapeSpecError};
 pub use weights::{WeightView, Weights};

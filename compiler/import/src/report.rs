@@ -1,4 +1,9 @@
+//! What a model needs, for people and programs.
+
 use crate::error::one_line;
+use lostwax_ir::dim::{Symbol, UNBOUNDED};
+use lostwax_ir::graph::{Graph, Value};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Whether an operator can be compiled.
@@ -6,7 +11,7 @@ use std::fmt;
 pub enum Status {
     /// All nodes of this operator can be compiled.
     Supported,
-    /// The operator is known, but some of its nodes use a form that is not supported.
+    /// The operator is known, but some of its nodes use it in a way that is not supported.
     Partial,
     /// The operator is not known.
     Unsupported,
@@ -80,6 +85,19 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
+    /// The report on a graph, without operators.
+    pub(crate) fn of_graph(graph: &Graph) -> Self {
+        let dtypes: BTreeSet<String> = graph.topological().into_iter().map(|value| graph.ty(value).dtype.to_string()).collect();
+        Self {
+            ops: Vec::new(),
+            inputs: graph.inputs().iter().map(|value| tensor(graph, graph.node(*value).attrs.text("name"), *value)).collect(),
+            outputs: graph.outputs().iter().map(|output| tensor(graph, &output.name, output.value)).collect(),
+            symbols: symbols(graph),
+            dtypes: dtypes.into_iter().collect(),
+            constraints: graph.constraints().map(|rule| format!("{} == {} ({})", rule.left, rule.right, rule.reason)).collect(),
+        }
+    }
+
     /// Whether every node can be compiled.
     pub fn is_supported(&self) -> bool {
         self.problems().next().is_none()
@@ -115,4 +133,19 @@ fn shorten(nodes: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = nodes.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if nodes.len() > SHOWN { format!("{shown} and {} more", nodes.len() - SHOWN) } else { shown }
+}
+
+fn tensor(graph: &Graph, name: &str, value: Value) -> TensorReport {
+    let ty = graph.ty(value);
+    let dims = ty.dims.iter().map(|dim| dim.to_string()).collect();
+    TensorReport { name: name.to_string(), dtype: ty.dtype.to_string(), dims }
+}
+
+fn symbols(graph: &Graph) -> Vec<SymbolReport> {
+    let report = |(name, symbol): (String, Symbol)| SymbolReport {
+        name,
+        min: Symbol::min(&symbol),
+        max: Some(Symbol::max(&symbol)).filter(|max| *max < UNBOUNDED),
+    };
+    graph.symbols().into_iter().map(report).collect()
 }

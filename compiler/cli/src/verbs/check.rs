@@ -1,11 +1,12 @@
 //! `lostwax check`.
 
+use crate::registry::registry;
 use crate::console::Console;
 use crate::error::{self, CliError};
 use crate::report::Report;
 use crate::settings::ShapeArgs;
 use crate::table::Table;
-use lostwax_import::{CheckReport, Status, TensorReport, onnx};
+use lostwax_import::{CheckReport, Status, TensorReport};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ pub struct Args {
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         console.stage("importing");
-        let checked = onnx::check(&self.model, &self.shapes.import_options())?;
+        let checked = registry().import.check(&self.model, &self.shapes.import_options())?;
         let code = if checked.is_supported() { 0 } else { error::UNSUPPORTED_MODEL };
         Ok(Report::new(text(&checked), to_json(&checked)).with_exit_code(code))
     }

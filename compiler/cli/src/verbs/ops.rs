@@ -1,10 +1,10 @@
 //! `lostwax ops`.
 
+use crate::registry::registry;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::report::Report;
 use crate::table::Table;
-use lostwax_import::onnx;
 use lostwax_ir::ops::{Op, OpDef, Operands};
 use serde_json::json;
 
@@ -43,7 +43,8 @@ fn operands(def: &OpDef) -> Vec<String> {
 }
 
 fn operators() -> Report {
-    let operators = onnx::operators();
+    let mut operators: Vec<_> = registry().import.operators.iter().map(|operator| (operator.domain, operator.name)).collect();
+    operators.sort_unstable();
     let mut table = Table::new(&["operator", "domain"]);
     for (domain, name) in &operators {
         table.row([name.to_string(), if domain.is_empty() { "ai.onnx".to_string() } else { domain.to_string() }]);

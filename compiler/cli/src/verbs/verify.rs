@@ -3,6 +3,7 @@
 mod entries;
 mod language;
 
+use crate::registry::registry;
 use crate::compare::{Compared, reference_outputs};
 use crate::console::Console;
 use crate::error::{self, CliError};
@@ -117,7 +118,7 @@ impl Args {
             options.language.context = language.context_length as usize;
         }
         console.stage("importing");
-        let program = lostwax_import::load(reference, &options)?;
+        let program = registry().import.load(reference, &options)?;
         let mut session = model.session_with(self.device.device(model)?, Options::new().with_threads(self.threads))?;
         let rtol = self.rtol.unwrap_or(if rounds_activations(&program) { ROUNDED_TOLERANCE } else { TOLERANCE });
         let comparison = Comparison { program: &program, seed: self.inputs.seed, rtol };

@@ -47,7 +47,7 @@ fn read(settings: &Settings, _: usize) -> Result<Architecture, ImportError> {
     };
     let prefix = PREFIXES.into_iter().find(has_tokens).unwrap_or_default();
     let encoder = Encoder::read(settings, names(prefix), UNNEEDED, pooling(settings)?)?;
-    Ok(Architecture::Encoder(Box::new(encoder)))
+    Ok(encoder.into())
 }
 
 fn pooling(settings: &Settings) -> Result<Pooling, ImportError> {

@@ -4,7 +4,7 @@
 use super::common::architecture::LayerKind;
 use super::common::names::HEAD_NORMS;
 use super::common::rope::Rope;
-use super::common::rope_scaling::Reader;
+use super::common::rope_scaling::RopeReader;
 use super::common::settings::{Key, Settings, WINDOW};
 use super::gemma2::{NORMS, read_common};
 use super::{Architecture, Family};
@@ -32,7 +32,7 @@ const LOCAL: &str = "sliding_attention";
 
 fn read(settings: &Settings, context: usize) -> Result<Architecture, ImportError> {
     let mut decoder = read_common(settings, context, &[NORMS, HEAD_NORMS], LARGEST)?;
-    let reader = Reader::new(settings, context)?;
+    let reader = RopeReader::new(settings, context)?;
     let (global, local) = (reader.of_layers(GLOBAL), reader.of_layers(LOCAL));
     let size = decoder.heads.size;
     let base = if reader.has_layers() { local.base()? } else { settings.find(LOCAL_BASE)?.unwrap_or(DEFAULT_LOCAL_BASE) };

@@ -2,9 +2,31 @@
 //!
 //! GGUF files and Hugging Face folders hold weights and settings, no graphs. A family says in one file what its settings and
 //! tensors are called and how its layers differ from those of others; `common` makes graphs of that.
+//!
+//! A family of one's own is a function and a value:
+//!
+//! ```
+//! use lostwax_import::families::names::NORMS_BEFORE;
+//! use lostwax_import::families::settings::{Settings, WINDOW};
+//! use lostwax_import::families::{Architecture, Decoder, Family};
+//! use lostwax_import::{ImportError, Registry};
+//!
+//! /// Llama with a window in every other layer.
+//! fn read(settings: &Settings, context: usize) -> Result<Architecture, ImportError> {
+//!     let mut decoder = Decoder::read(settings, context, &[NORMS_BEFORE])?;
+//!     decoder.set_windows(settings.find(WINDOW)?, |layer| layer % 2 == 0);
+//!     Ok(decoder.into())
+//! }
+//!
+//! let family = Family { name: "example", gguf: &["example"], folder: &["ExampleForCausalLM"], read };
+//! let mut registry = Registry::default();
+//! registry.families.add(family)?;
+//! # Ok::<(), ImportError>(())
+//! ```
 
 mod bert;
 mod common;
+mod family;
 mod gemma2;
 mod gemma3;
 mod glm4;
@@ -21,14 +43,21 @@ mod stablelm;
 #[cfg(test)]
 mod tests;
 
+pub use common::architecture::{Decoder, ExpertKind, LayerKind};
+pub use common::attention::{HeadNorms, Heads};
+pub use common::encoder::{Encoder, Pooling};
+pub use common::norm::NormKind;
 pub use common::quantize::{Conversion, quant_from_name};
+pub use common::rope::Rope;
+pub use common::rope_scaling::RopeReader;
+pub use common::{names, settings};
+pub use family::{Architecture, Families, Family};
 
 use crate::error::ImportError;
 use crate::options::{ACTIVATION_TYPES, CACHE_TYPES, LanguageOptions, MAX_SLOTS};
-use common::architecture::Decoder;
 use common::decoder::{self, CacheKind};
 use common::decoder_weights::DecoderWeights;
-use common::encoder::{self, Encoder, EncoderWeights};
+use common::encoder::{self, EncoderWeights};
 use common::language;
 use common::settings::Settings;
 use common::weights::Store;
@@ -37,7 +66,7 @@ use lostwax_ir::graph::{Graph, TypeError};
 use lostwax_ir::types::DType;
 use std::path::Path;
 
-/// The families.
+/// The families that lostwax ships.
 const FAMILIES: &[Family] = &[
     llama::FAMILY,
     mistral::FAMILY,
@@ -67,56 +96,14 @@ pub struct LanguageGraphs {
     pub conversions: Vec<Conversion>,
 }
 
-/// A family of architectures.
-struct Family {
-    /// The name, for lists.
-    name: &'static str,
-    /// What GGUF files call the architectures, in `general.architecture`.
-    gguf: &'static [&'static str],
-    /// What folders call them, in `architectures`.
-    folder: &'static [&'static str],
-    /// Reads the settings of a model, for a context of some tokens.
-    read: fn(&Settings, usize) -> Result<Architecture, ImportError>,
-}
-
-/// What graphs depend on.
-enum Architecture {
-    /// Tokens to logits.
-    Decoder(Box<Decoder>),
-    /// Tokens to a vector.
-    Encoder(Box<Encoder>),
-}
-
-impl From<Decoder> for Architecture {
-    fn from(decoder: Decoder) -> Self {
-        Self::Decoder(Box::new(decoder))
-    }
-}
-
-/// The families, each with the names of its architectures in GGUF files and in folders.
-pub fn families() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static [&'static str])> {
-    FAMILIES.iter().map(|family| (family.name, family.gguf, family.folder))
-}
-
 /// Reads a language model: a GGUF file or a Hugging Face folder.
-///
-/// # Errors
-/// [`ImportError`] naming the file, key or tensor.
-pub fn load(path: &Path, options: &LanguageOptions) -> Result<LanguageGraphs, ImportError> {
+pub(crate) fn load(path: &Path, families: &Families, options: &LanguageOptions) -> Result<LanguageGraphs, ImportError> {
     let settings = Settings::open(path)?;
     let context = context(&settings, options)?;
-    match (family(&settings)?.read)(&settings, context)? {
+    match (families.of(&settings)?.read)(&settings, context)? {
         Architecture::Decoder(decoder) => load_decoder(&settings, &decoder, context, options),
         Architecture::Encoder(encoder) => load_encoder(&settings, &encoder, context, options),
     }
-}
-
-fn family(settings: &Settings) -> Result<&'static Family, ImportError> {
-    let name = settings.architecture.as_str();
-    let names = |family: &Family| if settings.is_gguf() { family.gguf } else { family.folder };
-    let known = || FAMILIES.iter().flat_map(names).copied().collect::<Vec<_>>().join(", ");
-    let family = FAMILIES.iter().find(|family| names(family).contains(&name));
-    family.ok_or_else(|| ImportError::unsupported("architecture", name, format!("known are {}", known())))
 }
 
 /// The number of tokens that is compiled for; checks the options.

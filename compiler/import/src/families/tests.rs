@@ -1,4 +1,3 @@
-use super::common::architecture::{Decoder, LayerKind};
 use super::common::quantize::convert;
 use super::*;
 use crate::options::LanguageOptions;
@@ -72,14 +71,17 @@ fn tensors() -> Vec<(String, Vec<usize>)> {
 
 fn problem(config: &Value, tensors: &[(String, Vec<usize>)]) -> String {
     let folder = folder(config, tensors);
-    load(folder.path(), &LanguageOptions::default()).err().map(|error| error.to_string()).unwrap_or_default()
+    load(folder.path(), &Families::default(), &LanguageOptions::default())
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default()
 }
 
 /// The settings that a family reads for a context.
 fn decoder(class: &str, context: usize, others: Value) -> Decoder {
     let folder = folder(&config(class, others), &[]);
     let settings = Settings::open(folder.path()).unwrap();
-    match (family(&settings).unwrap().read)(&settings, context).unwrap() {
+    match (Families::default().of(&settings).unwrap().read)(&settings, context).unwrap() {
         Architecture::Decoder(decoder) => *decoder,
         Architecture::Encoder(_) => panic!("{class} is a decoder"),
     }
@@ -139,7 +141,7 @@ fn errors_name_settings() {
         LanguageOptions { context: 0, ..LanguageOptions::default() },
         LanguageOptions { cache: DType::I32, ..LanguageOptions::default() },
     ] {
-        assert!(load(folder.path(), &options).is_err());
+        assert!(load(folder.path(), &Families::default(), &options).is_err());
     }
 }
 
@@ -204,7 +206,8 @@ fn descriptions_tell_of_tokens_and_sampling() {
     ] });
     std::fs::write(folder.path().join("generation_config.json"), generation.to_string()).unwrap();
     std::fs::write(folder.path().join("tokenizer_config.json"), tokenizer.to_string()).unwrap();
-    let model = load(folder.path(), &LanguageOptions { context: 1000, ..LanguageOptions::default() }).unwrap().description;
+    let options = LanguageOptions { context: 1000, ..LanguageOptions::default() };
+    let model = load(folder.path(), &Families::default(), &options).unwrap().description;
     assert_eq!((model.vocabulary_size, model.context_length), (WORDS as u32, 64));
     assert_eq!((model.bos, model.add_bos, model.eos), (Some(1), true, vec![2, 3, 4]));
     assert_eq!(model.chat_template, "{{ messages }}");

@@ -7,13 +7,16 @@
 mod cursor;
 mod header;
 mod metadata;
+mod types;
 mod value;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
 
 pub use metadata::{FromValue, Metadata};
 pub use value::{Array, Value};
+pub use vocabulary::{Vocabulary, VocabularyError};
 
 use super::{ImportError, WeightView, Weights, files};
 use cursor::Cursor;

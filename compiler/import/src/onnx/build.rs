@@ -1,10 +1,10 @@
 //! Building blocks for operators: arithmetic on items with ONNX's broadcasting.
 
-use super::context::Context;
-use super::item::{Data, Item};
+use super::importer::Importer;
 use super::known::Known;
+use super::node_error::{NodeError, NodeResult, invalid, limit, unsupported};
 use super::number::{Number, weight};
-use super::problem::{Outcome, Problem, invalid, limit, unsupported};
+use super::operand::{Data, Operand};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::graph::Value;
@@ -15,9 +15,9 @@ use lostwax_ir::types::{DType, TensorType};
 const MAX_RANK: usize = 32;
 const MAX_TERMS: usize = 4096;
 
-impl Context<'_> {
-    /// The type of an item.
-    pub(super) fn ty(&self, item: &Item) -> TensorType {
+impl Importer<'_> {
+    /// The type of an operand.
+    pub fn ty(&self, item: &Operand) -> TensorType {
         match item.data() {
             Data::Constant(tensor) => tensor.ty(),
             Data::Known(known) => TensorType::new(known.dtype, known.shape.iter().map(|size| *size as i64)),
@@ -26,35 +26,38 @@ impl Context<'_> {
         }
     }
 
-    pub(super) fn dtype(&self, item: &Item) -> DType {
+    /// The element type of an operand.
+    pub fn dtype(&self, item: &Operand) -> DType {
         self.ty(item).dtype
     }
 
-    pub(super) fn rank(&self, item: &Item) -> usize {
+    /// The number of axes of an operand.
+    pub fn rank(&self, item: &Operand) -> usize {
         self.ty(item).rank()
     }
 
-    pub(super) fn dims(&self, item: &Item) -> Vec<Dim> {
+    /// The sizes of an operand.
+    pub fn dims(&self, item: &Operand) -> Vec<Dim> {
         self.ty(item).dims
     }
 
-    /// The sizes along some axes, which must be constant.
-    pub(super) fn static_sizes(&self, item: &Item, what: &str) -> Outcome<Vec<i64>> {
+    /// The sizes of an operand that must have a fixed shape; `what` names it in the error.
+    pub fn static_sizes(&self, item: &Operand, what: &str) -> NodeResult<Vec<i64>> {
         let sizes: Option<Vec<i64>> = self.dims(item).iter().map(Dim::as_constant).collect();
-        sizes.ok_or_else(|| Problem::Unsupported(format!("{what} must have a fixed shape")))
+        sizes.ok_or_else(|| NodeError::Unsupported(format!("{what} must have a fixed shape")))
     }
 
-    /// Adds a node to the graph.
-    pub(super) fn node(&mut self, op: Op, attrs: Attrs, operands: &[&Item]) -> Outcome<Item> {
-        let operands: Vec<Value> = operands.iter().map(|item| self.value(item)).collect::<Outcome<_>>()?;
+    /// Adds an op to the graph.
+    pub fn op(&mut self, op: Op, attrs: Attrs, operands: &[&Operand]) -> NodeResult<Operand> {
+        let operands: Vec<Value> = operands.iter().map(|item| self.value(item)).collect::<NodeResult<_>>()?;
         check_size(operands.iter().map(|value| self.graph.ty(*value)))?;
         let value = self.graph.add(op, attrs, &operands)?;
         check_size([self.graph.ty(value)])?;
         Ok(value.into())
     }
 
-    /// The item as a value of the graph.
-    pub(super) fn value(&mut self, item: &Item) -> Outcome<Value> {
+    /// The operand as a value of the graph.
+    pub fn value(&mut self, item: &Operand) -> NodeResult<Value> {
         if let Some(value) = item.value() {
             return Ok(value);
         }
@@ -67,7 +70,7 @@ impl Context<'_> {
         Ok(item.remember(value))
     }
 
-    fn known_value(&mut self, known: &Known) -> Outcome<Value> {
+    fn known_value(&mut self, known: &Known) -> NodeResult<Value> {
         if let Some(tensor) = known.to_tensor() {
             return Ok(self.graph.constant(tensor)?);
         }
@@ -82,42 +85,45 @@ impl Context<'_> {
         self.value(&item)
     }
 
-    fn number_item(&mut self, dtype: DType, number: &Number) -> Outcome<Item> {
+    fn number_item(&mut self, dtype: DType, number: &Number) -> NodeResult<Operand> {
         let (numerator, denominator) = number.parts();
         let numerator = self.size_item(dtype, numerator)?;
         if denominator.is(1) {
             return Ok(numerator);
         }
         let denominator = self.size_item(dtype, denominator)?;
-        self.node(Op::Div, Attrs::new(), &[&numerator, &denominator])
+        self.op(Op::Div, Attrs::new(), &[&numerator, &denominator])
     }
 
-    fn size_item(&mut self, dtype: DType, size: &Dim) -> Outcome<Item> {
+    fn size_item(&mut self, dtype: DType, size: &Dim) -> NodeResult<Operand> {
         match size.as_constant() {
             Some(value) => self.scalar(dtype, value as f64),
-            None => self.node(Op::DimValue, Attrs::new().with("dims", vec![size.clone()]).with("dtype", dtype), &[]),
+            None => self.op(Op::DimValue, Attrs::new().with("dims", vec![size.clone()]).with("dtype", dtype), &[]),
         }
     }
 
     /// A constant of rank 0.
-    pub(super) fn scalar(&self, dtype: DType, value: f64) -> Outcome<Item> {
+    pub fn scalar(&self, dtype: DType, value: f64) -> NodeResult<Operand> {
         self.filled(dtype, &[], value)
     }
 
-    /// A constant of rank 0 of the item's element type.
-    pub(super) fn scalar_like(&self, item: &Item, value: f64) -> Outcome<Item> {
+    /// A constant of rank 0 of the operand's element type.
+    pub fn scalar_like(&self, item: &Operand, value: f64) -> NodeResult<Operand> {
         self.scalar(self.dtype(item), value)
     }
 
     /// A constant with equal elements.
-    pub(super) fn filled(&self, dtype: DType, shape: &[usize], value: f64) -> Outcome<Item> {
+    pub fn filled(&self, dtype: DType, shape: &[usize], value: f64) -> NodeResult<Operand> {
         let count = element_count(shape).unwrap_or(0);
         let tensor = Tensor::from_f64(dtype, shape, &vec![value; count]);
-        tensor.map(Item::from).ok_or_else(|| Problem::Unsupported(format!("constants of type {dtype} are not supported")))
+        tensor.map(Operand::from).ok_or_else(|| NodeError::Unsupported(format!("constants of type {dtype} are not supported")))
     }
 
-    /// Takes bytes for a constant that the file does not store.
-    pub(super) fn reserve(&mut self, bytes: usize) -> Outcome<()> {
+    /// Counts the bytes of a constant that the file does not store.
+    ///
+    /// # Errors
+    /// [`NodeError::Limit`] when all of them are more than [`crate::ImportOptions::max_expanded_bytes`].
+    pub fn reserve(&mut self, bytes: usize) -> NodeResult<()> {
         match self.budget.checked_sub(bytes as u64) {
             Some(rest) => self.budget = rest,
             None => return limit("constants made by the model do not fit the allowed memory"),
@@ -125,61 +131,66 @@ impl Context<'_> {
         Ok(())
     }
 
-    pub(super) fn unary(&mut self, op: Op, x: &Item) -> Outcome<Item> {
-        self.node(op, Attrs::new(), &[x])
+    /// An elementwise op of one operand.
+    pub fn unary(&mut self, op: Op, x: &Operand) -> NodeResult<Operand> {
+        self.op(op, Attrs::new(), &[x])
     }
 
     /// An elementwise op with broadcasting.
-    pub(super) fn binary(&mut self, op: Op, a: &Item, b: &Item) -> Outcome<Item> {
+    pub fn binary(&mut self, op: Op, a: &Operand, b: &Operand) -> NodeResult<Operand> {
         let aligned = self.align(&[a.clone(), b.clone()])?;
-        self.node(op, Attrs::new(), &aligned.iter().collect::<Vec<_>>())
+        self.op(op, Attrs::new(), &aligned.iter().collect::<Vec<_>>())
     }
 
-    pub(super) fn add(&mut self, a: &Item, b: &Item) -> Outcome<Item> {
+    /// The sum, with broadcasting.
+    pub fn add(&mut self, a: &Operand, b: &Operand) -> NodeResult<Operand> {
         self.binary(Op::Add, a, b)
     }
 
-    pub(super) fn sub(&mut self, a: &Item, b: &Item) -> Outcome<Item> {
+    /// The difference, with broadcasting.
+    pub fn sub(&mut self, a: &Operand, b: &Operand) -> NodeResult<Operand> {
         self.binary(Op::Sub, a, b)
     }
 
-    pub(super) fn mul(&mut self, a: &Item, b: &Item) -> Outcome<Item> {
+    /// The product, with broadcasting.
+    pub fn mul(&mut self, a: &Operand, b: &Operand) -> NodeResult<Operand> {
         self.binary(Op::Mul, a, b)
     }
 
-    pub(super) fn div(&mut self, a: &Item, b: &Item) -> Outcome<Item> {
+    /// The quotient, with broadcasting.
+    pub fn div(&mut self, a: &Operand, b: &Operand) -> NodeResult<Operand> {
         self.binary(Op::Div, a, b)
     }
 
     /// `op(x, value)` with a constant.
-    pub(super) fn with_scalar(&mut self, op: Op, x: &Item, value: f64) -> Outcome<Item> {
+    pub fn with_scalar(&mut self, op: Op, x: &Operand, value: f64) -> NodeResult<Operand> {
         let value = self.scalar_like(x, value)?;
         self.binary(op, x, &value)
     }
 
     /// `op(value, x)` with a constant.
-    pub(super) fn scalar_with(&mut self, op: Op, value: f64, x: &Item) -> Outcome<Item> {
+    pub fn scalar_with(&mut self, op: Op, value: f64, x: &Operand) -> NodeResult<Operand> {
         let value = self.scalar_like(x, value)?;
         self.binary(op, &value, x)
     }
 
-    /// `cond ? x : y` with broadcasting.
-    pub(super) fn select(&mut self, cond: &Item, x: &Item, y: &Item) -> Outcome<Item> {
+    /// The elements of `x` where `cond` holds, those of `y` elsewhere, with broadcasting.
+    pub fn select(&mut self, cond: &Operand, x: &Operand, y: &Operand) -> NodeResult<Operand> {
         let aligned = self.align(&[cond.clone(), x.clone(), y.clone()])?;
-        self.node(Op::Where, Attrs::new(), &aligned.iter().collect::<Vec<_>>())
+        self.op(Op::Where, Attrs::new(), &aligned.iter().collect::<Vec<_>>())
     }
 
     /// Reduces along axes; keeps them with size 1.
-    pub(super) fn reduce(&mut self, op: Op, x: &Item, axes: &[usize]) -> Outcome<Item> {
+    pub fn reduce(&mut self, op: Op, x: &Operand, axes: &[usize]) -> NodeResult<Operand> {
         if axes.is_empty() {
             return Ok(x.clone());
         }
         let axes: Vec<i64> = axes.iter().map(|axis| *axis as i64).collect();
-        self.node(op, Attrs::new().with("axes", axes), &[x])
+        self.op(op, Attrs::new().with("axes", axes), &[x])
     }
 
     /// Matrix products of operands of any ranks from 2.
-    pub(super) fn matmul(&mut self, a: &Item, b: &Item) -> Outcome<Item> {
+    pub fn matmul(&mut self, a: &Operand, b: &Operand) -> NodeResult<Operand> {
         let rank = self.rank(a).max(self.rank(b));
         let (a, b) = (self.with_rank(a, rank)?, self.with_rank(b, rank)?);
         let (mut left, mut right) = (self.dims(&a), self.dims(&b));
@@ -193,13 +204,13 @@ impl Context<'_> {
             restrict(&mut dims[..rank - 2], &batch);
         }
         let (a, b) = (self.reshape(&a, &left)?, self.reshape(&b, &right)?);
-        self.node(Op::MatMul, Attrs::new(), &[&a, &b])
+        self.op(Op::MatMul, Attrs::new(), &[&a, &b])
     }
 
     /// Brings operands to one rank, with ones in front, and makes dims that are broadcast together equal or 1.
-    pub(super) fn align(&mut self, items: &[Item]) -> Outcome<Vec<Item>> {
+    pub fn align(&mut self, items: &[Operand]) -> NodeResult<Vec<Operand>> {
         let rank = items.iter().map(|item| self.rank(item)).max().unwrap_or(0);
-        let items: Vec<Item> = items.iter().map(|item| self.with_rank(item, rank)).collect::<Outcome<_>>()?;
+        let items: Vec<Operand> = items.iter().map(|item| self.with_rank(item, rank)).collect::<NodeResult<_>>()?;
         let shapes: Vec<Vec<Dim>> = items.iter().map(|item| self.dims(item)).collect();
         let wide = self.broadcast_dims(&shapes)?;
         items
@@ -213,7 +224,7 @@ impl Context<'_> {
     }
 
     /// Adds axes of size 1 in front.
-    pub(super) fn with_rank(&mut self, item: &Item, rank: usize) -> Outcome<Item> {
+    pub(super) fn with_rank(&mut self, item: &Operand, rank: usize) -> NodeResult<Operand> {
         let own = self.dims(item);
         let mut dims = vec![Dim::constant(1); rank.saturating_sub(own.len())];
         dims.extend(own);
@@ -221,7 +232,7 @@ impl Context<'_> {
     }
 
     /// The dims that shapes of one rank broadcast to. Symbolic dims that meet must be equal.
-    pub(super) fn broadcast_dims(&mut self, shapes: &[Vec<Dim>]) -> Outcome<Vec<Dim>> {
+    pub fn broadcast_dims(&mut self, shapes: &[Vec<Dim>]) -> NodeResult<Vec<Dim>> {
         let rank = shapes.first().map_or(0, Vec::len);
         (0..rank)
             .map(|axis| {
@@ -233,7 +244,7 @@ impl Context<'_> {
     }
 
     /// The simplest form of two dims that must be equal. What cannot be proven is checked at run time.
-    pub(super) fn unify(&mut self, a: &Dim, b: &Dim, reason: &str) -> Outcome<Dim> {
+    pub fn unify(&mut self, a: &Dim, b: &Dim, reason: &str) -> NodeResult<Dim> {
         if a == b {
             return Ok(a.clone());
         }
@@ -245,8 +256,8 @@ impl Context<'_> {
         Ok(self.equalities.learn(&a, &b))
     }
 
-    /// The item with dims that must equal its own at run time.
-    pub(super) fn assert_dims(&mut self, item: &Item, dims: &[Dim]) -> Outcome<Item> {
+    /// The operand with dims that must equal its own at run time.
+    pub(super) fn assert_dims(&mut self, item: &Operand, dims: &[Dim]) -> NodeResult<Operand> {
         for (own, dim) in self.dims(item).iter().zip(dims) {
             self.unify(own, dim, "sizes that must agree")?;
         }
@@ -264,14 +275,14 @@ fn restrict(dims: &mut [Dim], wide: &[Dim]) {
 }
 
 /// Refuses types that make symbolic arithmetic explode.
-fn check_size<'a>(types: impl IntoIterator<Item = &'a TensorType>) -> Outcome<()> {
+fn check_size<'a>(types: impl IntoIterator<Item = &'a TensorType>) -> NodeResult<()> {
     for ty in types {
         let terms = ty.dims.iter().fold(1usize, |terms, dim| terms.saturating_mul(dim.terms().len().max(1)));
         let heavy = ty.dims.iter().any(|dim| weight(dim) > MAX_TERMS);
         let too_large = ty.static_shape().is_some_and(|shape| element_count(&shape).is_none());
         let negative = ty.dims.iter().any(|dim| dim.bounds().1 < 0);
         if negative {
-            return invalid(format!("the result would have the negative size {:?}", ty.dims));
+            return invalid(format!("the result would have a negative size: {ty}"));
         }
         if ty.rank() > MAX_RANK || terms > MAX_TERMS || heavy || too_large {
             return limit("the shape of the result is too large");

@@ -1,13 +1,13 @@
 //! Tensor data that lies in files beside the model.
 
-use super::problem::{Outcome, Problem, invalid};
+use super::node_error::{NodeError, NodeResult, invalid};
 use lostwax_runtime::files::open_file;
 use onnx_protobuf::StringStringEntryProto;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 /// Reads `length` bytes from the place that the entries name, which must lie inside `folder`.
-pub(super) fn read(entries: &[StringStringEntryProto], folder: Option<&Path>, length: usize) -> Outcome<Vec<u8>> {
+pub(super) fn read(entries: &[StringStringEntryProto], folder: Option<&Path>, length: usize) -> NodeResult<Vec<u8>> {
     let entry = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
     let Some(location) = entry("location") else { return invalid("external data without a location") };
     let path = inside(folder, location)?;
@@ -15,16 +15,16 @@ pub(super) fn read(entries: &[StringStringEntryProto], folder: Option<&Path>, le
     if number(entry("length"))?.is_some_and(|stored| stored != length as u64) {
         return invalid(format!("external data in `{location}` does not have {length} bytes"));
     }
-    read_range(&path, offset, length).map_err(|error| Problem::Invalid(format!("cannot read `{location}`: {error}")))
+    read_range(&path, offset, length).map_err(|error| NodeError::Invalid(format!("cannot read `{location}`: {error}")))
 }
 
-fn number(text: Option<&str>) -> Outcome<Option<u64>> {
+fn number(text: Option<&str>) -> NodeResult<Option<u64>> {
     let parsed = text.map(|text| text.parse::<u64>()).transpose();
-    parsed.map_err(|_| Problem::Invalid(format!("`{}` is not an offset or length", text.unwrap_or(""))))
+    parsed.map_err(|_| NodeError::Invalid(format!("`{}` is not an offset or length", text.unwrap_or(""))))
 }
 
 /// The path of a file in the folder. Links that lead out of it are refused as well.
-fn inside(folder: Option<&Path>, location: &str) -> Outcome<PathBuf> {
+fn inside(folder: Option<&Path>, location: &str) -> NodeResult<PathBuf> {
     let Some(folder) = folder else { return invalid("external data needs the folder of the model") };
     let relative = Path::new(location);
     let plain = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));

@@ -1,21 +1,42 @@
 //! The ONNX importer.
 //!
-//! Operators are decomposed into the tensor ops of [`lostwax_ir::ops`]: one function for each operator, listed in
-//! `operators`. Arithmetic on shapes is followed while importing, so that it never becomes part of the graph: an item of the
-//! model is a constant, a few known (possibly symbolic) numbers, or a tensor of the graph.
+//! Operators are decomposed into the tensor ops of [`lostwax_ir::ops`]: one function for each [`Operator`]. Arithmetic on shapes is
+//! followed while importing, so that it never becomes part of the graph: an [`Operand`] is a constant, a few known (possibly
+//! symbolic) numbers, or a tensor of the graph.
+//!
+//! An operator of one's own is a function and a value:
+//!
+//! ```
+//! use lostwax_import::onnx::{Importer, Node, Operator, Results};
+//! use lostwax_ir::ops::Op;
+//!
+//! /// `x * sigmoid(beta * x)`
+//! fn swish(importer: &mut Importer, node: &Node) -> Results {
+//!     let x = node.input(0)?;
+//!     let scaled = importer.with_scalar(Op::Mul, x, node.float("beta", 1.0))?;
+//!     let gate = importer.unary(Op::Sigmoid, &scaled)?;
+//!     Ok(vec![importer.mul(x, &gate)?])
+//! }
+//!
+//! let mut registry = lostwax_import::Registry::default();
+//! registry.operators.add(Operator::new("com.example", "Swish", swish))?;
+//! assert!(registry.operators.get("com.example", "Swish").is_some());
+//! # Ok::<(), lostwax_import::ImportError>(())
+//! ```
 
 mod build;
-mod context;
 mod equalities;
 mod external;
-mod item;
+mod importer;
 mod known;
 mod movement;
 mod node;
+mod node_error;
 mod number;
+mod operand;
+mod operator;
 mod operators;
 mod order;
-mod problem;
 mod symbols;
 mod tally;
 mod tensors;
@@ -24,49 +45,52 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use importer::Importer;
+pub use movement::AxisSlice;
+pub use node::{Node, axes, axis};
+pub use node_error::{NodeError, NodeResult};
+pub use operand::Operand;
+pub use operator::{Operator, Operators, Results};
+
 use super::{CheckReport, ImportError, ImportOptions, files};
-use context::Context;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor;
 use onnx_protobuf::{Message, ModelProto, TensorProto};
-use problem::Problem;
 use std::path::Path;
 use tally::Failure;
-use wire::{Message as Part, is_well_formed};
+use wire::{Message as Kind, is_well_formed};
 
 /// The largest model that is read; protobuf allows no more. Larger models keep their weights in external data.
 const MAX_MODEL_BYTES: u64 = 2 << 30;
 
-/// Reads an ONNX model from a file.
-///
-/// # Errors
-/// [`ImportError`]; unsupported operators are reported all at once.
-pub fn import(path: &Path, options: &ImportOptions) -> Result<Graph, ImportError> {
-    import_bytes(&read(path)?, path.parent(), options)
+/// Reads a model from a file.
+pub(crate) fn import(path: &Path, operators: &Operators, options: &ImportOptions) -> Result<Graph, ImportError> {
+    import_bytes(&read(path)?, path.parent(), operators, options)
 }
 
-/// Reads an ONNX model from memory. Data that the model stores in other files is looked for in `base_dir`.
-///
-/// # Errors
-/// [`ImportError`]; unsupported operators are reported all at once.
-pub fn import_bytes(bytes: &[u8], base_dir: Option<&Path>, options: &ImportOptions) -> Result<Graph, ImportError> {
-    Context::import(decode(bytes)?, base_dir, options)?.finish()
+/// Reads a model from memory. Data that the model stores in other files is looked for in `base_dir`.
+pub(crate) fn import_bytes(
+    bytes: &[u8],
+    base_dir: Option<&Path>,
+    operators: &Operators,
+    options: &ImportOptions,
+) -> Result<Graph, ImportError> {
+    Importer::import(decode(bytes)?, base_dir, operators, options)?.finish()
 }
 
-/// Tells what an ONNX model needs, and whether it can be compiled.
-///
-/// # Errors
-/// [`ImportError`] when the file cannot be read at all; what is wrong with single nodes is part of the report.
-pub fn check(path: &Path, options: &ImportOptions) -> Result<CheckReport, ImportError> {
-    check_bytes(&read(path)?, path.parent(), options)
+/// Reports what a model needs, and whether it can be compiled.
+pub(crate) fn check(path: &Path, operators: &Operators, options: &ImportOptions) -> Result<CheckReport, ImportError> {
+    check_bytes(&read(path)?, path.parent(), operators, options)
 }
 
-/// Tells what an ONNX model in memory needs, and whether it can be compiled; see [`check`].
-///
-/// # Errors
-/// [`ImportError`] when the bytes are not a model at all.
-pub fn check_bytes(bytes: &[u8], base_dir: Option<&Path>, options: &ImportOptions) -> Result<CheckReport, ImportError> {
-    Ok(Context::import(decode(bytes)?, base_dir, options)?.report())
+/// Reports what a model in memory needs, and whether it can be compiled.
+pub(crate) fn check_bytes(
+    bytes: &[u8],
+    base_dir: Option<&Path>,
+    operators: &Operators,
+    options: &ImportOptions,
+) -> Result<CheckReport, ImportError> {
+    Ok(Importer::import(decode(bytes)?, base_dir, operators, options)?.report())
 }
 
 /// Reads a tensor from memory: one `TensorProto`, as ONNX stores test data.
@@ -74,17 +98,10 @@ pub fn check_bytes(bytes: &[u8], base_dir: Option<&Path>, options: &ImportOption
 /// # Errors
 /// [`ImportError::Invalid`] when the bytes are no tensor of a supported type.
 pub fn read_tensor(bytes: &[u8]) -> Result<Tensor, ImportError> {
-    let proto = is_well_formed(bytes, Part::Tensor).then(|| TensorProto::parse_from_bytes(bytes).ok()).flatten();
-    let proto = proto.ok_or_else(|| Problem::Invalid("this is not a tensor, or it is incomplete".to_string()));
+    let proto = is_well_formed(bytes, Kind::Tensor).then(|| TensorProto::parse_from_bytes(bytes).ok()).flatten();
+    let proto = proto.ok_or_else(|| NodeError::Invalid("this is not a tensor, or it is incomplete".to_string()));
     let tensor = proto.and_then(|proto| tensors::tensor(&proto, None));
     tensor.map_err(|problem| Failure { node: "tensor".to_string(), op: "file".to_string(), problem }.into())
-}
-
-/// The operators that are supported, with their domains; sorted.
-pub fn operators() -> Vec<(&'static str, &'static str)> {
-    let mut names: Vec<_> = operators::all().map(|(name, domain, _)| (*domain, *name)).collect();
-    names.sort_unstable();
-    names
 }
 
 /// Reads the file of a model.
@@ -93,7 +110,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
 }
 
 fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
-    let model = is_well_formed(bytes, Part::Model).then(|| ModelProto::parse_from_bytes(bytes).ok()).flatten();
+    let model = is_well_formed(bytes, Kind::Model).then(|| ModelProto::parse_from_bytes(bytes).ok()).flatten();
     model.ok_or_else(|| ImportError::Invalid {
         node: "model".to_string(),
         op: "file".to_string(),

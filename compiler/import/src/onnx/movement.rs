@@ -1,10 +1,10 @@
 //! Building blocks that move elements; cheap ones are done at once on constants.
 
-use super::context::Context;
-use super::item::Item;
+use super::importer::Importer;
 use super::known::{self, Known};
+use super::node_error::{NodeResult, invalid};
 use super::number::{Number, is_at_most};
-use super::problem::{Outcome, invalid};
+use super::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
@@ -17,9 +17,9 @@ fn sizes(dims: &[Dim]) -> Option<Vec<usize>> {
     dims.iter().map(|dim| dim.as_constant().and_then(|size| usize::try_from(size).ok())).collect()
 }
 
-impl Context<'_> {
+impl Importer<'_> {
     /// The same elements under another shape.
-    pub(super) fn reshape(&mut self, x: &Item, dims: &[Dim]) -> Outcome<Item> {
+    pub fn reshape(&mut self, x: &Operand, dims: &[Dim]) -> NodeResult<Operand> {
         if self.dims(x) == dims {
             return Ok(x.clone());
         }
@@ -33,15 +33,15 @@ impl Context<'_> {
                 self.reserve(tensor.bytes().len())?;
                 return match Tensor::clone(tensor).reshaped(&shape) {
                     Some(tensor) => Ok(tensor.into()),
-                    None => invalid(format!("{:?} elements cannot have the shape {shape:?}", tensor.shape())),
+                    None => invalid(format!("a tensor of the shape {:?} cannot become {shape:?}", tensor.shape())),
                 };
             }
         }
-        self.node(Op::Reshape, Attrs::new().with("dims", dims), &[x])
+        self.op(Op::Reshape, Attrs::new().with("dims", dims), &[x])
     }
 
     /// Permutes axes: axis `i` of the result is axis `perm[i]` of the operand.
-    pub(super) fn transpose(&mut self, x: &Item, perm: &[usize]) -> Outcome<Item> {
+    pub fn transpose(&mut self, x: &Operand, perm: &[usize]) -> NodeResult<Operand> {
         if perm.iter().enumerate().all(|(i, axis)| i == *axis) {
             return Ok(x.clone());
         }
@@ -57,11 +57,11 @@ impl Context<'_> {
             return Ok(transposed.into());
         }
         let perm: Vec<i64> = perm.iter().map(|axis| *axis as i64).collect();
-        self.node(Op::Transpose, Attrs::new().with("perm", perm), &[x])
+        self.op(Op::Transpose, Attrs::new().with("perm", perm), &[x])
     }
 
     /// Swaps the last two axes.
-    pub(super) fn transpose_last(&mut self, x: &Item) -> Outcome<Item> {
+    pub fn transpose_last(&mut self, x: &Operand) -> NodeResult<Operand> {
         let rank = self.rank(x);
         let mut perm: Vec<usize> = (0..rank).collect();
         if rank >= 2 {
@@ -71,7 +71,7 @@ impl Context<'_> {
     }
 
     /// Converts elements.
-    pub(super) fn cast(&mut self, x: &Item, dtype: DType) -> Outcome<Item> {
+    pub fn cast(&mut self, x: &Operand, dtype: DType) -> NodeResult<Operand> {
         if self.dtype(x) == dtype {
             return Ok(x.clone());
         }
@@ -86,11 +86,11 @@ impl Context<'_> {
             self.reserve(cast.bytes().len())?;
             return Ok(cast.into());
         }
-        self.node(Op::Cast, Attrs::new().with("dtype", dtype), &[x])
+        self.op(Op::Cast, Attrs::new().with("dtype", dtype), &[x])
     }
 
     /// Repeats elements along axes of size 1, to a shape of the same rank.
-    pub(super) fn broadcast(&mut self, x: &Item, dims: &[Dim]) -> Outcome<Item> {
+    pub fn broadcast(&mut self, x: &Operand, dims: &[Dim]) -> NodeResult<Operand> {
         if self.dims(x) == dims {
             return Ok(x.clone());
         }
@@ -99,11 +99,11 @@ impl Context<'_> {
         {
             return Ok(wide.into());
         }
-        self.node(Op::Broadcast, Attrs::new().with("dims", dims), &[x])
+        self.op(Op::Broadcast, Attrs::new().with("dims", dims), &[x])
     }
 
-    /// Takes every `step`th element from `start` on, `size` of them, along each axis.
-    pub(super) fn slice(&mut self, x: &Item, ranges: &[Range]) -> Outcome<Item> {
+    /// Takes some positions of each axis.
+    pub fn slice(&mut self, x: &Operand, ranges: &[AxisSlice]) -> NodeResult<Operand> {
         let dims = self.dims(x);
         if ranges.iter().zip(&dims).all(|(range, dim)| range.start.is(0) && range.size == *dim && range.step == 1) {
             return Ok(x.clone());
@@ -114,32 +114,32 @@ impl Context<'_> {
         let starts: Vec<Dim> = ranges.iter().map(|range| range.start.clone()).collect();
         let sizes: Vec<Dim> = ranges.iter().map(|range| range.size.clone()).collect();
         let steps: Vec<i64> = ranges.iter().map(|range| range.step).collect();
-        self.node(Op::Slice, Attrs::new().with("starts", starts).with("sizes", sizes).with("steps", steps), &[x])
+        self.op(Op::Slice, Attrs::new().with("starts", starts).with("sizes", sizes).with("steps", steps), &[x])
     }
 
-    /// Takes a part along one axis.
-    pub(super) fn slice_axis(&mut self, x: &Item, axis: usize, range: Range) -> Outcome<Item> {
-        let mut ranges: Vec<Range> = self.dims(x).iter().map(Range::all).collect();
+    /// Takes some positions of one axis.
+    pub fn slice_axis(&mut self, x: &Operand, axis: usize, range: AxisSlice) -> NodeResult<Operand> {
+        let mut ranges: Vec<AxisSlice> = self.dims(x).iter().map(AxisSlice::all).collect();
         if let Some(slot) = ranges.get_mut(axis) {
             *slot = range;
         }
         self.slice(x, &ranges)
     }
 
-    /// The part at one position of an axis, without that axis.
-    pub(super) fn take(&mut self, x: &Item, axis: usize, position: i64) -> Outcome<Item> {
+    /// What lies at one position of an axis, without that axis.
+    pub fn take(&mut self, x: &Operand, axis: usize, position: i64) -> NodeResult<Operand> {
         let mut dims = self.dims(x);
         let fits = dims.get(axis).is_some_and(|size| size.prove_le(&position.into()) != Some(true));
         if !fits {
-            return invalid(format!("{} has no part {position} along axis {axis}", self.ty(x)));
+            return invalid(format!("{} has no position {position} along axis {axis}", self.ty(x)));
         }
-        let part = self.slice_axis(x, axis, Range::new(position, 1))?;
+        let part = self.slice_axis(x, axis, AxisSlice::new(position, 1))?;
         dims.remove(axis);
         self.reshape(&part, &dims)
     }
 
     /// Puts tensors of one type side by side along a new axis.
-    pub(super) fn stack(&mut self, parts: &[Item], axis: usize) -> Outcome<Item> {
+    pub fn stack(&mut self, parts: &[Operand], axis: usize) -> NodeResult<Operand> {
         let mut wide = Vec::new();
         for part in parts {
             let mut dims = self.dims(part);
@@ -150,11 +150,11 @@ impl Context<'_> {
     }
 
     /// Puts tensors side by side along an axis; their other dims must be equal.
-    pub(super) fn concat(&mut self, parts: &[Item], axis: usize) -> Outcome<Item> {
+    pub fn concat(&mut self, parts: &[Operand], axis: usize) -> NodeResult<Operand> {
         if let [only] = parts {
             return Ok(only.clone());
         }
-        let known: Option<Vec<Known>> = parts.iter().map(Item::known).collect();
+        let known: Option<Vec<Known>> = parts.iter().map(Operand::known).collect();
         if let Some(joined) = known.and_then(|parts| Known::concat(&parts, axis)) {
             return Ok(joined.into());
         }
@@ -173,30 +173,30 @@ impl Context<'_> {
             common[axis] = dims[axis].clone();
             aligned.push(self.reshape(part, &common)?);
         }
-        self.node(Op::Concat, Attrs::new().with("axis", axis as i64), &aligned.iter().collect::<Vec<_>>())
+        self.op(Op::Concat, Attrs::new().with("axis", axis as i64), &aligned.iter().collect::<Vec<_>>())
     }
 
     /// Surrounds a tensor with a value.
-    pub(super) fn pad(&mut self, x: &Item, before: Vec<Dim>, after: Vec<Dim>, mode: &str, value: f64) -> Outcome<Item> {
+    pub fn pad(&mut self, x: &Operand, before: Vec<Dim>, after: Vec<Dim>, mode: &str, value: f64) -> NodeResult<Operand> {
         if before.iter().chain(&after).all(|dim| dim.is(0)) {
             return Ok(x.clone());
         }
         let attrs = Attrs::new().with("before", before).with("after", after).with("mode", mode).with("value", value);
-        self.node(Op::Pad, attrs, &[x])
+        self.op(Op::Pad, attrs, &[x])
     }
 
     /// The coordinate along one axis.
-    pub(super) fn iota(&mut self, dtype: DType, dims: &[Dim], axis: usize) -> Outcome<Item> {
-        self.node(Op::Iota, Attrs::new().with("axis", axis as i64).with("dtype", dtype).with("dims", dims), &[])
+    pub fn iota(&mut self, dtype: DType, dims: &[Dim], axis: usize) -> NodeResult<Operand> {
+        self.op(Op::Iota, Attrs::new().with("axis", axis as i64).with("dtype", dtype).with("dims", dims), &[])
     }
 
     /// A tensor of equal elements whose shape may be symbolic.
-    pub(super) fn full(&mut self, dtype: DType, dims: &[Dim], value: f64) -> Outcome<Item> {
-        self.node(Op::Full, Attrs::new().with("value", value).with("dtype", dtype).with("dims", dims), &[])
+    pub fn full(&mut self, dtype: DType, dims: &[Dim], value: f64) -> NodeResult<Operand> {
+        self.op(Op::Full, Attrs::new().with("value", value).with("dtype", dtype).with("dims", dims), &[])
     }
 
     /// Merges all axes of `from..to` into one.
-    pub(super) fn merge_axes(&mut self, x: &Item, from: usize, to: usize) -> Outcome<Item> {
+    pub fn merge_axes(&mut self, x: &Operand, from: usize, to: usize) -> NodeResult<Operand> {
         let dims = self.dims(x);
         let mut merged = dims[..from].to_vec();
         merged.push(product(&dims[from..to]));
@@ -205,20 +205,25 @@ impl Context<'_> {
     }
 }
 
-/// A part of an axis.
+/// Some positions of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) start: Dim,
-    pub(super) size: Dim,
-    pub(super) step: i64,
+pub struct AxisSlice {
+    /// The first position.
+    pub start: Dim,
+    /// The number of positions.
+    pub size: Dim,
+    /// The distance between positions; negative to go backwards.
+    pub step: i64,
 }
 
-impl Range {
-    pub(super) fn all(dim: &Dim) -> Self {
+impl AxisSlice {
+    /// A whole axis of that size.
+    pub fn all(dim: &Dim) -> Self {
         Self { start: 0.into(), size: dim.clone(), step: 1 }
     }
 
-    pub(super) fn new(start: impl Into<Dim>, size: impl Into<Dim>) -> Self {
+    /// `size` neighbours from `start` on.
+    pub fn new(start: impl Into<Dim>, size: impl Into<Dim>) -> Self {
         Self { start: start.into(), size: size.into(), step: 1 }
     }
 }
@@ -234,7 +239,7 @@ pub(super) fn smaller(a: &Dim, b: &Dim) -> Dim {
     }
 }
 
-fn slice_known(known: &Known, ranges: &[Range]) -> Option<Known> {
+fn slice_known(known: &Known, ranges: &[AxisSlice]) -> Option<Known> {
     let shape: Option<Vec<usize>> = ranges.iter().map(|range| usize::try_from(range.size.as_constant()?).ok()).collect();
     let starts: Option<Vec<i64>> = ranges.iter().map(|range| range.start.as_constant()).collect();
     let starts = starts?;

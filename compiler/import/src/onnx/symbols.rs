@@ -1,6 +1,6 @@
 //! The dims of inputs: names of the file and shapes given by the user become symbols.
 
-use super::problem::{Outcome, invalid, limit};
+use super::node_error::{NodeResult, invalid, limit};
 use crate::shape_spec::{DimSpec, MAX_SIZE};
 use lostwax_ir::dim::{Dim, Symbol, UNBOUNDED};
 use onnx_protobuf::ValueInfoProto;
@@ -55,7 +55,7 @@ pub(super) struct Symbols {
 impl Symbols {
     /// Notes what the user gives for the input `name`, before any dims are made: a name of the file that is given a size
     /// at one input has that size at all inputs.
-    pub(super) fn declare(&mut self, name: &str, dims: &[FileDim], given: &[DimSpec]) -> Outcome<()> {
+    pub(super) fn declare(&mut self, name: &str, dims: &[FileDim], given: &[DimSpec]) -> NodeResult<()> {
         if dims.len() != given.len() {
             return invalid(format!("the shape given for `{name}` has {} dims, the file's has {}", given.len(), dims.len()));
         }
@@ -78,19 +78,19 @@ impl Symbols {
         Ok(())
     }
 
-    fn narrow(&mut self, name: &str, (min, max): (i64, i64)) -> Outcome<()> {
+    fn narrow(&mut self, name: &str, (min, max): (i64, i64)) -> NodeResult<()> {
         let range = self.ranges.entry(name.to_string()).or_insert((1, UNBOUNDED));
         *range = (range.0.max(min), range.1.min(max));
         if range.0 > range.1 { invalid(format!("no size fits all ranges given for `{name}`")) } else { Ok(()) }
     }
 
     /// The dims of the input `name`.
-    pub(super) fn dims(&mut self, name: &str, dims: &[FileDim], given: Option<&[DimSpec]>) -> Outcome<Vec<Dim>> {
+    pub(super) fn dims(&mut self, name: &str, dims: &[FileDim], given: Option<&[DimSpec]>) -> NodeResult<Vec<Dim>> {
         let spec = |axis: usize| given.and_then(|given| given.get(axis)).cloned().unwrap_or(DimSpec::AsInFile);
         dims.iter().enumerate().map(|(axis, dim)| self.dim(name, axis, dim, &spec(axis))).collect()
     }
 
-    fn dim(&mut self, input: &str, axis: usize, dim: &FileDim, spec: &DimSpec) -> Outcome<Dim> {
+    fn dim(&mut self, input: &str, axis: usize, dim: &FileDim, spec: &DimSpec) -> NodeResult<Dim> {
         match (spec, dim) {
             (DimSpec::AsInFile, FileDim::Fixed(size)) if *size > MAX_SIZE => limit(format!("a dimension of size {size}")),
             (DimSpec::AsInFile, FileDim::Fixed(size)) => Ok((*size).into()),
@@ -104,7 +104,7 @@ impl Symbols {
         }
     }
 
-    fn given(&mut self, input: &str, axis: usize, file_name: Option<&str>, spec: &DimSpec) -> Outcome<Dim> {
+    fn given(&mut self, input: &str, axis: usize, file_name: Option<&str>, spec: &DimSpec) -> NodeResult<Dim> {
         match (spec, file_name) {
             (DimSpec::Fixed(size), _) => Ok((*size).into()),
             (DimSpec::Range { min, max }, None) => Ok(self.fresh(input, axis, (*min, *max))),
@@ -169,7 +169,7 @@ fn sanitize(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn texts(dims: Outcome<Vec<Dim>>) -> Vec<String> {
+    fn texts(dims: NodeResult<Vec<Dim>>) -> Vec<String> {
         dims.unwrap_or_default().iter().map(Dim::to_string).collect()
     }
 

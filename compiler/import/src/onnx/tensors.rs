@@ -1,8 +1,8 @@
 //! Constants of the file.
 
 use super::external;
-use super::item::Item;
-use super::problem::{Outcome, Problem, invalid, unsupported};
+use super::node_error::{NodeError, NodeResult, invalid, unsupported};
+use super::operand::Operand;
 use lostwax_ir::tensor::{Tensor, element_count};
 use lostwax_ir::types::DType;
 use onnx_protobuf::TensorProto;
@@ -27,28 +27,28 @@ const DTYPES: &[(DataType, DType)] = &[
 ];
 
 /// The element type of ONNX's number.
-pub(super) fn dtype(number: i64) -> Outcome<DType> {
+pub(super) fn dtype(number: i64) -> NodeResult<DType> {
     let number = i32::try_from(number).unwrap_or(0);
     let known = DTYPES.iter().find(|(data_type, _)| data_type.value() == number);
     known.map(|(_, dtype)| *dtype).ok_or_else(|| {
         let name = DataType::from_i32(number).map_or(format!("number {number}"), |name| format!("{name:?}"));
-        Problem::Unsupported(format!("element type {name} is not supported; convert the model to another type"))
+        NodeError::Unsupported(format!("element type {name} is not supported; convert the model to another type"))
     })
 }
 
 /// The sizes of a stored tensor.
-pub(super) fn shape(dims: &[i64]) -> Outcome<Vec<usize>> {
+pub(super) fn shape(dims: &[i64]) -> NodeResult<Vec<usize>> {
     let shape: Option<Vec<usize>> = dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
     let shape = shape.filter(|shape| element_count(shape).is_some());
-    shape.ok_or_else(|| Problem::Invalid(format!("a tensor cannot have the sizes {dims:?}")))
+    shape.ok_or_else(|| NodeError::Invalid(format!("a tensor cannot have the sizes {dims:?}")))
 }
 
 /// A stored tensor; external data is read from files in `folder`.
-pub(super) fn item(proto: &TensorProto, folder: Option<&Path>) -> Outcome<Item> {
-    tensor(proto, folder).map(Item::from)
+pub(super) fn item(proto: &TensorProto, folder: Option<&Path>) -> NodeResult<Operand> {
+    tensor(proto, folder).map(Operand::from)
 }
 
-pub(super) fn tensor(proto: &TensorProto, folder: Option<&Path>) -> Outcome<Tensor> {
+pub(super) fn tensor(proto: &TensorProto, folder: Option<&Path>) -> NodeResult<Tensor> {
     let dtype = dtype(proto.data_type.into())?;
     let shape = shape(&proto.dims)?;
     if proto.segment.is_some() {

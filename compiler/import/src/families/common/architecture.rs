@@ -39,61 +39,61 @@ const ACTIVATIONS: &[(&str, Op)] = &[
 ///
 /// where a norm before or after exists if the names have it.
 #[derive(Clone, Debug)]
-pub(in crate::families) struct Decoder {
+pub struct Decoder {
     /// The names of tensors.
-    pub(in crate::families) names: Names,
+    pub names: Names,
     /// The size of a token's vector.
-    pub(in crate::families) hidden: usize,
+    pub hidden: usize,
     /// The width of the feed-forward network.
-    pub(in crate::families) feed_forward: usize,
+    pub feed_forward: usize,
     /// Sizes and settings of attention.
-    pub(in crate::families) heads: Heads,
+    pub heads: Heads,
     /// The kind of all norms.
-    pub(in crate::families) norm: NormKind,
+    pub norm: NormKind,
     /// What norms add to the mean square.
-    pub(in crate::families) epsilon: f64,
+    pub epsilon: f64,
     /// What is added to stored weights of norms.
-    pub(in crate::families) norm_offset: f64,
+    pub norm_offset: f64,
     /// The activation of the feed-forward network.
-    pub(in crate::families) activation: Op,
+    pub activation: Op,
     /// The ways to turn heads that layers refer to.
-    pub(in crate::families) ropes: Vec<Rope>,
+    pub ropes: Vec<Rope>,
     /// Whether rotary positions pair neighbouring rows of the stored projections.
-    pub(in crate::families) neighbours: bool,
+    pub neighbours: bool,
     /// The layers.
-    pub(in crate::families) layers: Vec<LayerKind>,
+    pub layers: Vec<LayerKind>,
     /// A factor of embeddings.
-    pub(in crate::families) embedding_scale: f64,
+    pub embedding_scale: f64,
     /// The limit that logits approach.
-    pub(in crate::families) logit_cap: Option<f64>,
+    pub logit_cap: Option<f64>,
     /// Whether attention and feed-forward network read the same normed vector, `x + attention(y) + feed_forward(y)`.
-    pub(in crate::families) parallel: bool,
+    pub parallel: bool,
     /// The experts, if the feed-forward network is made of some.
-    pub(in crate::families) experts: Option<ExpertKind>,
+    pub experts: Option<ExpertKind>,
 }
 
 /// What differs between layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::families) struct LayerKind {
+pub struct LayerKind {
     /// How many tokens a token sees, itself included; all if absent.
-    pub(in crate::families) window: Option<usize>,
+    pub window: Option<usize>,
     /// The position in [`Decoder::ropes`].
-    pub(in crate::families) rope: usize,
+    pub rope: usize,
 }
 
 /// A mixture of experts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::families) struct ExpertKind {
+pub struct ExpertKind {
     /// The number of experts.
-    pub(in crate::families) count: usize,
+    pub count: usize,
     /// How many are chosen for a token.
-    pub(in crate::families) used: usize,
+    pub used: usize,
     /// The width of each.
-    pub(in crate::families) width: usize,
+    pub width: usize,
     /// The width of the network of all tokens, if there is one.
-    pub(in crate::families) shared_width: Option<usize>,
+    pub shared_width: Option<usize>,
     /// Whether the weights of those that are chosen are made to sum up to 1.
-    pub(in crate::families) normalize: bool,
+    pub normalize: bool,
 }
 
 impl Decoder {
@@ -102,7 +102,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`ImportError`] naming the setting.
-    pub(in crate::families) fn read(settings: &Settings, context: usize, names: &[&'static [Name]]) -> Result<Self, ImportError> {
+    pub fn read(settings: &Settings, context: usize, names: &[&'static [Name]]) -> Result<Self, ImportError> {
         let hidden = bounded(settings, HIDDEN)?;
         let heads = read_heads(settings, hidden)?;
         let layers = bounded(settings, LAYERS)?;
@@ -129,7 +129,7 @@ impl Decoder {
     }
 
     /// Gives layers a window, those that `has_window` picks by number. A window of 0 is none.
-    pub(in crate::families) fn set_windows(&mut self, window: Option<usize>, has_window: impl Fn(usize) -> bool) {
+    pub fn set_windows(&mut self, window: Option<usize>, has_window: impl Fn(usize) -> bool) {
         for (number, layer) in self.layers.iter_mut().enumerate() {
             layer.window = window.filter(|window| *window > 0 && has_window(number));
         }
@@ -141,7 +141,7 @@ impl ExpertKind {
     ///
     /// # Errors
     /// [`ImportError`] naming the setting.
-    pub(in crate::families) fn read(settings: &Settings, count: Key, normalize: bool) -> Result<Option<Self>, ImportError> {
+    pub fn read(settings: &Settings, count: Key, normalize: bool) -> Result<Option<Self>, ImportError> {
         let Some(count) = settings.find(count)?.filter(|count| *count > 0) else { return Ok(None) };
         let used = bounded(settings, EXPERTS_USED)?;
         let width = settings.find(EXPERT_WIDTH)?.map_or_else(|| bounded(settings, FEED_FORWARD), Ok)?;

@@ -12,41 +12,41 @@ use lostwax_ir::ops::Op;
 use lostwax_ir::types::{DType, TensorType};
 
 /// The weights of one layer's attention.
-pub(in crate::families) struct Attention {
+pub struct Attention {
     /// Queries.
-    pub(in crate::families) query: Linear,
+    pub query: Linear,
     /// Keys.
-    pub(in crate::families) key: Linear,
+    pub key: Linear,
     /// Values.
-    pub(in crate::families) value: Linear,
+    pub value: Linear,
     /// What brings heads together.
-    pub(in crate::families) output: Linear,
+    pub output: Linear,
     /// Norms of queries and keys.
-    pub(in crate::families) query_norm: Option<Norm>,
+    pub query_norm: Option<Norm>,
     /// See `query_norm`.
-    pub(in crate::families) key_norm: Option<Norm>,
+    pub key_norm: Option<Norm>,
 }
 
 /// Sizes and settings of attention.
 #[derive(Clone, Debug)]
-pub(in crate::families) struct Heads {
+pub struct Heads {
     /// The number of query heads; a multiple of `kv`.
-    pub(in crate::families) query: usize,
+    pub query: usize,
     /// The number of heads of keys and values.
-    pub(in crate::families) kv: usize,
+    pub kv: usize,
     /// The size of a head.
-    pub(in crate::families) size: usize,
+    pub size: usize,
     /// A factor of scores.
-    pub(in crate::families) scale: f64,
+    pub scale: f64,
     /// The limit that scores approach.
-    pub(in crate::families) cap: Option<f64>,
+    pub cap: Option<f64>,
     /// What the norms of queries and keys go over.
-    pub(in crate::families) norms: HeadNorms,
+    pub norms: HeadNorms,
 }
 
 /// What the norms of queries and keys go over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::families) enum HeadNorms {
+pub enum HeadNorms {
     /// Each head, with the same weights.
     Shared,
     /// Each head, with weights of its own.
@@ -57,26 +57,26 @@ pub(in crate::families) enum HeadNorms {
 
 /// Where tokens stand, and what they see.
 #[derive(Clone)]
-pub(in crate::families) struct View {
+pub struct View {
     /// The texts that the tokens of the run belong to, one after the other.
-    pub(in crate::families) texts: Vec<Text>,
+    pub texts: Vec<Text>,
     /// How heads are turned.
-    pub(in crate::families) rotation: Option<Rotation>,
+    pub rotation: Option<Rotation>,
     /// Which tokens each sees.
-    pub(in crate::families) sees: Sees,
+    pub sees: Sees,
     /// The number of tokens that the cache has room for.
-    pub(in crate::families) room: usize,
+    pub room: usize,
 }
 
 /// The tokens of one text.
 #[derive(Clone)]
-pub(in crate::families) struct Text {
+pub struct Text {
     /// The number of tokens in the cache.
-    pub(in crate::families) past: Dim,
+    pub past: Dim,
     /// The number of tokens of the run.
-    pub(in crate::families) sequence: Dim,
+    pub sequence: Dim,
     /// Which part of the cache belongs to it; `None` if all does.
-    pub(in crate::families) slot: Option<Dim>,
+    pub slot: Option<Dim>,
 }
 
 impl Text {
@@ -102,7 +102,7 @@ impl View {
 
 /// Which tokens a token sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::families) enum Sees {
+pub enum Sees {
     /// All of them.
     All,
     /// Itself and those before, of these the last so many if given.
@@ -110,13 +110,13 @@ pub(in crate::families) enum Sees {
 }
 
 /// The cache of one layer.
-pub(in crate::families) struct Cache {
+pub struct Cache {
     /// The number of the layer.
-    pub(in crate::families) layer: usize,
+    pub layer: usize,
     /// The number of texts that it holds.
-    pub(in crate::families) slots: usize,
+    pub slots: usize,
     /// The element type; i8 for bytes with scales.
-    pub(in crate::families) dtype: DType,
+    pub dtype: DType,
 }
 
 /// The sum of the two axes of a cache that are not heads: tokens and the elements of a head.
@@ -131,14 +131,7 @@ fn row_length(tokens: usize, tokens_are_neighbours: bool) -> usize {
 
 impl Builder {
     /// Attention of `x[sequence, hidden]`. With a cache, to the tokens before too.
-    pub(in crate::families) fn attention(
-        &mut self,
-        x: Value,
-        weights: &Attention,
-        heads: &Heads,
-        view: &View,
-        cache: Option<&Cache>,
-    ) -> Built {
+    pub fn attention(&mut self, x: Value, weights: &Attention, heads: &Heads, view: &View, cache: Option<&Cache>) -> Built {
         let query = self.heads(x, &weights.query, weights.query_norm.as_ref(), heads, heads.query)?;
         let key = self.heads(x, &weights.key, weights.key_norm.as_ref(), heads, heads.kv)?;
         let value = self.heads(x, &weights.value, None, heads, heads.kv)?;

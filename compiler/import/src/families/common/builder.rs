@@ -11,44 +11,44 @@ use lostwax_ir::types::DType;
 use std::sync::Arc;
 
 /// A node, or why it cannot be made.
-pub(in crate::families) type Built = Result<Value, TypeError>;
+pub type Built = Result<Value, TypeError>;
 
 /// A graph that grows. Operands of elementwise ops have one rank; dims are equal, or 1 and broadcast.
-pub(in crate::families) struct Builder {
+pub struct Builder {
     /// The graph.
-    pub(in crate::families) graph: Graph,
+    pub graph: Graph,
     /// The type in which activations meet matrices of block formats: f32, or i8 in groups with scales.
     activations: DType,
 }
 
 impl Builder {
     /// An empty graph.
-    pub(in crate::families) fn new(name: &str, activations: DType) -> Self {
+    pub fn new(name: &str, activations: DType) -> Self {
         Self { graph: Graph::new(name), activations }
     }
 
     /// The sizes of a value.
-    pub(in crate::families) fn dims(&self, x: Value) -> Vec<Dim> {
+    pub fn dims(&self, x: Value) -> Vec<Dim> {
         self.graph.ty(x).dims.clone()
     }
 
     /// An op without attributes.
-    pub(in crate::families) fn op(&mut self, op: Op, operands: &[Value]) -> Built {
+    pub fn op(&mut self, op: Op, operands: &[Value]) -> Built {
         self.graph.add(op, Attrs::new(), operands)
     }
 
     /// The sum.
-    pub(in crate::families) fn sum(&mut self, x: Value, y: Value) -> Built {
+    pub fn sum(&mut self, x: Value, y: Value) -> Built {
         self.op(Op::Add, &[x, y])
     }
 
     /// The product.
-    pub(in crate::families) fn product(&mut self, x: Value, y: Value) -> Built {
+    pub fn product(&mut self, x: Value, y: Value) -> Built {
         self.op(Op::Mul, &[x, y])
     }
 
     /// An op of a value and a number.
-    pub(in crate::families) fn with(&mut self, op: Op, x: Value, number: f64) -> Built {
+    pub fn with(&mut self, op: Op, x: Value, number: f64) -> Built {
         let ty = self.graph.ty(x);
         let (dtype, rank) = (ty.dtype, ty.rank());
         let number = self.graph.scalar(dtype, number)?;
@@ -57,12 +57,12 @@ impl Builder {
     }
 
     /// The product with a number; nothing is done for 1.
-    pub(in crate::families) fn scaled(&mut self, x: Value, factor: f64) -> Built {
+    pub fn scaled(&mut self, x: Value, factor: f64) -> Built {
         if factor == 1.0 { Ok(x) } else { self.with(Op::Mul, x, factor) }
     }
 
     /// `cap * tanh(x / cap)`.
-    pub(in crate::families) fn capped(&mut self, x: Value, cap: Option<f64>) -> Built {
+    pub fn capped(&mut self, x: Value, cap: Option<f64>) -> Built {
         let Some(cap) = cap else { return Ok(x) };
         let ratio = self.with(Op::Mul, x, 1.0 / cap)?;
         let bounded = self.op(Op::Tanh, &[ratio])?;
@@ -70,12 +70,12 @@ impl Builder {
     }
 
     /// A constant.
-    pub(in crate::families) fn constant(&mut self, tensor: &Arc<Tensor>) -> Built {
+    pub fn constant(&mut self, tensor: &Arc<Tensor>) -> Built {
         self.graph.constant(tensor.clone())
     }
 
     /// The same elements under other sizes.
-    pub(in crate::families) fn reshape(&mut self, x: Value, dims: &[Dim]) -> Built {
+    pub fn reshape(&mut self, x: Value, dims: &[Dim]) -> Built {
         if self.graph.ty(x).dims == dims {
             return Ok(x);
         }
@@ -83,12 +83,12 @@ impl Builder {
     }
 
     /// Axis `i` of the result is axis `perm[i]`.
-    pub(in crate::families) fn transpose(&mut self, x: Value, perm: &[i64]) -> Built {
+    pub fn transpose(&mut self, x: Value, perm: &[i64]) -> Built {
         self.graph.add(Op::Transpose, Attrs::new().with("perm", perm), &[x])
     }
 
     /// A part of each axis: first element and size.
-    pub(in crate::families) fn slice(&mut self, x: Value, starts: &[Dim], sizes: &[Dim]) -> Built {
+    pub fn slice(&mut self, x: Value, starts: &[Dim], sizes: &[Dim]) -> Built {
         if self.graph.ty(x).dims == sizes {
             return Ok(x);
         }
@@ -97,7 +97,7 @@ impl Builder {
     }
 
     /// A part of one axis.
-    pub(in crate::families) fn slice_along(&mut self, x: Value, axis: usize, start: &Dim, size: &Dim) -> Built {
+    pub fn slice_along(&mut self, x: Value, axis: usize, start: &Dim, size: &Dim) -> Built {
         let mut sizes = self.dims(x);
         let mut starts = vec![Dim::default(); sizes.len()];
         if let (Some(first), Some(count)) = (starts.get_mut(axis), sizes.get_mut(axis)) {
@@ -107,13 +107,13 @@ impl Builder {
     }
 
     /// A part of the last axis.
-    pub(in crate::families) fn slice_last(&mut self, x: Value, start: usize, size: usize) -> Built {
+    pub fn slice_last(&mut self, x: Value, start: usize, size: usize) -> Built {
         let axis = self.dims(x).len().saturating_sub(1);
         self.slice_along(x, axis, &dim(start), &dim(size))
     }
 
     /// The elements of an axis in the opposite order.
-    pub(in crate::families) fn reversed(&mut self, x: Value, axis: usize) -> Built {
+    pub fn reversed(&mut self, x: Value, axis: usize) -> Built {
         let sizes = self.dims(x);
         let (mut starts, mut steps) = (vec![Dim::default(); sizes.len()], vec![1; sizes.len()]);
         if let (Some(start), Some(step), Some(size)) = (starts.get_mut(axis), steps.get_mut(axis), sizes.get(axis)) {
@@ -123,27 +123,27 @@ impl Builder {
     }
 
     /// Tensors side by side along an axis.
-    pub(in crate::families) fn concat(&mut self, parts: &[Value], axis: usize) -> Built {
+    pub fn concat(&mut self, parts: &[Value], axis: usize) -> Built {
         self.graph.add(Op::Concat, Attrs::new().with("axis", axis as i64), parts)
     }
 
     /// The same; one tensor is itself.
-    pub(in crate::families) fn joined(&mut self, parts: &[Value], axis: usize) -> Built {
+    pub fn joined(&mut self, parts: &[Value], axis: usize) -> Built {
         if let [part] = parts { Ok(*part) } else { self.concat(parts, axis) }
     }
 
     /// Slices along the first axis at indices.
-    pub(in crate::families) fn gather(&mut self, x: Value, indices: Value) -> Built {
+    pub fn gather(&mut self, x: Value, indices: Value) -> Built {
         self.graph.add(Op::Gather, Attrs::new().with("axis", 0), &[x, indices])
     }
 
     /// A reduction along one axis, which stays with size 1.
-    pub(in crate::families) fn reduce(&mut self, op: Op, x: Value, axis: usize) -> Built {
+    pub fn reduce(&mut self, op: Op, x: Value, axis: usize) -> Built {
         self.graph.add(op, Attrs::new().with("axes", vec![axis as i64]), &[x])
     }
 
     /// Conversion to another element type.
-    pub(in crate::families) fn cast(&mut self, x: Value, dtype: DType) -> Built {
+    pub fn cast(&mut self, x: Value, dtype: DType) -> Built {
         if self.graph.ty(x).dtype == dtype {
             return Ok(x);
         }
@@ -151,13 +151,13 @@ impl Builder {
     }
 
     /// Positions along an axis, as i32.
-    pub(in crate::families) fn iota(&mut self, dims: &[Dim], axis: usize) -> Built {
+    pub fn iota(&mut self, dims: &[Dim], axis: usize) -> Built {
         let attrs = Attrs::new().with("axis", axis as i64).with("dtype", DType::I32).with("dims", dims);
         self.graph.add(Op::Iota, attrs, &[])
     }
 
     /// `softmax` along the last axis.
-    pub(in crate::families) fn softmax(&mut self, x: Value) -> Built {
+    pub fn softmax(&mut self, x: Value) -> Built {
         let axis = self.graph.ty(x).rank().saturating_sub(1);
         let largest = self.reduce(Op::ReduceMax, x, axis)?;
         let shifted = self.op(Op::Sub, &[x, largest])?;
@@ -167,7 +167,7 @@ impl Builder {
     }
 
     /// The values of a stored matrix `[.., rows, depth]`, as f32.
-    pub(in crate::families) fn matrix(&mut self, matrix: &Matrix) -> Built {
+    pub fn matrix(&mut self, matrix: &Matrix) -> Built {
         match &matrix.stored {
             Stored::Dense(tensor) => self.constant(tensor),
             Stored::Panels(tensor) => {
@@ -183,7 +183,7 @@ impl Builder {
     }
 
     /// `x[.., sequence, depth]` times the transpose of `matrix[.., rows, depth]`.
-    pub(in crate::families) fn matmul_transposed(&mut self, x: Value, matrix: &Matrix) -> Built {
+    pub fn matmul_transposed(&mut self, x: Value, matrix: &Matrix) -> Built {
         if let (Stored::Blocks { format, parts }, DType::I8) = (&matrix.stored, self.activations) {
             return self.block_matmul(x, matrix.rows(), format, parts);
         }
@@ -215,7 +215,7 @@ impl Builder {
     }
 
     /// Signed bytes, of which the largest along `axis` is 127 or -127, and their scales, of size 1 along it.
-    pub(in crate::families) fn quantized(&mut self, x: Value, axis: usize) -> Result<(Value, Value), TypeError> {
+    pub fn quantized(&mut self, x: Value, axis: usize) -> Result<(Value, Value), TypeError> {
         const LARGEST: f64 = 127.0;
         let size = self.op(Op::Abs, &[x])?;
         let largest = self.reduce(Op::ReduceMax, size, axis)?;
@@ -226,7 +226,7 @@ impl Builder {
     }
 
     /// A projection of `x[sequence, depth]`.
-    pub(in crate::families) fn linear(&mut self, x: Value, linear: &Linear) -> Built {
+    pub fn linear(&mut self, x: Value, linear: &Linear) -> Built {
         let product = self.matmul_transposed(x, &linear.matrix)?;
         let Some(bias) = &linear.bias else { return Ok(product) };
         let bias = self.constant(bias)?;
@@ -235,6 +235,6 @@ impl Builder {
 }
 
 /// A size as a dim.
-pub(in crate::families) fn dim(size: usize) -> Dim {
+pub fn dim(size: usize) -> Dim {
     Dim::constant(i64::try_from(size).unwrap_or(i64::MAX))
 }

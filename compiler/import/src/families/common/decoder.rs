@@ -42,23 +42,23 @@ const SLIDE: &str = "slide";
 
 /// The cache of a decoder.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::families) struct CacheKind {
+pub struct CacheKind {
     /// The most tokens that it holds.
-    pub(in crate::families) context: usize,
+    pub context: usize,
     /// The element type; i8 for bytes with scales.
-    pub(in crate::families) dtype: DType,
+    pub dtype: DType,
     /// Whether layers with windows keep all tokens too.
-    pub(in crate::families) full_windows: bool,
+    pub full_windows: bool,
     /// The number of texts; `batch` is there for more than one.
-    pub(in crate::families) slots: usize,
+    pub slots: usize,
 }
 
 /// What a decoder consists of.
-pub(in crate::families) struct Entries {
+pub struct Entries {
     /// The graphs by name.
-    pub(in crate::families) graphs: Vec<(String, Graph)>,
+    pub graphs: Vec<(String, Graph)>,
     /// The tokens that sliding leaves in the caches of layers with windows; `None` if these hold the context.
-    pub(in crate::families) window: Option<usize>,
+    pub window: Option<usize>,
 }
 
 /// The graphs of a decoder: `prefill` and `score` of `tokens: i32[sequence]`, `decode` of `tokens: i32[1]`. The symbol `past` is
@@ -69,12 +69,7 @@ pub(in crate::families) struct Entries {
 ///
 /// # Errors
 /// [`TypeError`] when settings and weights do not fit each other.
-pub(in crate::families) fn entries(
-    decoder: &Decoder,
-    weights: &DecoderWeights,
-    cache: CacheKind,
-    activations: DType,
-) -> Result<Entries, TypeError> {
+pub fn entries(decoder: &Decoder, weights: &DecoderWeights, cache: CacheKind, activations: DType) -> Result<Entries, TypeError> {
     let windows = Windows::new(decoder, cache.context, CHUNK).filter(|_| !cache.full_windows);
     let mut graphs = Vec::new();
     for entry in ENTRIES.iter().filter(|entry| entry.tokens != Tokens::Each || cache.slots > 1) {

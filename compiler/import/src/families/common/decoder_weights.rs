@@ -14,33 +14,33 @@ use crate::ImportError;
 const UNNEEDED: [&str; 1] = ["rotary_emb.inv_freq"];
 
 /// All weights.
-pub(in crate::families) struct DecoderWeights {
+pub struct DecoderWeights {
     /// `[vocabulary, hidden]`.
-    pub(in crate::families) embedding: Matrix,
+    pub embedding: Matrix,
     /// The norm before the head.
-    pub(in crate::families) norm: Option<Norm>,
+    pub norm: Option<Norm>,
     /// What gives logits, unless embeddings do.
-    pub(in crate::families) head: Option<Linear>,
+    pub head: Option<Linear>,
     /// The layers.
-    pub(in crate::families) layers: Vec<LayerWeights>,
+    pub layers: Vec<LayerWeights>,
     /// Sines and cosines, by position in [`Decoder::ropes`].
-    pub(in crate::families) tables: Vec<Tables>,
+    pub tables: Vec<Tables>,
 }
 
 /// The weights of one layer.
-pub(in crate::families) struct LayerWeights {
+pub struct LayerWeights {
     /// See [`Decoder`].
-    pub(in crate::families) before_attention: Option<Norm>,
+    pub before_attention: Option<Norm>,
     /// Attention.
-    pub(in crate::families) attention: Attention,
+    pub attention: Attention,
     /// See [`Decoder`].
-    pub(in crate::families) after_attention: Option<Norm>,
+    pub after_attention: Option<Norm>,
     /// See [`Decoder`].
-    pub(in crate::families) before_feed_forward: Option<Norm>,
+    pub before_feed_forward: Option<Norm>,
     /// The feed-forward network.
-    pub(in crate::families) feed_forward: FeedForward,
+    pub feed_forward: FeedForward,
     /// See [`Decoder`].
-    pub(in crate::families) after_feed_forward: Option<Norm>,
+    pub after_feed_forward: Option<Norm>,
 }
 
 impl DecoderWeights {
@@ -48,7 +48,7 @@ impl DecoderWeights {
     ///
     /// # Errors
     /// [`ImportError`] naming the tensor that is missing, does not fit the settings or has no place in the model.
-    pub(in crate::families) fn read(store: &mut Store, decoder: &Decoder, context: usize) -> Result<Self, ImportError> {
+    pub fn read(store: &mut Store, decoder: &Decoder, context: usize) -> Result<Self, ImportError> {
         let rows = Rows::all(store.rows("token_embd")?);
         let embedding = store.matrix(None, "token_embd", &rows, decoder.hidden)?;
         let head = if store.has(None, "output") { Some(store.linear(None, "output", &rows, decoder.hidden)?) } else { None };

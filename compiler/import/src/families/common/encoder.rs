@@ -24,7 +24,7 @@ const LEAST_LENGTH: f64 = 1e-12;
 
 /// How the vectors of tokens become that of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::families) enum Pooling {
+pub enum Pooling {
     /// Their mean.
     Mean,
     /// The first.
@@ -33,9 +33,9 @@ pub(in crate::families) enum Pooling {
 
 /// An encoder, in all that graphs depend on. Norms follow attention and feed-forward network.
 #[derive(Clone, Debug)]
-pub(in crate::families) struct Encoder {
+pub struct Encoder {
     /// The names of tensors.
-    pub(in crate::families) names: Names,
+    pub names: Names,
     unneeded: &'static [&'static str],
     hidden: usize,
     feed_forward: usize,
@@ -47,7 +47,7 @@ pub(in crate::families) struct Encoder {
 }
 
 /// All weights of an encoder.
-pub(in crate::families) struct EncoderWeights {
+pub struct EncoderWeights {
     embedding: Matrix,
     positions: Matrix,
     kind: Option<Arc<Tensor>>,
@@ -67,7 +67,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`ImportError`] naming the setting.
-    pub(in crate::families) fn read(
+    pub fn read(
         settings: &Settings,
         names: Names,
         unneeded: &'static [&'static str],
@@ -98,7 +98,7 @@ impl EncoderWeights {
     ///
     /// # Errors
     /// [`ImportError`] naming the tensor that is missing, does not fit the settings or has no place in the model.
-    pub(in crate::families) fn read(store: &mut Store, encoder: &Encoder) -> Result<Self, ImportError> {
+    pub fn read(store: &mut Store, encoder: &Encoder) -> Result<Self, ImportError> {
         let mut table = |part: &str| {
             let rows = Rows::all(store.rows(part)?);
             store.matrix(None, part, &rows, encoder.hidden)
@@ -135,7 +135,7 @@ impl LayerWeights {
 ///
 /// # Errors
 /// [`TypeError`] when settings and weights do not fit each other.
-pub(in crate::families) fn entries(
+pub fn entries(
     encoder: &Encoder,
     weights: &EncoderWeights,
     context: usize,

@@ -7,7 +7,7 @@ use lostwax_ir::graph::Value;
 use lostwax_ir::ops::Op;
 
 /// The weights of one layer's network.
-pub(in crate::families) enum FeedForward {
+pub enum FeedForward {
     /// `down(activation(up(x)))`.
     Plain {
         /// The first projection.
@@ -22,18 +22,18 @@ pub(in crate::families) enum FeedForward {
 }
 
 /// The weights of a gated network.
-pub(in crate::families) struct Gated {
+pub struct Gated {
     /// What is activated.
-    pub(in crate::families) gate: Linear,
+    pub gate: Linear,
     /// What is gated.
-    pub(in crate::families) up: Linear,
+    pub up: Linear,
     /// What brings both back.
-    pub(in crate::families) down: Linear,
+    pub down: Linear,
 }
 
 impl Builder {
     /// The network of `x[sequence, hidden]`.
-    pub(in crate::families) fn feed_forward(&mut self, x: Value, weights: &FeedForward, activation: Op) -> Built {
+    pub fn feed_forward(&mut self, x: Value, weights: &FeedForward, activation: Op) -> Built {
         match weights {
             FeedForward::Plain { up, down } => {
                 let wide = self.linear(x, up)?;
@@ -46,7 +46,7 @@ impl Builder {
     }
 
     /// A gated network of `x[sequence, hidden]`.
-    pub(in crate::families) fn gated(&mut self, x: Value, weights: &Gated, activation: Op) -> Built {
+    pub fn gated(&mut self, x: Value, weights: &Gated, activation: Op) -> Built {
         let gate = self.linear(x, &weights.gate)?;
         let gate = self.op(activation, &[gate])?;
         let up = self.linear(x, &weights.up)?;

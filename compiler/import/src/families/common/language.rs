@@ -1,8 +1,7 @@
 //! What a language model needs beside its graphs.
 
 use super::settings::{Settings, Source};
-use crate::gguf::{Gguf, Metadata};
-use crate::gguf_tokenizer::{Vocabulary, VocabularyError};
+use crate::gguf::{Gguf, Metadata, Vocabulary, VocabularyError};
 use crate::safetensors::{Config, FromJson, HfFolder};
 use crate::{ImportError, files};
 use lostwax_format::{LanguageModel, MAX_TOKENIZER_BYTES, SamplingDefaults};
@@ -49,11 +48,7 @@ const TEMPLATE: &str = "chat_template.jinja";
 ///
 /// # Errors
 /// [`ImportError`] naming the key or file.
-pub(in crate::families) fn describe(
-    settings: &Settings,
-    vocabulary: usize,
-    context: usize,
-) -> Result<(LanguageModel, Vec<u8>), ImportError> {
+pub fn describe(settings: &Settings, vocabulary: usize, context: usize) -> Result<(LanguageModel, Vec<u8>), ImportError> {
     let (mut model, json) = match &settings.source {
         Source::Gguf(gguf) => from_gguf(gguf)?,
         Source::Folder(folder) => from_folder(folder)?,

@@ -8,26 +8,26 @@ use lostwax_ir::graph::Value;
 use lostwax_ir::ops::Op;
 
 /// The weights of one layer's experts.
-pub(in crate::families) struct Experts {
+pub struct Experts {
     /// The router.
-    pub(in crate::families) router: Linear,
+    pub router: Linear,
     /// The gates, `[experts, width, hidden]`.
-    pub(in crate::families) gate: Matrix,
+    pub gate: Matrix,
     /// What is gated, `[experts, width, hidden]`.
-    pub(in crate::families) up: Matrix,
+    pub up: Matrix,
     /// What brings both back, `[experts, hidden, width]`.
-    pub(in crate::families) down: Matrix,
+    pub down: Matrix,
     /// How many are chosen.
-    pub(in crate::families) used: usize,
+    pub used: usize,
     /// Whether the weights of those that are chosen are made to sum up to 1.
-    pub(in crate::families) normalize: bool,
+    pub normalize: bool,
     /// The network of all tokens, and the projection to the number that gates it.
-    pub(in crate::families) shared: Option<(Gated, Linear)>,
+    pub shared: Option<(Gated, Linear)>,
 }
 
 impl Builder {
     /// The experts' network of `x[sequence, hidden]`.
-    pub(in crate::families) fn experts(&mut self, x: Value, experts: &Experts, activation: Op) -> Built {
+    pub fn experts(&mut self, x: Value, experts: &Experts, activation: Op) -> Built {
         let scores = self.linear(x, &experts.router)?;
         let weights = self.expert_weights(scores, experts)?;
         let mut dims = self.dims(x);

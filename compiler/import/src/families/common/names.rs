@@ -1,10 +1,10 @@
 //! Names of tensors: what GGUF files call a part, folders call it otherwise.
 
 /// A part of a model, as GGUF files name it, and its name in folders.
-pub(in crate::families) type Name = (&'static str, &'static str);
+pub type Name = (&'static str, &'static str);
 
 /// The parts that all decoders may have. Those of layers follow the number of the layer.
-pub(in crate::families) const DECODER: &[Name] = &[
+pub const DECODER: &[Name] = &[
     ("token_embd", "model.embed_tokens"),
     ("output_norm", "model.norm"),
     ("output", "lm_head"),
@@ -18,31 +18,30 @@ pub(in crate::families) const DECODER: &[Name] = &[
 ];
 
 /// Norms before attention and feed-forward.
-pub(in crate::families) const NORMS_BEFORE: &[Name] =
-    &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
+pub const NORMS_BEFORE: &[Name] = &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
 
 /// Norms of queries and keys.
-pub(in crate::families) const HEAD_NORMS: &[Name] = &[("attn_q_norm", "self_attn.q_norm"), ("attn_k_norm", "self_attn.k_norm")];
+pub const HEAD_NORMS: &[Name] = &[("attn_q_norm", "self_attn.q_norm"), ("attn_k_norm", "self_attn.k_norm")];
 
 /// The names of a model's parts.
 #[derive(Clone, Debug)]
-pub(in crate::families) struct Names {
+pub struct Names {
     /// Tables; the first that has a part counts.
-    pub(in crate::families) tables: Vec<&'static [Name]>,
+    pub tables: Vec<&'static [Name]>,
     /// What all names in folders begin with.
-    pub(in crate::families) prefix: &'static str,
+    pub prefix: &'static str,
     /// What precedes the number of a layer in folders.
-    pub(in crate::families) layer: &'static str,
+    pub layer: &'static str,
 }
 
 impl Names {
     /// The names of a decoder whose family adds or replaces some.
-    pub(in crate::families) fn decoder(tables: &[&'static [Name]]) -> Self {
+    pub fn decoder(tables: &[&'static [Name]]) -> Self {
         Self { tables: [tables, &[DECODER]].concat(), prefix: "", layer: "model.layers" }
     }
 
     /// Whether the family has that part.
-    pub(in crate::families) fn has(&self, part: &str) -> bool {
+    pub fn has(&self, part: &str) -> bool {
         self.in_folder(part).is_some()
     }
 
@@ -52,7 +51,7 @@ impl Names {
 
     /// The whole name of a part's tensor; in folders, the number of an expert or a head may be missing as `{}`. `None` if the
     /// family does not have that part.
-    pub(in crate::families) fn tensor(&self, gguf: bool, layer: Option<usize>, part: &str, kind: &str) -> Option<String> {
+    pub fn tensor(&self, gguf: bool, layer: Option<usize>, part: &str, kind: &str) -> Option<String> {
         let folder = self.in_folder(part)?;
         Some(match (gguf, layer) {
             (true, None) => format!("{part}.{kind}"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// How a norm measures its operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::families) enum NormKind {
+pub enum NormKind {
     /// Divides by the root of the mean square (Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019).
     RootMeanSquare,
     /// Takes the mean away, then divides by the deviation (Ba et al., "Layer Normalization", 2016).
@@ -17,20 +17,20 @@ pub(in crate::families) enum NormKind {
 }
 
 /// A norm along the last axis.
-pub(in crate::families) struct Norm {
+pub struct Norm {
     /// How it measures.
-    pub(in crate::families) kind: NormKind,
+    pub kind: NormKind,
     /// What is added to the mean square.
-    pub(in crate::families) epsilon: f64,
+    pub epsilon: f64,
     /// The factors, f32 `[n, size]`; one row for each index of the operand's axis before the last, or one for all.
-    pub(in crate::families) weight: Arc<Tensor>,
+    pub weight: Arc<Tensor>,
     /// What is added at the end, f32 `[1, size]`.
-    pub(in crate::families) bias: Option<Arc<Tensor>>,
+    pub bias: Option<Arc<Tensor>>,
 }
 
 impl Builder {
     /// `norm` of `x[.., size]`.
-    pub(in crate::families) fn norm(&mut self, x: Value, norm: &Norm) -> Built {
+    pub fn norm(&mut self, x: Value, norm: &Norm) -> Built {
         let axis = self.graph.ty(x).rank().saturating_sub(1);
         let centered = match norm.kind {
             NormKind::RootMeanSquare => x,
@@ -48,7 +48,7 @@ impl Builder {
     }
 
     /// `norm`, if there is one.
-    pub(in crate::families) fn maybe_norm(&mut self, x: Value, norm: Option<&Norm>) -> Built {
+    pub fn maybe_norm(&mut self, x: Value, norm: Option<&Norm>) -> Built {
         norm.map_or(Ok(x), |norm| self.norm(x, norm))
     }
 

@@ -48,7 +48,7 @@ fn known() -> String {
 }
 
 /// Converts a matrix; without bytes if its rows are no whole number of blocks.
-pub(in crate::families) fn convert(
+pub fn convert(
     name: &str,
     from: DType,
     to: DType,

@@ -13,16 +13,16 @@ const MAX_TABLE: usize = 1 << 28;
 
 /// One way to turn heads.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::families) struct Rope {
+pub struct Rope {
     /// The angle per position, for each pair.
-    pub(in crate::families) frequencies: Vec<f64>,
+    pub frequencies: Vec<f64>,
     /// A factor of what was turned.
-    pub(in crate::families) factor: f64,
+    pub factor: f64,
 }
 
 impl Rope {
     /// Frequencies `base^(-2 i / rotary)`.
-    pub(in crate::families) fn new(base: f64, rotary: usize) -> Self {
+    pub fn new(base: f64, rotary: usize) -> Self {
         let frequency = |pair: usize| base.powf(-2.0 * pair as f64 / rotary as f64);
         Self { frequencies: (0..rotary / 2).map(frequency).collect(), factor: 1.0 }
     }
@@ -31,7 +31,7 @@ impl Rope {
     ///
     /// # Errors
     /// [`ImportError::LimitExceeded`] when they do not fit memory.
-    pub(in crate::families) fn tables(&self, context: usize) -> Result<Tables, ImportError> {
+    pub fn tables(&self, context: usize) -> Result<Tables, ImportError> {
         let half = self.frequencies.len();
         let too_large = || ImportError::limit("table", "rotary positions", format!("{context} tokens; use a smaller context"));
         if context.checked_mul(2 * half).is_none_or(|count| count > MAX_TABLE) {
@@ -51,7 +51,7 @@ impl Rope {
 }
 
 /// What elements are multiplied with, by position.
-pub(in crate::families) struct Tables {
+pub struct Tables {
     /// f32 `[context, 1, rotary / 2]`.
     cos: Arc<Tensor>,
     /// f32 `[context, 2, rotary / 2]`; negative for the first half of a head.
@@ -60,7 +60,7 @@ pub(in crate::families) struct Tables {
 
 /// What the elements of some tokens are multiplied with.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::families) struct Rotation {
+pub struct Rotation {
     /// `[sequence, 1, 1, rotary / 2]`.
     cos: Value,
     /// `[sequence, 1, 2, rotary / 2]`.
@@ -69,7 +69,7 @@ pub(in crate::families) struct Rotation {
 
 impl Builder {
     /// The rotation of tokens of some texts: for each the position of the first and their number.
-    pub(in crate::families) fn rotation(&mut self, tables: &Tables, texts: &[(Dim, Dim)]) -> Result<Rotation, TypeError> {
+    pub fn rotation(&mut self, tables: &Tables, texts: &[(Dim, Dim)]) -> Result<Rotation, TypeError> {
         Ok(Rotation { cos: self.turns(&tables.cos, texts)?, sin: self.turns(&tables.sin, texts)? })
     }
 
@@ -85,7 +85,7 @@ impl Builder {
     }
 
     /// Turns the first elements of each head of `x[sequence, heads, size]`.
-    pub(in crate::families) fn rotate(&mut self, x: Value, rotation: Rotation, size: usize) -> Built {
+    pub fn rotate(&mut self, x: Value, rotation: Rotation, size: usize) -> Built {
         let half = self.dims(rotation.cos).pop().and_then(|half| half.as_constant()).unwrap_or(0) as usize;
         let first = self.slice_last(x, 0, 2 * half)?;
         let turned = self.turn(first, rotation)?;

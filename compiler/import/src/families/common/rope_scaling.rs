@@ -29,10 +29,10 @@ const LONG: (&str, &str) = ("rope_factors_long.weight", "long_factor");
 const SHORT: (&str, &str) = ("rope_factors_short.weight", "short_factor");
 
 /// Tensors of GGUF files that are read here.
-pub(in crate::families) const TENSORS: [&str; 3] = [DIVISORS, LONG.0, SHORT.0];
+pub const TENSORS: [&str; 3] = [DIVISORS, LONG.0, SHORT.0];
 
 /// Names of scalings, and what they do to the frequencies.
-type Scaling = fn(&Reader, Rope) -> Result<Rope, ImportError>;
+type Scaling = fn(&RopeReader, Rope) -> Result<Rope, ImportError>;
 const SCALINGS: &[(&[&str], Scaling)] = &[
     (&["", "default", "none"], |_, rope| Ok(rope)),
     (&["linear"], linear),
@@ -46,20 +46,20 @@ const SCALINGS: &[(&[&str], Scaling)] = &[
 ///
 /// # Errors
 /// [`ImportError`] naming the setting.
-pub(in crate::families) fn read(settings: &Settings, context: usize, size: usize) -> Result<Rope, ImportError> {
-    Reader::new(settings, context)?.read(size)
+pub fn read(settings: &Settings, context: usize, size: usize) -> Result<Rope, ImportError> {
+    RopeReader::new(settings, context)?.read(size)
 }
 
 /// Reads the settings of rotary positions.
-pub(in crate::families) struct Reader<'a> {
+pub struct RopeReader<'a> {
     settings: &'a Settings,
     object: Option<&'a Object>,
     context: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> RopeReader<'a> {
     /// From where a model's settings usually are.
-    pub(in crate::families) fn new(settings: &'a Settings, context: usize) -> Result<Self, ImportError> {
+    pub fn new(settings: &'a Settings, context: usize) -> Result<Self, ImportError> {
         let mut object = None;
         for key in OBJECTS.iter().rev() {
             object = settings.config().map(|config| config.find::<&Object>(key)).transpose()?.flatten().or(object);
@@ -68,13 +68,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The same settings, those of one kind of layers where folders tell them apart.
-    pub(in crate::families) fn of_layers(&self, kind: &str) -> Self {
+    pub fn of_layers(&self, kind: &str) -> Self {
         let object = self.object.and_then(|object| object.get(kind)).and_then(|value| value.as_object()).or(self.object);
         Self { settings: self.settings, object, context: self.context }
     }
 
     /// Whether folders tell kinds of layers apart.
-    pub(in crate::families) fn has_layers(&self) -> bool {
+    pub fn has_layers(&self) -> bool {
         self.object.is_some_and(|object| object.values().any(|value| value.is_object()))
     }
 
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The rotary positions with another base.
-    pub(in crate::families) fn with_base(&self, base: f64, size: usize) -> Result<Rope, ImportError> {
+    pub fn with_base(&self, base: f64, size: usize) -> Result<Rope, ImportError> {
         let rope = Rope::new(base, self.rotary(size)?);
         let rope = self.divided(rope)?;
         let kind = self.kind()?;
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The base of the frequencies.
-    pub(in crate::families) fn base(&self) -> Result<f64, ImportError> {
+    pub fn base(&self) -> Result<f64, ImportError> {
         let base = self.float(BASE)?.unwrap_or(DEFAULT_BASE);
         if base > 1.0 && base.is_finite() { Ok(base) } else { Err(self.settings.invalid(BASE, format!("{base}"))) }
     }
@@ -188,13 +188,13 @@ impl<'a> Reader<'a> {
 }
 
 /// Chen et al., "Extending Context Window of Large Language Models via Positional Interpolation", 2023.
-fn linear(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
+fn linear(reader: &RopeReader, rope: Rope) -> Result<Rope, ImportError> {
     let factor = reader.factor()?;
     Ok(Rope { frequencies: rope.frequencies.iter().map(|frequency| frequency / factor).collect(), ..rope })
 }
 
 /// A base that grows with the context ("dynamic NTK").
-fn dynamic(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
+fn dynamic(reader: &RopeReader, rope: Rope) -> Result<Rope, ImportError> {
     let (factor, original, context) = (reader.factor()?, reader.original()?, reader.context as f64);
     let rotary = 2 * rope.frequencies.len();
     let growth = factor * context / original - (factor - 1.0);
@@ -205,7 +205,7 @@ fn dynamic(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
 }
 
 /// Llama 3.1: long waves are stretched, short ones kept, those between blended.
-fn llama3(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
+fn llama3(reader: &RopeReader, rope: Rope) -> Result<Rope, ImportError> {
     let (factor, original) = (reader.factor()?, reader.original()?);
     let (low, high) = (reader.number("low_freq_factor", 1.0)?, reader.number("high_freq_factor", 4.0)?);
     let stretched = |frequency: &f64| {
@@ -217,7 +217,7 @@ fn llama3(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
 }
 
 /// Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models", 2023.
-fn yarn(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
+fn yarn(reader: &RopeReader, rope: Rope) -> Result<Rope, ImportError> {
     let (factor, original, base) = (reader.factor()?, reader.original()?, reader.base()?);
     let half = rope.frequencies.len() as f64;
     let pair_of = |turns: f64| half * (original / (turns * 2.0 * PI)).ln() / base.ln();
@@ -232,7 +232,7 @@ fn yarn(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
 }
 
 /// The factor of queries and keys that YaRN asks for.
-fn yarn_attention(reader: &Reader, factor: f64) -> Result<f64, ImportError> {
+fn yarn_attention(reader: &RopeReader, factor: f64) -> Result<f64, ImportError> {
     let by = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
     if reader.settings.is_gguf() {
         return Ok(by(1.0) * reader.float(ATTENTION)?.unwrap_or(1.0));
@@ -243,7 +243,7 @@ fn yarn_attention(reader: &Reader, factor: f64) -> Result<f64, ImportError> {
 }
 
 /// Ding et al., "LongRoPE: Extending LLM Context Window Beyond 2 Million Tokens", 2024.
-fn longrope(reader: &Reader, rope: Rope) -> Result<Rope, ImportError> {
+fn longrope(reader: &RopeReader, rope: Rope) -> Result<Rope, ImportError> {
     let (original, context) = (reader.original()?, reader.context as f64);
     let trained = reader.settings.get::<usize>(CONTEXT)? as f64;
     let divisors = reader.list(if context > original { LONG } else { SHORT })?;

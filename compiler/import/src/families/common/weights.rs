@@ -13,15 +13,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A matrix `[.., rows, depth]` as it is stored.
-pub(in crate::families) struct Matrix {
+pub struct Matrix {
     /// The sizes.
-    pub(in crate::families) shape: Vec<usize>,
+    pub shape: Vec<usize>,
     /// The values.
-    pub(in crate::families) stored: Stored,
+    pub stored: Stored,
 }
 
 /// How values are stored.
-pub(in crate::families) enum Stored {
+pub enum Stored {
     /// A tensor of f32.
     Dense(Arc<Tensor>),
     /// The panels that [`Tensor::in_panels`] makes of floating-point numbers of 16 bits.
@@ -37,27 +37,27 @@ pub(in crate::families) enum Stored {
 
 impl Matrix {
     /// The number of rows.
-    pub(in crate::families) fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.shape.iter().rev().nth(1).copied().unwrap_or(0)
     }
 }
 
 /// A projection.
-pub(in crate::families) struct Linear {
+pub struct Linear {
     /// Its matrix `[rows, depth]`.
-    pub(in crate::families) matrix: Matrix,
+    pub matrix: Matrix,
     /// f32 `[1, rows]`.
-    pub(in crate::families) bias: Option<Arc<Tensor>>,
+    pub bias: Option<Arc<Tensor>>,
 }
 
 /// The order in which rotary positions pair the rows of a projection: elements `2 * i` and `2 * i + 1` of a head are a pair. Rows
 /// are brought to the order of halves, where `i` and `i + rotary / 2` are one.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::families) struct Neighbours {
+pub struct Neighbours {
     /// The rows of a head.
-    pub(in crate::families) head: usize,
+    pub head: usize,
     /// Those that are rotated, at its start.
-    pub(in crate::families) rotary: usize,
+    pub rotary: usize,
 }
 
 impl Neighbours {
@@ -70,18 +70,18 @@ impl Neighbours {
 }
 
 /// Some rows of a matrix, and their number as a whole.
-pub(in crate::families) struct Rows {
+pub struct Rows {
     /// The rows that are taken.
-    pub(in crate::families) range: Range<usize>,
+    pub range: Range<usize>,
     /// The rows that the matrix has.
-    pub(in crate::families) of: usize,
+    pub of: usize,
     /// How rows are ordered, if not as they are.
-    pub(in crate::families) order: Option<Neighbours>,
+    pub order: Option<Neighbours>,
 }
 
 impl Rows {
     /// All rows as they are.
-    pub(in crate::families) fn all(count: usize) -> Self {
+    pub fn all(count: usize) -> Self {
         Self { range: 0..count, of: count, order: None }
     }
 
@@ -95,21 +95,21 @@ impl Rows {
 }
 
 /// A place in the model: a layer, or none of them.
-pub(in crate::families) type Layer = Option<usize>;
+pub type Layer = Option<usize>;
 
 /// Reads weights by the names of their parts.
-pub(in crate::families) struct Store<'a> {
+pub struct Store<'a> {
     settings: &'a Settings,
     names: &'a Names,
     quant: Option<DType>,
     used: BTreeSet<String>,
     /// What was converted.
-    pub(in crate::families) conversions: Vec<Conversion>,
+    pub conversions: Vec<Conversion>,
 }
 
 impl<'a> Store<'a> {
     /// Reads the weights of a model; matrices are converted to `quant`, if given.
-    pub(in crate::families) fn new(settings: &'a Settings, names: &'a Names, quant: Option<DType>) -> Self {
+    pub fn new(settings: &'a Settings, names: &'a Names, quant: Option<DType>) -> Self {
         Self { settings, names, quant, used: BTreeSet::new(), conversions: Vec::new() }
     }
 
@@ -119,7 +119,7 @@ impl<'a> Store<'a> {
     }
 
     /// Whether the model has that part.
-    pub(in crate::families) fn has(&self, layer: Layer, part: &str) -> bool {
+    pub fn has(&self, layer: Layer, part: &str) -> bool {
         self.names.has(part) && self.settings.weights().get(&self.name(layer, part, "weight")).is_some()
     }
 
@@ -131,23 +131,17 @@ impl<'a> Store<'a> {
     }
 
     /// The sizes of a part.
-    pub(in crate::families) fn shape(&self, layer: Layer, part: &str) -> Result<&'a [usize], ImportError> {
+    pub fn shape(&self, layer: Layer, part: &str) -> Result<&'a [usize], ImportError> {
         Ok(self.settings.weights().tensor(&self.name(layer, part, "weight"))?.shape)
     }
 
     /// The rows of a matrix outside of layers.
-    pub(in crate::families) fn rows(&self, part: &str) -> Result<usize, ImportError> {
+    pub fn rows(&self, part: &str) -> Result<usize, ImportError> {
         Ok(self.shape(None, part)?.first().copied().unwrap_or(0))
     }
 
     /// A matrix `[rows, depth]`.
-    pub(in crate::families) fn matrix(
-        &mut self,
-        layer: Layer,
-        part: &str,
-        rows: &Rows,
-        depth: usize,
-    ) -> Result<Matrix, ImportError> {
+    pub fn matrix(&mut self, layer: Layer, part: &str, rows: &Rows, depth: usize) -> Result<Matrix, ImportError> {
         let view = self.view(&self.name(layer, part, "weight"))?;
         expect_shape(&view, &[rows.of, depth])?;
         let picked = rows.pick(view.bytes, view.bytes.len() / rows.of.max(1));
@@ -156,7 +150,7 @@ impl<'a> Store<'a> {
     }
 
     /// Matrices `[count, rows, depth]`, one for each expert. Folders hold them one by one.
-    pub(in crate::families) fn experts(&mut self, layer: usize, part: &str, shape: [usize; 3]) -> Result<Matrix, ImportError> {
+    pub fn experts(&mut self, layer: usize, part: &str, shape: [usize; 3]) -> Result<Matrix, ImportError> {
         let name = self.name(Some(layer), part, "weight");
         if !name.contains("{}") {
             let view = self.view(&name)?;
@@ -175,13 +169,7 @@ impl<'a> Store<'a> {
     }
 
     /// A projection `[rows, depth]` with its bias, if there is one.
-    pub(in crate::families) fn linear(
-        &mut self,
-        layer: Layer,
-        part: &str,
-        rows: &Rows,
-        depth: usize,
-    ) -> Result<Linear, ImportError> {
+    pub fn linear(&mut self, layer: Layer, part: &str, rows: &Rows, depth: usize) -> Result<Linear, ImportError> {
         let bias = self.name(layer, part, "bias");
         let matrix = self.matrix(layer, part, rows, depth)?;
         let has_bias = self.settings.weights().get(&bias).is_some();
@@ -190,7 +178,7 @@ impl<'a> Store<'a> {
     }
 
     /// The weight of a norm, f32 `[count, size]`, with `offset` added. Folders may hold the rows one by one.
-    pub(in crate::families) fn scale(
+    pub fn scale(
         &mut self,
         layer: Layer,
         part: &str,
@@ -209,18 +197,13 @@ impl<'a> Store<'a> {
     }
 
     /// The first row of a matrix with rows of `size` elements, f32 `[1, size]`.
-    pub(in crate::families) fn first_row(&mut self, layer: Layer, part: &str, size: usize) -> Result<Arc<Tensor>, ImportError> {
+    pub fn first_row(&mut self, layer: Layer, part: &str, size: usize) -> Result<Arc<Tensor>, ImportError> {
         let of = self.shape(layer, part)?.iter().product();
         self.vector(&self.name(layer, part, "weight"), &Rows { range: 0..size, of, order: None })
     }
 
     /// The bias of a norm, f32 `[1, size]`, if there is one.
-    pub(in crate::families) fn shift(
-        &mut self,
-        layer: Layer,
-        part: &str,
-        size: usize,
-    ) -> Result<Option<Arc<Tensor>>, ImportError> {
+    pub fn shift(&mut self, layer: Layer, part: &str, size: usize) -> Result<Option<Arc<Tensor>>, ImportError> {
         let name = self.name(layer, part, "bias");
         let exists = self.settings.weights().get(&name).is_some();
         exists.then(|| self.vector(&name, &Rows::all(size))).transpose()
@@ -254,7 +237,7 @@ impl<'a> Store<'a> {
     }
 
     /// Refuses a model of which something would be left out. `known` are parts of names that the family has no use for.
-    pub(in crate::families) fn check_all_used(&self, known: &[&str]) -> Result<(), ImportError> {
+    pub fn check_all_used(&self, known: &[&str]) -> Result<(), ImportError> {
         let mut others = self.settings.weights().iter().map(|view| view.name);
         let is_left = |name: &&str| !self.used.contains(*name) && !known.iter().any(|part| name.contains(part));
         others.find(is_left).map_or(Ok(()), |name| {

@@ -1,47 +1,47 @@
 //! Activation functions.
 
 use super::elementwise::unary;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::problem::{Outcome, unsupported};
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::node_error::{NodeResult, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::ops::Op;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("Celu", "", celu),
-    ("Clip", "", clip),
-    ("Elu", "", |cx, node| with_alpha(cx, node, Op::Elu, 1.0)),
-    ("Gelu", "", gelu),
-    ("Gelu", "com.microsoft", |cx, node| unary(cx, node, Op::Gelu)),
-    ("HardSigmoid", "", hard_sigmoid),
-    ("HardSwish", "", |cx, node| unary(cx, node, Op::HardSwish)),
-    ("LeakyRelu", "", |cx, node| with_alpha(cx, node, Op::LeakyRelu, 0.01)),
-    ("Mish", "", mish),
-    ("PRelu", "", prelu),
-    ("Relu", "", |cx, node| unary(cx, node, Op::Relu)),
-    ("Selu", "", selu),
-    ("Shrink", "", shrink),
-    ("Sigmoid", "", |cx, node| unary(cx, node, Op::Sigmoid)),
-    ("Softplus", "", |cx, node| unary(cx, node, Op::Softplus)),
-    ("Softsign", "", |cx, node| unary(cx, node, Op::Softsign)),
-    ("Swish", "", swish),
-    ("ThresholdedRelu", "", thresholded_relu),
-    ("QuickGelu", "com.microsoft", quick_gelu),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Celu", celu),
+    Operator::standard("Clip", clip),
+    Operator::standard("Elu", |cx, node| with_alpha(cx, node, Op::Elu, 1.0)),
+    Operator::standard("Gelu", gelu),
+    Operator::new("com.microsoft", "Gelu", |cx, node| unary(cx, node, Op::Gelu)),
+    Operator::standard("HardSigmoid", hard_sigmoid),
+    Operator::standard("HardSwish", |cx, node| unary(cx, node, Op::HardSwish)),
+    Operator::standard("LeakyRelu", |cx, node| with_alpha(cx, node, Op::LeakyRelu, 0.01)),
+    Operator::standard("Mish", mish),
+    Operator::standard("PRelu", prelu),
+    Operator::standard("Relu", |cx, node| unary(cx, node, Op::Relu)),
+    Operator::standard("Selu", selu),
+    Operator::standard("Shrink", shrink),
+    Operator::standard("Sigmoid", |cx, node| unary(cx, node, Op::Sigmoid)),
+    Operator::standard("Softplus", |cx, node| unary(cx, node, Op::Softplus)),
+    Operator::standard("Softsign", |cx, node| unary(cx, node, Op::Softsign)),
+    Operator::standard("Swish", swish),
+    Operator::standard("ThresholdedRelu", thresholded_relu),
+    Operator::new("com.microsoft", "QuickGelu", quick_gelu),
 ];
 
-fn with_alpha(cx: &mut Context, node: &Node, op: Op, default: f32) -> Results {
+fn with_alpha(cx: &mut Importer, node: &Node, op: Op, default: f32) -> Results {
     let alpha = node.float("alpha", default);
-    one(cx.node(op, Attrs::new().with("alpha", alpha), &[node.input(0)?])?)
+    one(cx.op(op, Attrs::new().with("alpha", alpha), &[node.input(0)?])?)
 }
 
-fn celu(cx: &mut Context, node: &Node) -> Results {
+fn celu(cx: &mut Importer, node: &Node) -> Results {
     let alpha = node.float("alpha", 1.0);
     let scaled = cx.with_scalar(Op::Div, node.input(0)?, alpha)?;
-    let elu = cx.node(Op::Elu, Attrs::new().with("alpha", 1.0), &[&scaled])?;
+    let elu = cx.op(Op::Elu, Attrs::new().with("alpha", 1.0), &[&scaled])?;
     one(cx.with_scalar(Op::Mul, &elu, alpha)?)
 }
 
-fn clip(cx: &mut Context, node: &Node) -> Results {
+fn clip(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let (min, max) = if node.opset < 11 {
         let bound = |name: &str| node.has(name).then(|| cx.scalar_like(x, node.float(name, 0.0))).transpose();
@@ -49,13 +49,13 @@ fn clip(cx: &mut Context, node: &Node) -> Results {
     } else {
         (node.optional(1)?.cloned(), node.optional(2)?.cloned())
     };
-    let constant = |bound: &Option<Item>, none: f64| match bound {
+    let constant = |bound: &Option<Operand>, none: f64| match bound {
         None => Some(none),
         Some(item) => item.floats().and_then(|values| values.first().copied()).filter(|value| !value.is_nan()),
     };
     let bounds = (constant(&min, f64::NEG_INFINITY), constant(&max, f64::INFINITY));
     if let ((Some(low), Some(high)), true) = (bounds, cx.dtype(x).is_float()) {
-        return one(cx.node(Op::Clip, Attrs::new().with("min", low).with("max", high), &[x])?);
+        return one(cx.op(Op::Clip, Attrs::new().with("min", low).with("max", high), &[x])?);
     }
     let mut result = x.clone();
     for (op, bound) in [(Op::Maximum, min), (Op::Minimum, max)] {
@@ -66,7 +66,7 @@ fn clip(cx: &mut Context, node: &Node) -> Results {
     one(result)
 }
 
-fn gelu(cx: &mut Context, node: &Node) -> Results {
+fn gelu(cx: &mut Importer, node: &Node) -> Results {
     match node.text("approximate", "none").as_str() {
         "none" => unary(cx, node, Op::Gelu),
         "tanh" => unary(cx, node, Op::GeluTanh),
@@ -74,19 +74,19 @@ fn gelu(cx: &mut Context, node: &Node) -> Results {
     }
 }
 
-fn hard_sigmoid(cx: &mut Context, node: &Node) -> Results {
+fn hard_sigmoid(cx: &mut Importer, node: &Node) -> Results {
     let attrs = Attrs::new().with("alpha", node.float("alpha", 0.2)).with("beta", node.float("beta", 0.5));
-    one(cx.node(Op::HardSigmoid, attrs, &[node.input(0)?])?)
+    one(cx.op(Op::HardSigmoid, attrs, &[node.input(0)?])?)
 }
 
-fn mish(cx: &mut Context, node: &Node) -> Results {
+fn mish(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let inner = cx.unary(Op::Softplus, x)?;
     let inner = cx.unary(Op::Tanh, &inner)?;
     one(cx.mul(x, &inner)?)
 }
 
-fn prelu(cx: &mut Context, node: &Node) -> Results {
+fn prelu(cx: &mut Importer, node: &Node) -> Results {
     const NUMPY_BROADCASTING_SINCE: i64 = 7;
     let (x, mut slope) = (node.input(0)?, node.input(1)?.clone());
     if node.opset < NUMPY_BROADCASTING_SINCE && cx.rank(&slope) == 1 {
@@ -99,13 +99,13 @@ fn prelu(cx: &mut Context, node: &Node) -> Results {
     one(cx.select(&negative, &scaled, x)?)
 }
 
-fn selu(cx: &mut Context, node: &Node) -> Results {
+fn selu(cx: &mut Importer, node: &Node) -> Results {
     let alpha = node.float("alpha", 1.673_263_2);
-    let elu = cx.node(Op::Elu, Attrs::new().with("alpha", alpha), &[node.input(0)?])?;
+    let elu = cx.op(Op::Elu, Attrs::new().with("alpha", alpha), &[node.input(0)?])?;
     one(cx.with_scalar(Op::Mul, &elu, node.float("gamma", 1.050_701))?)
 }
 
-fn shrink(cx: &mut Context, node: &Node) -> Results {
+fn shrink(cx: &mut Importer, node: &Node) -> Results {
     let (limit, bias) = (node.float("lambd", 0.5), node.float("bias", 0.0));
     let x = node.input(0)?;
     let zero = cx.scalar_like(x, 0.0)?;
@@ -116,7 +116,7 @@ fn shrink(cx: &mut Context, node: &Node) -> Results {
     one(cx.select(&below, &raised, &upper)?)
 }
 
-fn sigmoid_product(cx: &mut Context, x: &Item, alpha: f64) -> Outcome<Item> {
+fn sigmoid_product(cx: &mut Importer, x: &Operand, alpha: f64) -> NodeResult<Operand> {
     if alpha == 1.0 {
         return cx.unary(Op::Silu, x);
     }
@@ -125,15 +125,15 @@ fn sigmoid_product(cx: &mut Context, x: &Item, alpha: f64) -> Outcome<Item> {
     cx.mul(x, &gate)
 }
 
-fn swish(cx: &mut Context, node: &Node) -> Results {
+fn swish(cx: &mut Importer, node: &Node) -> Results {
     one(sigmoid_product(cx, node.input(0)?, node.float("alpha", 1.0))?)
 }
 
-fn quick_gelu(cx: &mut Context, node: &Node) -> Results {
+fn quick_gelu(cx: &mut Importer, node: &Node) -> Results {
     one(sigmoid_product(cx, node.input(0)?, node.float("alpha", 1.702))?)
 }
 
-fn thresholded_relu(cx: &mut Context, node: &Node) -> Results {
+fn thresholded_relu(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let above = cx.scalar_with(Op::Less, node.float("alpha", 1.0), x)?;
     let zero = cx.scalar_like(x, 0.0)?;

@@ -1,29 +1,29 @@
 //! Attention, and rotary positions.
 
 use super::normalization::softmax_over;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::known::Known;
-use crate::onnx::movement::Range;
-use crate::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use crate::onnx::movement::AxisSlice;
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("Attention", "", attention),
-    ("Attention", "com.microsoft", projected_attention),
-    ("MultiHeadAttention", "com.microsoft", multi_head_attention),
-    ("RotaryEmbedding", "", |cx, node| rotary(cx, node, [3, 1, 2])),
-    ("RotaryEmbedding", "com.microsoft", |cx, node| rotary(cx, node, [1, 2, 3])),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Attention", attention),
+    Operator::new("com.microsoft", "Attention", projected_attention),
+    Operator::new("com.microsoft", "MultiHeadAttention", multi_head_attention),
+    Operator::standard("RotaryEmbedding", |cx, node| rotary(cx, node, [3, 1, 2])),
+    Operator::new("com.microsoft", "RotaryEmbedding", |cx, node| rotary(cx, node, [1, 2, 3])),
 ];
 
 /// Queries, keys and values, each [batch, heads, positions, size].
 struct Heads {
-    query: Item,
-    key: Item,
-    value: Item,
+    query: Operand,
+    key: Operand,
+    value: Operand,
 }
 
 /// How scores become weights.
@@ -34,7 +34,7 @@ struct Scores {
     /// A limit that scores approach.
     cap: f64,
     /// Added to scores.
-    biases: Vec<Item>,
+    biases: Vec<Operand>,
     /// The number of keys before those of the first query, where a query sees no later keys.
     causal: Option<Dim>,
     /// What later keys get as a score.
@@ -42,7 +42,7 @@ struct Scores {
 }
 
 /// [batch, positions, heads * size] as [batch, heads, positions, size].
-fn split_heads(cx: &mut Context, x: &Item, count: i64) -> Outcome<Item> {
+fn split_heads(cx: &mut Importer, x: &Operand, count: i64) -> NodeResult<Operand> {
     let dims = cx.dims(x);
     if dims.len() == 4 {
         return Ok(x.clone());
@@ -56,13 +56,13 @@ fn split_heads(cx: &mut Context, x: &Item, count: i64) -> Outcome<Item> {
 }
 
 /// [batch, heads, positions, size] as [batch, positions, heads * size].
-fn join_heads(cx: &mut Context, x: &Item) -> Outcome<Item> {
+fn join_heads(cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
     let x = cx.transpose(x, &[0, 2, 1, 3])?;
     cx.merge_axes(&x, 2, 4)
 }
 
 /// Repeats heads such that there are as many as `wanted`.
-fn repeat_heads(cx: &mut Context, x: &Item, wanted: &Dim) -> Outcome<Item> {
+fn repeat_heads(cx: &mut Importer, x: &Operand, wanted: &Dim) -> NodeResult<Operand> {
     let dims = cx.dims(x);
     let (Some(own), Some(all)) = (dims[1].as_constant().filter(|own| *own > 0), wanted.as_constant()) else {
         return unsupported("the number of heads must be fixed");
@@ -79,7 +79,7 @@ fn repeat_heads(cx: &mut Context, x: &Item, wanted: &Dim) -> Outcome<Item> {
 }
 
 /// `softmax(query * key^T) * value`, and the weights.
-fn attend(cx: &mut Context, heads: &Heads, scores: &Scores) -> Outcome<Item> {
+fn attend(cx: &mut Importer, heads: &Heads, scores: &Scores) -> NodeResult<Operand> {
     let (dims, count) = (cx.dims(&heads.query), cx.dims(&heads.query)[1].clone());
     let scale = match (scores.scale, dims[3].as_constant()) {
         (Some(scale), _) => scale,
@@ -106,11 +106,11 @@ fn attend(cx: &mut Context, heads: &Heads, scores: &Scores) -> Outcome<Item> {
 }
 
 /// Gives keys behind the query's position the score `hidden`.
-fn hide_later(cx: &mut Context, sums: &Item, offset: &Dim, hidden: f64) -> Outcome<Item> {
+fn hide_later(cx: &mut Importer, sums: &Operand, offset: &Dim, hidden: f64) -> NodeResult<Operand> {
     let dims = cx.dims(sums);
     let row = cx.iota(DType::I64, &[dims[2].clone(), 1.into()], 0)?;
     let column = cx.iota(DType::I64, &[1.into(), dims[3].clone()], 1)?;
-    let offset: Item = Known::scalar(DType::I64, offset.clone()).into();
+    let offset: Operand = Known::scalar(DType::I64, offset.clone()).into();
     let last = cx.add(&row, &offset)?;
     let visible = cx.binary(Op::LessEqual, &column, &last)?;
     let hidden = cx.scalar_like(sums, hidden)?;
@@ -118,12 +118,12 @@ fn hide_later(cx: &mut Context, sums: &Item, offset: &Dim, hidden: f64) -> Outco
 }
 
 /// Puts earlier keys or values, [batch, heads, positions, size], in front.
-fn with_past(cx: &mut Context, past: Option<&Item>, x: &Item) -> Outcome<Item> {
+fn with_past(cx: &mut Importer, past: Option<&Operand>, x: &Operand) -> NodeResult<Operand> {
     past.map_or(Ok(x.clone()), |past| cx.concat(&[past.clone(), x.clone()], 2))
 }
 
 /// 0 where a mask holds, and `hidden` elsewhere.
-fn mask_bias(cx: &mut Context, mask: &Item, dtype: DType, hidden: f64) -> Outcome<Item> {
+fn mask_bias(cx: &mut Importer, mask: &Operand, dtype: DType, hidden: f64) -> NodeResult<Operand> {
     let mask = cx.cast(mask, DType::Bool)?;
     let (zero, hidden) = (cx.scalar(dtype, 0.0)?, cx.scalar(dtype, hidden)?);
     cx.select(&mask, &zero, &hidden)
@@ -134,7 +134,7 @@ fn lowest(dtype: DType) -> f64 {
     if dtype == DType::F16 { -65504.0 } else { f64::from(f32::MIN) }
 }
 
-fn attention(cx: &mut Context, node: &Node) -> Results {
+fn attention(cx: &mut Importer, node: &Node) -> Results {
     if node.has_output(3) {
         return unsupported("the scores as a result are not supported");
     }
@@ -160,7 +160,7 @@ fn attention(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// What a mask of keys adds to scores: lengths [batch], or flags [batch, keys].
-fn key_mask(cx: &mut Context, mask: &Item, keys: &Dim, dtype: DType, hidden: f64) -> Outcome<Item> {
+fn key_mask(cx: &mut Importer, mask: &Operand, keys: &Dim, dtype: DType, hidden: f64) -> NodeResult<Operand> {
     let dims = cx.dims(mask);
     let flags = match dims.as_slice() {
         [batch] => {
@@ -178,7 +178,7 @@ fn key_mask(cx: &mut Context, mask: &Item, keys: &Dim, dtype: DType, hidden: f64
 }
 
 /// The scores of the operators that share these attributes, with masks and biases at the given operands.
-fn masked_scores(cx: &mut Context, node: &Node, heads: &Heads, mask: usize, bias: usize) -> Outcome<Scores> {
+fn masked_scores(cx: &mut Importer, node: &Node, heads: &Heads, mask: usize, bias: usize) -> NodeResult<Scores> {
     let (dtype, keys) = (cx.dtype(&heads.query), cx.dims(&heads.key)[2].clone());
     let hidden = node.float("mask_filter_value", -10000.0);
     let mut scores = Scores { hidden: lowest(dtype), ..Scores::default() };
@@ -192,7 +192,7 @@ fn masked_scores(cx: &mut Context, node: &Node, heads: &Heads, mask: usize, bias
 }
 
 /// Attention with the projections to queries, keys and values as one matrix.
-fn projected_attention(cx: &mut Context, node: &Node) -> Results {
+fn projected_attention(cx: &mut Importer, node: &Node) -> Results {
     if node.optional(4)?.is_some() {
         return unsupported("attention with earlier keys in one tensor is not supported");
     }
@@ -213,19 +213,19 @@ fn projected_attention(cx: &mut Context, node: &Node) -> Results {
     let mut start = Dim::default();
     let mut parts = Vec::new();
     for width in widths {
-        let part = cx.slice_axis(&projected, 2, Range::new(start.clone(), width.clone()))?;
+        let part = cx.slice_axis(&projected, 2, AxisSlice::new(start.clone(), width.clone()))?;
         parts.push(split_heads(cx, &part, count)?);
         start = start + width;
     }
     cx.unify(&start, &width, "the widths of queries, keys and values")?;
-    let Ok([query, key, value]) = <[Item; 3]>::try_from(parts) else { return invalid("three widths are expected") };
+    let Ok([query, key, value]) = <[Operand; 3]>::try_from(parts) else { return invalid("three widths are expected") };
     let heads = Heads { query, key, value };
     let scores = masked_scores(cx, node, &heads, 3, 5)?;
     let result = attend(cx, &heads, &scores)?;
     one(join_heads(cx, &result)?)
 }
 
-fn multi_head_attention(cx: &mut Context, node: &Node) -> Results {
+fn multi_head_attention(cx: &mut Importer, node: &Node) -> Results {
     let count = node.int("num_heads", 0);
     let mut inputs = Vec::new();
     let bias = node.optional(3)?;
@@ -238,7 +238,7 @@ fn multi_head_attention(cx: &mut Context, node: &Node) -> Results {
         let ty = cx.ty(&item);
         let with_bias = match bias.filter(|_| ty.rank() == 3) {
             Some(bias) => {
-                let part = cx.slice_axis(bias, 0, Range::new(start.clone(), ty.dims[2].clone()))?;
+                let part = cx.slice_axis(bias, 0, AxisSlice::new(start.clone(), ty.dims[2].clone()))?;
                 start = start + ty.dims[2].clone();
                 cx.add(&item, &part)?
             }
@@ -246,7 +246,7 @@ fn multi_head_attention(cx: &mut Context, node: &Node) -> Results {
         };
         inputs.push(split_heads(cx, &with_bias, count)?);
     }
-    let Ok([query, key, value]) = <[Item; 3]>::try_from(inputs) else { return invalid("three operands are expected") };
+    let Ok([query, key, value]) = <[Operand; 3]>::try_from(inputs) else { return invalid("three operands are expected") };
     let key = with_past(cx, node.optional(6)?, &key)?;
     let value = with_past(cx, node.optional(7)?, &value)?;
     let heads = Heads { query, key, value };
@@ -256,12 +256,12 @@ fn multi_head_attention(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Cosines or sines for each position, [batch or 1, 1, positions, size].
-fn angles(cx: &mut Context, cache: &Item, positions: Option<&Item>, count: &Dim) -> Outcome<Item> {
+fn angles(cx: &mut Importer, cache: &Operand, positions: Option<&Operand>, count: &Dim) -> NodeResult<Operand> {
     let mut wide = match positions {
         None => cache.clone(),
         Some(positions) => {
             let positions = every_position(cx, positions, count)?;
-            cx.node(Op::Gather, Attrs::new().with("axis", 0), &[cache, &positions])?
+            cx.op(Op::Gather, Attrs::new().with("axis", 0), &[cache, &positions])?
         }
     };
     let dims = cx.dims(&wide);
@@ -273,7 +273,7 @@ fn angles(cx: &mut Context, cache: &Item, positions: Option<&Item>, count: &Dim)
 }
 
 /// Positions [batch, count]; a single number is that of the first one.
-fn every_position(cx: &mut Context, given: &Item, count: &Dim) -> Outcome<Item> {
+fn every_position(cx: &mut Importer, given: &Operand, count: &Dim) -> NodeResult<Operand> {
     if cx.rank(given) == 2 {
         return Ok(given.clone());
     }
@@ -284,7 +284,7 @@ fn every_position(cx: &mut Context, given: &Item, count: &Dim) -> Outcome<Item> 
 }
 
 /// Rotates pairs of elements; `places` are the operands for positions, cosines and sines.
-fn rotary(cx: &mut Context, node: &Node, places: [usize; 3]) -> Results {
+fn rotary(cx: &mut Importer, node: &Node, places: [usize; 3]) -> Results {
     let x = node.input(0)?;
     let flat = cx.rank(x) == 3;
     let [positions, cosines, sines] = places;
@@ -304,13 +304,13 @@ fn rotary(cx: &mut Context, node: &Node, places: [usize; 3]) -> Results {
     one(if flat { join_heads(cx, &rotated)? } else { rotated })
 }
 
-fn rotate(cx: &mut Context, x: &Item, cosines: &Item, sines: &Item, interleaved: bool) -> Outcome<Item> {
+fn rotate(cx: &mut Importer, x: &Operand, cosines: &Operand, sines: &Operand, interleaved: bool) -> NodeResult<Operand> {
     let (dims, half) = (cx.dims(x), cx.dims(cosines)[3].clone());
     let size = half.clone() * 2.into();
     if size.prove_le(&dims[3]) != Some(true) {
-        return Err(Problem::Invalid(format!("{size} elements are to be rotated of {}", dims[3])));
+        return Err(NodeError::Invalid(format!("{size} elements are to be rotated of {}", dims[3])));
     }
-    let part = |start: Dim| Range { start, size: half.clone(), step: if interleaved { 2 } else { 1 } };
+    let part = |start: Dim| AxisSlice { start, size: half.clone(), step: if interleaved { 2 } else { 1 } };
     let first = cx.slice_axis(x, 3, part(0.into()))?;
     let second = cx.slice_axis(x, 3, part(if interleaved { 1.into() } else { half.clone() }))?;
     let (a, b) = (cx.mul(&first, cosines)?, cx.mul(&second, sines)?);
@@ -322,6 +322,6 @@ fn rotate(cx: &mut Context, x: &Item, cosines: &Item, sines: &Item, interleaved:
     } else {
         cx.concat(&pair, 3)?
     };
-    let rest = cx.slice_axis(x, 3, Range::new(size.clone(), dims[3].clone() - size.clone()))?;
+    let rest = cx.slice_axis(x, 3, AxisSlice::new(size.clone(), dims[3].clone() - size.clone()))?;
     if size == dims[3] { Ok(rotated) } else { cx.concat(&[rotated, rest], 3) }
 }

@@ -1,9 +1,9 @@
 //! Resampling by constant weights, for the styles in which the weights of an axis have no simple form: each result is a
 //! weighted sum over its axis.
 
-use super::{Context, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::problem::{Outcome, Problem, limit, unsupported};
+use super::{Importer, Results, one};
+use crate::onnx::node_error::{NodeError, NodeResult, limit, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor;
@@ -49,7 +49,7 @@ struct Weights {
 
 impl Blend {
     /// The position of result `i` among the elements.
-    fn position(&self, axis: &Axis, i: f64, from: f64, to: f64, scale: f64) -> Outcome<f64> {
+    fn position(&self, axis: &Axis, i: f64, from: f64, to: f64, scale: f64) -> NodeResult<f64> {
         let centered = (i + 0.5) / scale - 0.5;
         Ok(match self.coordinate.as_str() {
             "half_pixel" => centered,
@@ -92,7 +92,7 @@ impl Blend {
         }
     }
 
-    fn weights(&self, axis: &Axis, from: usize, to: usize) -> Outcome<Weights> {
+    fn weights(&self, axis: &Axis, from: usize, to: usize) -> NodeResult<Weights> {
         let scale = axis.scale.unwrap_or(to as f64 / from as f64);
         let stretch = if self.antialias { scale.min(1.0) } else { 1.0 };
         let reach = (if self.mode == "cubic" { 2.0 } else { 1.0 }) / stretch;
@@ -114,7 +114,7 @@ impl Blend {
     }
 
     /// Resamples some axes one after another.
-    pub(super) fn apply(&self, cx: &mut Context, x: &Item, axes: &[Axis]) -> Results {
+    pub(super) fn apply(&self, cx: &mut Importer, x: &Operand, axes: &[Axis]) -> Results {
         let (dtype, rank) = (cx.dtype(x), cx.rank(x));
         let mut result = cx.cast(x, DType::F32)?;
         let mut outside = cx.scalar(DType::Bool, 0.0)?;
@@ -134,22 +134,22 @@ impl Blend {
     }
 }
 
-fn size(dim: &Dim) -> Outcome<usize> {
+fn size(dim: &Dim) -> NodeResult<usize> {
     let size = dim.as_constant().and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0);
     size.ok_or_else(|| {
-        Problem::Unsupported(format!("this style of resizing needs fixed sizes, not {dim}; give them with --shape"))
+        NodeError::Unsupported(format!("this style of resizing needs fixed sizes, not {dim}; give them with --shape"))
     })
 }
 
 impl Weights {
-    fn apply(&self, cx: &mut Context, x: &Item, axis: usize) -> Outcome<Item> {
+    fn apply(&self, cx: &mut Importer, x: &Operand, axis: usize) -> NodeResult<Operand> {
         if self.values.len() > MAX_WEIGHTS {
             return limit(format!("resizing from {} to {} elements in this style", self.columns, self.rows));
         }
         cx.reserve(self.values.len() * 4)?;
         let values: Vec<f32> = self.values.iter().map(|value| *value as f32).collect();
-        let weights = Tensor::f32(&[self.rows, self.columns], &values).map(Item::from);
-        let weights = weights.ok_or_else(|| Problem::Limit("the weights do not fit memory".to_string()))?;
+        let weights = Tensor::f32(&[self.rows, self.columns], &values).map(Operand::from);
+        let weights = weights.ok_or_else(|| NodeError::Limit("the weights do not fit memory".to_string()))?;
         let (dims, last) = (cx.dims(x), cx.rank(x) - 1);
         if axis == last {
             let weights = cx.transpose(&weights, &[1, 0])?;
@@ -163,12 +163,12 @@ impl Weights {
         cx.reshape(&flat, &dims)
     }
 
-    fn outside(&self, cx: &mut Context, rank: usize, axis: usize) -> Outcome<Item> {
+    fn outside(&self, cx: &mut Importer, rank: usize, axis: usize) -> NodeResult<Operand> {
         let values: Vec<i64> = self.outside.iter().map(|outside| i64::from(*outside)).collect();
         let mut shape = vec![1; rank];
         shape[axis] = self.rows;
-        let tensor = Tensor::from_i64(DType::Bool, &shape, &values).map(Item::from);
-        let item = tensor.ok_or_else(|| Problem::Limit("the weights do not fit memory".to_string()))?;
+        let tensor = Tensor::from_i64(DType::Bool, &shape, &values).map(Operand::from);
+        let item = tensor.ok_or_else(|| NodeError::Limit("the weights do not fit memory".to_string()))?;
         cx.reshape(&item, &cx.dims(&item))
     }
 }

@@ -1,22 +1,23 @@
 //! Control flow: decided at import where possible; otherwise both branches are computed.
 
-use super::{Context, Entry, Node, Results};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results};
 use crate::onnx::known::Known;
 use crate::onnx::node::axis;
-use crate::onnx::problem::{Outcome, invalid, limit, unsupported};
+use crate::onnx::node_error::{NodeResult, invalid, limit, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::types::DType;
 use onnx_protobuf::GraphProto;
 
-pub(super) const OPERATORS: &[Entry] = &[("If", "", branch), ("Loop", "", repeat), ("Scan", "", scan)];
+pub(super) const OPERATORS: &[Operator] =
+    &[Operator::standard("If", branch), Operator::standard("Loop", repeat), Operator::standard("Scan", scan)];
 
 /// The largest number of steps that is unrolled.
 const MAX_STEPS: i64 = 512;
 /// The largest graph that loops may grow.
 const MAX_NODES: usize = 1 << 18;
 
-fn branch(cx: &mut Context, node: &Node) -> Results {
+fn branch(cx: &mut Importer, node: &Node) -> Results {
     let condition = node.input(0)?;
     match condition.integers().as_deref() {
         Some([0]) => cx.inline(node.graph("else_branch")?, &[]),
@@ -26,7 +27,7 @@ fn branch(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Computes both branches, whose results must agree in type, and chooses.
-fn both(cx: &mut Context, node: &Node, condition: &Item) -> Results {
+fn both(cx: &mut Importer, node: &Node, condition: &Operand) -> Results {
     let then = cx.inline(node.graph("then_branch")?, &[])?;
     let other = cx.inline(node.graph("else_branch")?, &[])?;
     if then.len() != other.len() {
@@ -36,7 +37,7 @@ fn both(cx: &mut Context, node: &Node, condition: &Item) -> Results {
     then.iter().zip(&other).map(|(then, other)| choose(cx, &condition, then, other)).collect()
 }
 
-fn choose(cx: &mut Context, condition: &Item, then: &Item, other: &Item) -> Outcome<Item> {
+fn choose(cx: &mut Importer, condition: &Operand, then: &Operand, other: &Operand) -> NodeResult<Operand> {
     if let Some(blocked) = [then, other].into_iter().find(|item| cx.is_blocked(item)) {
         return Ok(blocked.clone());
     }
@@ -53,13 +54,13 @@ fn choose(cx: &mut Context, condition: &Item, then: &Item, other: &Item) -> Outc
 
 /// The results of a loop while it is unrolled.
 struct Unrolled {
-    carried: Vec<Item>,
+    carried: Vec<Operand>,
     /// The results of each step that are put together, by result.
-    collected: Vec<Vec<Item>>,
+    collected: Vec<Vec<Operand>>,
 }
 
 impl Unrolled {
-    fn new(carried: Vec<Item>, body: &GraphProto, leading: usize) -> Outcome<Self> {
+    fn new(carried: Vec<Operand>, body: &GraphProto, leading: usize) -> NodeResult<Self> {
         match body.output.len().checked_sub(leading + carried.len()) {
             Some(count) => Ok(Self { carried, collected: vec![Vec::new(); count] }),
             None => invalid(format!("the body gives {} results for {} carried values", body.output.len(), carried.len())),
@@ -67,27 +68,27 @@ impl Unrolled {
     }
 
     /// Takes over the results of one step; what comes before carried values is left out.
-    fn push(&mut self, results: &[Item]) {
+    fn push(&mut self, results: &[Operand]) {
         let (carried, scanned) = results.split_at(self.carried.len());
         self.carried = carried.to_vec();
         self.collected.iter_mut().zip(scanned).for_each(|(all, item)| all.push(item.clone()));
     }
 }
 
-fn check_growth(cx: &Context) -> Outcome<()> {
+fn check_growth(cx: &Importer) -> NodeResult<()> {
     if cx.graph.len() > MAX_NODES { limit(format!("more than {MAX_NODES} nodes after loops are unrolled")) } else { Ok(()) }
 }
 
 /// Whether a condition holds, if that is known at import.
-fn decided(condition: Option<&Item>) -> Outcome<bool> {
-    match condition.map(Item::integers) {
+fn decided(condition: Option<&Operand>) -> NodeResult<bool> {
+    match condition.map(Operand::integers) {
         None => Ok(true),
         Some(Some(values)) => Ok(values != [0]),
         Some(None) => unsupported("a loop whose condition depends on the data is not supported; export the model without it"),
     }
 }
 
-fn repeat(cx: &mut Context, node: &Node) -> Results {
+fn repeat(cx: &mut Importer, node: &Node) -> Results {
     let body = node.graph("body")?;
     let count = match node.optional(0)? {
         None => i64::MAX,
@@ -104,8 +105,8 @@ fn repeat(cx: &mut Context, node: &Node) -> Results {
             return limit(format!("a loop of more than {MAX_STEPS} steps"));
         }
         check_growth(cx)?;
-        let number: Item = Known::scalar(DType::I64, Dim::constant(step)).into();
-        let truth: Item = Known::scalar(DType::Bool, Dim::constant(1)).into();
+        let number: Operand = Known::scalar(DType::I64, Dim::constant(step)).into();
+        let truth: Operand = Known::scalar(DType::Bool, Dim::constant(1)).into();
         let results = cx.inline(body, &[&[number, truth], &loop_.carried[..]].concat())?;
         if let Some(blocked) = results.iter().find(|item| cx.is_blocked(item)) {
             return Ok(vec![blocked.clone(); node.proto.output.len()]);
@@ -118,7 +119,7 @@ fn repeat(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The carried values and the collected ones, joined along the given axes or the first one.
-fn finish(cx: &mut Context, unrolled: Unrolled, axes: &[i64]) -> Results {
+fn finish(cx: &mut Importer, unrolled: Unrolled, axes: &[i64]) -> Results {
     let mut results = unrolled.carried;
     for (position, items) in unrolled.collected.iter().enumerate() {
         let Some(first) = items.first() else {
@@ -130,10 +131,10 @@ fn finish(cx: &mut Context, unrolled: Unrolled, axes: &[i64]) -> Results {
     Ok(results)
 }
 
-fn scan(cx: &mut Context, node: &Node) -> Results {
+fn scan(cx: &mut Importer, node: &Node) -> Results {
     const WITHOUT_BATCH_SINCE: i64 = 9;
     if node.opset < WITHOUT_BATCH_SINCE {
-        return unsupported(format!("Scan before operator set {WITHOUT_BATCH_SINCE} is not supported"));
+        return unsupported(format!("Scan before opset {WITHOUT_BATCH_SINCE} is not supported"));
     }
     let (body, items) = (node.graph("body")?, node.all_from(0)?);
     let scanned = usize::try_from(node.int("num_scan_inputs", 0)).ok().and_then(|count| items.len().checked_sub(count));
@@ -143,7 +144,7 @@ fn scan(cx: &mut Context, node: &Node) -> Results {
     if axes.len() != sequences.len() || reversed.len() != sequences.len() {
         return invalid("axes or directions for another number of inputs");
     }
-    let axes = axes.iter().zip(sequences).map(|(at, x)| axis(*at, cx.rank(x))).collect::<Outcome<Vec<usize>>>()?;
+    let axes = axes.iter().zip(sequences).map(|(at, x)| axis(*at, cx.rank(x))).collect::<NodeResult<Vec<usize>>>()?;
     let lengths: Vec<Dim> = sequences.iter().zip(&axes).map(|(x, axis)| cx.dims(x)[*axis].clone()).collect();
     let Some(steps) = lengths.first().and_then(Dim::as_constant) else {
         return unsupported(format!("a scan over {lengths:?} elements; fix the length with --shape"));

@@ -1,23 +1,26 @@
 //! Convolutions.
 
 use super::window::{MAX_EXTENT, Window, explicit_pads, positive_list};
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::problem::{Outcome, Problem, invalid};
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::node_error::{NodeError, NodeResult, invalid};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] =
-    &[("Conv", "", conv), ("ConvInteger", "", conv_integer), ("ConvTranspose", "", conv_transpose)];
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Conv", conv),
+    Operator::standard("ConvInteger", conv_integer),
+    Operator::standard("ConvTranspose", conv_transpose),
+];
 
-fn conv(cx: &mut Context, node: &Node) -> Results {
+fn conv(cx: &mut Importer, node: &Node) -> Results {
     let result = convolve(cx, node, node.input(0)?, node.input(1)?)?;
     one(add_bias(cx, &result, node.optional(2)?)?)
 }
 
-fn convolve(cx: &mut Context, node: &Node, x: &Item, w: &Item) -> Outcome<Item> {
+fn convolve(cx: &mut Importer, node: &Node, x: &Operand, w: &Operand) -> NodeResult<Operand> {
     let weights = cx.static_sizes(w, "the weights of a convolution")?;
     let kernel = weights.get(2..).unwrap_or(&[]).to_vec();
     if kernel.contains(&0) || node.ints("kernel_shape").is_some_and(|given| !given.is_empty() && given != kernel) {
@@ -29,10 +32,10 @@ fn convolve(cx: &mut Context, node: &Node, x: &Item, w: &Item) -> Outcome<Item> 
     dims[1] = Dim::constant(weights[1].saturating_mul(groups));
     let x = cx.assert_dims(x, &dims)?;
     let x = window.fix_padding(cx, &x, 0.0)?;
-    cx.node(Op::Conv, window.attrs()?.with("groups", groups), &[&x, w])
+    cx.op(Op::Conv, window.attrs()?.with("groups", groups), &[&x, w])
 }
 
-pub(super) fn add_bias(cx: &mut Context, x: &Item, bias: Option<&Item>) -> Outcome<Item> {
+pub(super) fn add_bias(cx: &mut Importer, x: &Operand, bias: Option<&Operand>) -> NodeResult<Operand> {
     let Some(bias) = bias else { return Ok(x.clone()) };
     let mut dims = vec![Dim::constant(1); cx.rank(x)];
     dims[1] = cx.ty(bias).element_count();
@@ -40,24 +43,24 @@ pub(super) fn add_bias(cx: &mut Context, x: &Item, bias: Option<&Item>) -> Outco
     cx.add(x, &bias)
 }
 
-fn conv_integer(cx: &mut Context, node: &Node) -> Results {
+fn conv_integer(cx: &mut Importer, node: &Node) -> Results {
     let (x, w) = ((node.input(0)?, node.optional(2)?), (node.input(1)?, node.optional(3)?));
     one(convolve_integers(cx, node, x, w)?)
 }
 
 /// The convolution of integers with their zero points.
 pub(super) fn convolve_integers(
-    cx: &mut Context,
+    cx: &mut Importer,
     node: &Node,
-    x: (&Item, Option<&Item>),
-    w: (&Item, Option<&Item>),
-) -> Outcome<Item> {
+    x: (&Operand, Option<&Operand>),
+    w: (&Operand, Option<&Operand>),
+) -> NodeResult<Operand> {
     let (x, w) = (centered(cx, x.0, x.1)?, centered(cx, w.0, w.1)?);
     convolve(cx, node, &x, &w)
 }
 
 /// Elements as i32 relative to a zero point, which is one for all or one for each part along the first axis.
-fn centered(cx: &mut Context, item: &Item, zero: Option<&Item>) -> Outcome<Item> {
+fn centered(cx: &mut Importer, item: &Operand, zero: Option<&Operand>) -> NodeResult<Operand> {
     let item = cx.cast(item, DType::I32)?;
     let Some(zero) = zero else { return Ok(item) };
     let zero = cx.cast(zero, DType::I32)?;
@@ -73,7 +76,7 @@ struct Transposed {
     extra: Vec<i64>,
 }
 
-fn conv_transpose(cx: &mut Context, node: &Node) -> Results {
+fn conv_transpose(cx: &mut Importer, node: &Node) -> Results {
     let (x, w) = (node.input(0)?, node.input(1)?);
     let weights = cx.static_sizes(w, "the weights of a convolution")?;
     let kernel = weights.get(2..).unwrap_or(&[]).to_vec();
@@ -95,11 +98,11 @@ fn conv_transpose(cx: &mut Context, node: &Node) -> Results {
         .with("output_padding", padding.extra)
         .with("groups", node.int("group", 1).max(1))
         .with("channels_last", false);
-    let result = cx.node(Op::ConvTranspose, attrs, &[&x, w])?;
+    let result = cx.op(Op::ConvTranspose, attrs, &[&x, w])?;
     one(add_bias(cx, &result, node.optional(2)?)?)
 }
 
-fn transposed_padding(node: &Node, sizes: &[Dim], strides: &[i64], spans: &[i64]) -> Outcome<Transposed> {
+fn transposed_padding(node: &Node, sizes: &[Dim], strides: &[i64], spans: &[i64]) -> NodeResult<Transposed> {
     let count = sizes.len();
     let mut extra = node.ints("output_padding").filter(|list| !list.is_empty()).unwrap_or(vec![0; count]);
     if extra.len() != count || extra.iter().any(|value| !(0..MAX_EXTENT).contains(value)) {
@@ -126,9 +129,9 @@ fn transposed_padding(node: &Node, sizes: &[Dim], strides: &[i64], spans: &[i64]
 }
 
 /// The elements by which the full result is longer than wanted; `size * stride` unless given.
-fn excess(size: &Dim, stride: i64, span: i64, wanted: Option<i64>) -> Outcome<i64> {
+fn excess(size: &Dim, stride: i64, span: i64, wanted: Option<i64>) -> NodeResult<i64> {
     let full = (size.clone() - 1.into()) * stride.into() + span.into();
     let wanted = wanted.map_or(size.clone() * stride.into(), Dim::constant);
     let excess = (full - wanted).as_constant();
-    excess.ok_or_else(|| Problem::Unsupported("`output_shape` needs inputs of a fixed size; give one with --shape".to_string()))
+    excess.ok_or_else(|| NodeError::Unsupported("`output_shape` needs inputs of a fixed size; give one with --shape".to_string()))
 }

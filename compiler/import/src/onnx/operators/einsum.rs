@@ -1,18 +1,18 @@
 //! Einstein sums.
 
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::movement::Range;
-use crate::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::movement::AxisSlice;
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) const OPERATORS: &[Entry] = &[("Einsum", "", einsum)];
+pub(super) const OPERATORS: &[Operator] = &[Operator::standard("Einsum", einsum)];
 
 /// An operand with the letter of each axis.
 struct Term {
-    item: Item,
+    item: Operand,
     letters: Vec<char>,
 }
 
@@ -28,7 +28,7 @@ fn ellipsis_letter(after: usize) -> char {
 }
 
 /// The letters of one term, whose `...` stands for `axes` axes.
-fn letters(term: &str, axes: usize) -> Outcome<Vec<char>> {
+fn letters(term: &str, axes: usize) -> NodeResult<Vec<char>> {
     let implied: String = (0..axes).rev().map(ellipsis_letter).collect();
     let letters: Vec<char> = term.replacen("...", &implied, 1).chars().collect();
     match letters.iter().all(|c| c.is_ascii_alphabetic() || implied.contains(*c)) {
@@ -37,7 +37,7 @@ fn letters(term: &str, axes: usize) -> Outcome<Vec<char>> {
     }
 }
 
-fn parse(equation: &str, ranks: &[usize]) -> Outcome<Equation> {
+fn parse(equation: &str, ranks: &[usize]) -> NodeResult<Equation> {
     let text: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
     let (left, right) = text.split_once("->").map_or((text.as_str(), None), |(left, right)| (left, Some(right)));
     let parts: Vec<&str> = left.split(',').collect();
@@ -47,7 +47,7 @@ fn parse(equation: &str, ranks: &[usize]) -> Outcome<Equation> {
     let named = |term: &str| term.chars().filter(|c| *c != '.').count();
     let implied = |(term, rank): (&&str, &usize)| rank.saturating_sub(named(term)) * usize::from(term.contains("..."));
     let axes: Vec<usize> = parts.iter().zip(ranks).map(implied).collect();
-    let terms = parts.iter().zip(&axes).map(|(term, axes)| letters(term, *axes)).collect::<Outcome<Vec<_>>>()?;
+    let terms = parts.iter().zip(&axes).map(|(term, axes)| letters(term, *axes)).collect::<NodeResult<Vec<_>>>()?;
     let most = axes.iter().copied().max().unwrap_or(0);
     let result = match right {
         Some(right) => letters(right, most)?,
@@ -69,12 +69,12 @@ fn implicit_result(terms: &[Vec<char>], axes: usize) -> Vec<char> {
     (0..axes).rev().map(ellipsis_letter).chain(single).collect()
 }
 
-fn einsum(cx: &mut Context, node: &Node) -> Results {
+fn einsum(cx: &mut Importer, node: &Node) -> Results {
     let items = node.all()?;
     let ranks: Vec<usize> = items.iter().map(|item| cx.rank(item)).collect();
     let equation = parse(&node.text("equation", ""), &ranks)?;
     let terms = items.into_iter().zip(equation.terms).map(|(item, letters)| diagonal(cx, Term { item, letters }));
-    let mut terms: Vec<Term> = terms.collect::<Outcome<_>>()?;
+    let mut terms: Vec<Term> = terms.collect::<NodeResult<_>>()?;
     while terms.len() > 1 {
         let (a, b) = (terms.remove(0), terms.remove(0));
         let later = terms.iter().flat_map(|term| &term.letters);
@@ -87,7 +87,7 @@ fn einsum(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Two axes of the same letter become the diagonal between them.
-fn diagonal(cx: &mut Context, term: Term) -> Outcome<Term> {
+fn diagonal(cx: &mut Importer, term: Term) -> NodeResult<Term> {
     let repeated = (0..term.letters.len()).find_map(|i| {
         let other = term.letters[i + 1..].iter().position(|letter| *letter == term.letters[i])?;
         Some((i, i + 1 + other))
@@ -100,14 +100,14 @@ fn diagonal(cx: &mut Context, term: Term) -> Outcome<Term> {
     let Some(step) = size.as_constant() else { return unsupported(format!("a diagonal of dynamic size {size}")) };
     dims.truncate(kept.len());
     let flat = cx.reshape(&moved, &[&dims[..], &[size.clone() * size.clone()]].concat())?;
-    let range = Range { start: Dim::default(), size, step: step + 1 };
+    let range = AxisSlice { start: Dim::default(), size, step: step + 1 };
     let item = cx.slice_axis(&flat, kept.len(), range)?;
     let letters = kept.iter().map(|axis| term.letters[*axis]).chain([letter]).collect();
     diagonal(cx, Term { item, letters })
 }
 
 /// Sums over the letters that are not kept.
-fn drop_letters(cx: &mut Context, term: &Term, keep: impl Fn(char) -> bool) -> Outcome<Term> {
+fn drop_letters(cx: &mut Importer, term: &Term, keep: impl Fn(char) -> bool) -> NodeResult<Term> {
     let axes: Vec<usize> = (0..term.letters.len()).filter(|axis| !keep(term.letters[*axis])).collect();
     let reduced = cx.reduce(Op::ReduceSum, &term.item, &axes)?;
     let dims = cx.dims(&reduced);
@@ -116,14 +116,14 @@ fn drop_letters(cx: &mut Context, term: &Term, keep: impl Fn(char) -> bool) -> O
     Ok(Term { item: cx.reshape(&reduced, &kept)?, letters })
 }
 
-fn permuted(cx: &mut Context, term: &Term, order: &[char]) -> Outcome<Item> {
+fn permuted(cx: &mut Importer, term: &Term, order: &[char]) -> NodeResult<Operand> {
     let perm: Option<Vec<usize>> = order.iter().map(|letter| term.letters.iter().position(|own| own == letter)).collect();
-    let perm = perm.ok_or_else(|| Problem::Invalid("the equation does not fit the operands".to_string()))?;
+    let perm = perm.ok_or_else(|| NodeError::Invalid("the equation does not fit the operands".to_string()))?;
     cx.transpose(&term.item, &perm)
 }
 
 /// The sum over letters that both operands have and the result has not, as a matrix product.
-fn contract(cx: &mut Context, a: &Term, b: &Term, result: &[char]) -> Outcome<Term> {
+fn contract(cx: &mut Importer, a: &Term, b: &Term, result: &[char]) -> NodeResult<Term> {
     let a = drop_letters(cx, a, |letter| result.contains(&letter) || b.letters.contains(&letter))?;
     let b = drop_letters(cx, b, |letter| result.contains(&letter) || a.letters.contains(&letter))?;
     let pick = |term: &Term, shared: bool, kept: bool| -> Vec<char> {
@@ -146,7 +146,7 @@ fn contract(cx: &mut Context, a: &Term, b: &Term, result: &[char]) -> Outcome<Te
 }
 
 /// Merges the axes behind the batch into two, of which the first one takes `first` axes.
-fn merged(cx: &mut Context, x: &Item, batch: usize, first: usize) -> Outcome<Item> {
+fn merged(cx: &mut Importer, x: &Operand, batch: usize, first: usize) -> NodeResult<Operand> {
     let dims = cx.dims(x);
     let (head, tail) = dims.split_at(batch);
     let matrix = [product(&tail[..first]), product(&tail[first..])];

@@ -1,51 +1,51 @@
 //! Arithmetic and functions of single elements.
 
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::known::Known;
 use crate::onnx::node::axis;
+use crate::onnx::node_error::{NodeResult, unsupported};
 use crate::onnx::number::Number;
-use crate::onnx::problem::{Outcome, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("Abs", "", |cx, node| folded_unary(cx, node, Op::Abs, Number::abs)),
-    ("Add", "", |cx, node| folded_binary(cx, node, Op::Add, Number::add)),
-    ("Ceil", "", |cx, node| folded_unary(cx, node, Op::Ceil, Number::ceil)),
-    ("Cos", "", |cx, node| unary(cx, node, Op::Cos)),
-    ("Div", "", divide),
-    ("Erf", "", |cx, node| unary(cx, node, Op::Erf)),
-    ("Exp", "", |cx, node| unary(cx, node, Op::Exp)),
-    ("Floor", "", |cx, node| folded_unary(cx, node, Op::Floor, Number::floor)),
-    ("Log", "", |cx, node| unary(cx, node, Op::Log)),
-    ("Max", "", |cx, node| chain(cx, node, Op::Maximum, Number::maximum)),
-    ("Mean", "", mean),
-    ("Min", "", |cx, node| chain(cx, node, Op::Minimum, Number::minimum)),
-    ("Mod", "", modulo),
-    ("Mul", "", |cx, node| folded_binary(cx, node, Op::Mul, Number::mul)),
-    ("Neg", "", |cx, node| folded_unary(cx, node, Op::Neg, Number::neg)),
-    ("Pow", "", power),
-    ("Reciprocal", "", |cx, node| unary(cx, node, Op::Recip)),
-    ("Round", "", |cx, node| unary(cx, node, Op::Round)),
-    ("Sign", "", |cx, node| unary(cx, node, Op::Sign)),
-    ("Sin", "", |cx, node| unary(cx, node, Op::Sin)),
-    ("Sqrt", "", |cx, node| unary(cx, node, Op::Sqrt)),
-    ("Sub", "", |cx, node| folded_binary(cx, node, Op::Sub, Number::sub)),
-    ("Sum", "", |cx, node| chain(cx, node, Op::Add, Number::add)),
-    ("Tan", "", |cx, node| unary(cx, node, Op::Tan)),
-    ("Tanh", "", |cx, node| unary(cx, node, Op::Tanh)),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Abs", |cx, node| folded_unary(cx, node, Op::Abs, Number::abs)),
+    Operator::standard("Add", |cx, node| folded_binary(cx, node, Op::Add, Number::add)),
+    Operator::standard("Ceil", |cx, node| folded_unary(cx, node, Op::Ceil, Number::ceil)),
+    Operator::standard("Cos", |cx, node| unary(cx, node, Op::Cos)),
+    Operator::standard("Div", divide),
+    Operator::standard("Erf", |cx, node| unary(cx, node, Op::Erf)),
+    Operator::standard("Exp", |cx, node| unary(cx, node, Op::Exp)),
+    Operator::standard("Floor", |cx, node| folded_unary(cx, node, Op::Floor, Number::floor)),
+    Operator::standard("Log", |cx, node| unary(cx, node, Op::Log)),
+    Operator::standard("Max", |cx, node| chain(cx, node, Op::Maximum, Number::maximum)),
+    Operator::standard("Mean", mean),
+    Operator::standard("Min", |cx, node| chain(cx, node, Op::Minimum, Number::minimum)),
+    Operator::standard("Mod", modulo),
+    Operator::standard("Mul", |cx, node| folded_binary(cx, node, Op::Mul, Number::mul)),
+    Operator::standard("Neg", |cx, node| folded_unary(cx, node, Op::Neg, Number::neg)),
+    Operator::standard("Pow", power),
+    Operator::standard("Reciprocal", |cx, node| unary(cx, node, Op::Recip)),
+    Operator::standard("Round", |cx, node| unary(cx, node, Op::Round)),
+    Operator::standard("Sign", |cx, node| unary(cx, node, Op::Sign)),
+    Operator::standard("Sin", |cx, node| unary(cx, node, Op::Sin)),
+    Operator::standard("Sqrt", |cx, node| unary(cx, node, Op::Sqrt)),
+    Operator::standard("Sub", |cx, node| folded_binary(cx, node, Op::Sub, Number::sub)),
+    Operator::standard("Sum", |cx, node| chain(cx, node, Op::Add, Number::add)),
+    Operator::standard("Tan", |cx, node| unary(cx, node, Op::Tan)),
+    Operator::standard("Tanh", |cx, node| unary(cx, node, Op::Tanh)),
 ];
 
 type Fold1 = fn(&Number) -> Option<Number>;
 type Fold2 = fn(&Number, &Number) -> Option<Number>;
 
-pub(super) fn unary(cx: &mut Context, node: &Node, op: Op) -> Results {
+pub(super) fn unary(cx: &mut Importer, node: &Node, op: Op) -> Results {
     let result = cx.unary(op, node.input(0)?)?;
     one(result)
 }
 
-fn folded_unary(cx: &mut Context, node: &Node, op: Op, fold: Fold1) -> Results {
+fn folded_unary(cx: &mut Importer, node: &Node, op: Op, fold: Fold1) -> Results {
     let x = node.input(0)?;
     let folded = follow(cx, &[x]).and_then(|known| known.first()?.map(known.first()?.dtype, fold));
     match folded {
@@ -55,14 +55,14 @@ fn folded_unary(cx: &mut Context, node: &Node, op: Op, fold: Fold1) -> Results {
 }
 
 /// The numbers of operands, if arithmetic on them is to be done at import: integers, and whatever comes from shapes.
-pub(super) fn follow(cx: &Context, items: &[&Item]) -> Option<Vec<Known>> {
+pub(super) fn follow(cx: &Importer, items: &[&Operand]) -> Option<Vec<Known>> {
     let integral = items.iter().all(|item| !cx.dtype(item).is_float());
     let wanted = integral || items.iter().any(|item| item.is_computed());
     if wanted { items.iter().map(|item| item.known()).collect() } else { None }
 }
 
 /// An elementwise op on two items, done at once on numbers that come from shapes.
-pub(super) fn combine(cx: &mut Context, op: Op, fold: Fold2, a: &Item, b: &Item) -> Outcome<Item> {
+pub(super) fn combine(cx: &mut Importer, op: Op, fold: Fold2, a: &Operand, b: &Operand) -> NodeResult<Operand> {
     if let Some([left, right]) = follow(cx, &[a, b]).as_deref()
         && let Some(known) = left.zip(right, left.dtype, fold)
     {
@@ -71,8 +71,8 @@ pub(super) fn combine(cx: &mut Context, op: Op, fold: Fold2, a: &Item, b: &Item)
     cx.binary(op, a, b)
 }
 
-/// Both operands. Before operator set 7 an attribute tells the axis at which the second one meets the first.
-pub(super) fn operands(cx: &mut Context, node: &Node) -> Outcome<(Item, Item)> {
+/// Both operands. Before opset 7 an attribute tells the axis at which the second one meets the first.
+pub(super) fn operands(cx: &mut Importer, node: &Node) -> NodeResult<(Operand, Operand)> {
     const NUMPY_BROADCASTING_SINCE: i64 = 7;
     let (a, b) = (node.input(0)?.clone(), node.input(1)?.clone());
     if node.opset >= NUMPY_BROADCASTING_SINCE || !node.has("axis") {
@@ -85,18 +85,18 @@ pub(super) fn operands(cx: &mut Context, node: &Node) -> Outcome<(Item, Item)> {
     Ok((a, b))
 }
 
-fn folded_binary(cx: &mut Context, node: &Node, op: Op, fold: Fold2) -> Results {
+fn folded_binary(cx: &mut Importer, node: &Node, op: Op, fold: Fold2) -> Results {
     let (a, b) = operands(cx, node)?;
     one(combine(cx, op, fold, &a, &b)?)
 }
 
-fn divide(cx: &mut Context, node: &Node) -> Results {
+fn divide(cx: &mut Importer, node: &Node) -> Results {
     let (a, b) = &operands(cx, node)?;
     let fold = if cx.dtype(a).is_float() { Number::div } else { Number::div_integer };
     one(combine(cx, Op::Div, fold, a, b)?)
 }
 
-fn chain(cx: &mut Context, node: &Node, op: Op, fold: Fold2) -> Results {
+fn chain(cx: &mut Importer, node: &Node, op: Op, fold: Fold2) -> Results {
     let items = node.all()?;
     let mut total = node.input(0)?.clone();
     for item in items.get(1..).unwrap_or(&[]) {
@@ -105,14 +105,14 @@ fn chain(cx: &mut Context, node: &Node, op: Op, fold: Fold2) -> Results {
     one(total)
 }
 
-fn mean(cx: &mut Context, node: &Node) -> Results {
+fn mean(cx: &mut Importer, node: &Node) -> Results {
     let items = node.all()?;
     let total = chain(cx, node, Op::Add, Number::add)?;
     let total = total.first().cloned().unwrap_or(node.input(0)?.clone());
     one(cx.with_scalar(Op::Mul, &total, 1.0 / items.len() as f64)?)
 }
 
-fn modulo(cx: &mut Context, node: &Node) -> Results {
+fn modulo(cx: &mut Importer, node: &Node) -> Results {
     let (a, b) = (node.input(0)?, node.input(1)?);
     if node.flag("fmod", false) {
         return one(cx.binary(Op::Remainder, a, b)?);
@@ -121,7 +121,7 @@ fn modulo(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The nearest integer where the value is at most a rounding error away from it, so that it does not become the next lower one.
-fn without_rounding_error(cx: &mut Context, x: &Item) -> Outcome<Item> {
+fn without_rounding_error(cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
     const ERROR: f64 = 1e-9;
     let nearest = cx.unary(Op::Round, x)?;
     let (distance, size) = (cx.sub(x, &nearest)?, cx.unary(Op::Abs, x)?);
@@ -130,7 +130,7 @@ fn without_rounding_error(cx: &mut Context, x: &Item) -> Outcome<Item> {
     cx.select(&is_near, &nearest, x)
 }
 
-fn power(cx: &mut Context, node: &Node) -> Results {
+fn power(cx: &mut Importer, node: &Node) -> Results {
     const MAX_PRODUCT: f64 = 16.0;
     let (x, exponent) = &operands(cx, node)?;
     let dtype = cx.dtype(x);

@@ -4,25 +4,26 @@ use super::pool::window_of;
 use super::scatter::replace_rows;
 use super::shape::sizes;
 use super::window::{MAX_EXTENT, explicit_pads, positive_list};
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::problem::{Outcome, Problem, invalid, limit};
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, limit};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[("Col2Im", "", columns_to_image), ("MaxUnpool", "", max_unpool)];
+pub(super) const OPERATORS: &[Operator] =
+    &[Operator::standard("Col2Im", columns_to_image), Operator::standard("MaxUnpool", max_unpool)];
 
-fn fixed(node: &Node, position: usize, what: &str) -> Outcome<Vec<i64>> {
+fn fixed(node: &Node, position: usize, what: &str) -> NodeResult<Vec<i64>> {
     let sizes: Option<Vec<i64>> = sizes(node.input(position)?, what)?.iter().map(Dim::as_constant).collect();
     let sizes = sizes.filter(|sizes| sizes.iter().all(|size| (1..MAX_EXTENT).contains(size)));
-    sizes.ok_or_else(|| Problem::Unsupported(format!("{what} must be fixed positive numbers")))
+    sizes.ok_or_else(|| NodeError::Unsupported(format!("{what} must be fixed positive numbers")))
 }
 
 /// A transposed convolution whose weights are 1 where a column of the operand belongs and 0 elsewhere.
-fn columns_to_image(cx: &mut Context, node: &Node) -> Results {
+fn columns_to_image(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let (image, block) = (fixed(node, 1, "the shape of the image")?, fixed(node, 2, "the shape of a block")?);
     let (dims, count) = (cx.dims(x), block.len());
@@ -48,11 +49,11 @@ fn columns_to_image(cx: &mut Context, node: &Node) -> Results {
     let weights = cx.cast(&weights, cx.dtype(&x))?;
     let attrs = Attrs::new().with("strides", strides).with("dilations", dilations).with("before", before).with("after", after);
     let attrs = attrs.with("output_padding", extra).with("groups", channels / columns).with("channels_last", false);
-    one(cx.node(Op::ConvTranspose, attrs, &[&x, &weights])?)
+    one(cx.op(Op::ConvTranspose, attrs, &[&x, &weights])?)
 }
 
 /// Weights [channels, 1, block..] that put each channel at its own place of the block.
-fn unit_blocks(cx: &mut Context, channels: i64, block: &[i64]) -> Outcome<Item> {
+fn unit_blocks(cx: &mut Importer, channels: i64, block: &[i64]) -> NodeResult<Operand> {
     let columns = block.iter().product::<i64>();
     let count = usize::try_from(channels.saturating_mul(columns)).unwrap_or(usize::MAX);
     cx.reserve(count.saturating_mul(4))?;
@@ -64,7 +65,7 @@ fn unit_blocks(cx: &mut Context, channels: i64, block: &[i64]) -> Outcome<Item> 
     }
 }
 
-fn max_unpool(cx: &mut Context, node: &Node) -> Results {
+fn max_unpool(cx: &mut Importer, node: &Node) -> Results {
     let (x, positions) = (node.input(0)?, node.input(1)?);
     let dims = cx.dims(x);
     let wanted = match node.optional(2)? {

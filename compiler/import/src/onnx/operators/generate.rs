@@ -1,21 +1,25 @@
 //! Tensors made from nothing.
 
 use super::shape::sizes;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::known::{self, Known};
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, limit, unsupported};
 use crate::onnx::number::Number;
-use crate::onnx::problem::{Outcome, Problem, invalid, limit, unsupported};
+use crate::onnx::operand::Operand;
 use crate::onnx::tensors;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::{Tensor, element_count};
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] =
-    &[("Constant", "", constant), ("ConstantOfShape", "", constant_of_shape), ("EyeLike", "", eye_like), ("Range", "", range)];
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Constant", constant),
+    Operator::standard("ConstantOfShape", constant_of_shape),
+    Operator::standard("EyeLike", eye_like),
+    Operator::standard("Range", range),
+];
 
-fn constant(cx: &mut Context, node: &Node) -> Results {
+fn constant(cx: &mut Importer, node: &Node) -> Results {
     if let Some(tensor) = node.tensor("value") {
         return one(tensors::item(tensor, cx.folder)?);
     }
@@ -36,7 +40,7 @@ fn constant(cx: &mut Context, node: &Node) -> Results {
     }
 }
 
-fn constant_of_shape(cx: &mut Context, node: &Node) -> Results {
+fn constant_of_shape(cx: &mut Importer, node: &Node) -> Results {
     let dims = sizes(node.input(0)?, "the shape")?;
     let value = match node.tensor("value") {
         Some(tensor) => tensors::tensor(tensor, None)?,
@@ -48,7 +52,7 @@ fn constant_of_shape(cx: &mut Context, node: &Node) -> Results {
     }
 }
 
-fn fill(cx: &mut Context, dtype: DType, dims: &[Dim], value: f64) -> Results {
+fn fill(cx: &mut Importer, dtype: DType, dims: &[Dim], value: f64) -> Results {
     let constant: Option<Vec<i64>> = dims.iter().map(Dim::as_constant).collect();
     let Some(constant) = constant else {
         return one(cx.full(dtype, dims, value)?);
@@ -69,7 +73,7 @@ fn fill(cx: &mut Context, dtype: DType, dims: &[Dim], value: f64) -> Results {
     }
 }
 
-fn eye_like(cx: &mut Context, node: &Node) -> Results {
+fn eye_like(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let dims = cx.dims(x);
     if dims.len() != 2 {
@@ -82,13 +86,13 @@ fn eye_like(cx: &mut Context, node: &Node) -> Results {
     one(cx.cast(&hit, dtype)?)
 }
 
-fn range(cx: &mut Context, node: &Node) -> Results {
+fn range(cx: &mut Importer, node: &Node) -> Results {
     let dtype = cx.dtype(node.input(0)?);
-    let number = |position: usize| -> Outcome<Number> {
+    let number = |position: usize| -> NodeResult<Number> {
         let item = node.input(position)?;
         let known = item.known().and_then(|known| known.values.first().cloned());
         let known = known.or_else(|| item.floats().and_then(|values| Number::from_scale(*values.first()? as f32)));
-        known.ok_or_else(|| Problem::Unsupported("ranges that depend on the data are not supported".to_string()))
+        known.ok_or_else(|| NodeError::Unsupported("ranges that depend on the data are not supported".to_string()))
     };
     let (start, end, step) = (number(0)?, number(1)?, number(2)?);
     let count = end.sub(&start).and_then(|length| length.div(&step)).and_then(|count| count.ceil());
@@ -101,7 +105,7 @@ fn range(cx: &mut Context, node: &Node) -> Results {
     }
     let positions = cx.iota(dtype, &[count], 0)?;
     let steps = scaled(cx, dtype, &positions, &step)?;
-    let start: Item = Known::scalar(dtype, start).into();
+    let start: Operand = Known::scalar(dtype, start).into();
     one(if start.floats() == Some(vec![0.0]) { steps } else { cx.add(&steps, &start)? })
 }
 
@@ -111,10 +115,10 @@ fn known_range(dtype: DType, start: &Number, step: &Number, count: i64) -> Optio
     Known::new(dtype, vec![count], values.collect::<Option<Vec<Number>>>()?)
 }
 
-fn scaled(cx: &mut Context, dtype: DType, x: &Item, factor: &Number) -> Outcome<Item> {
+fn scaled(cx: &mut Importer, dtype: DType, x: &Operand, factor: &Number) -> NodeResult<Operand> {
     if factor.as_i64() == Some(1) {
         return Ok(x.clone());
     }
-    let factor: Item = Known::scalar(dtype, factor.clone()).into();
+    let factor: Operand = Known::scalar(dtype, factor.clone()).into();
     cx.mul(x, &factor)
 }

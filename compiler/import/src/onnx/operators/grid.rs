@@ -1,29 +1,32 @@
 //! Sampling images at positions between their elements.
 
 use super::shape::sizes;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::known::Known;
-use crate::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] =
-    &[("AffineGrid", "", affine_grid), ("GridSample", "", grid_sample), ("RoiAlign", "", roi_align)];
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("AffineGrid", affine_grid),
+    Operator::standard("GridSample", grid_sample),
+    Operator::standard("RoiAlign", roi_align),
+];
 
 /// The most spatial axes that are sampled.
 const MAX_AXES: usize = 3;
 
 /// A size as a number of the given type.
-fn number(cx: &mut Context, dtype: DType, size: &Dim) -> Outcome<Item> {
-    let known: Item = Known::scalar(DType::I64, size.clone()).into();
+fn number(cx: &mut Importer, dtype: DType, size: &Dim) -> NodeResult<Operand> {
+    let known: Operand = Known::scalar(DType::I64, size.clone()).into();
     cx.cast(&known, dtype)
 }
 
 /// The coordinate along one of `rank` axes as numbers, with size 1 along the others.
-fn ramp(cx: &mut Context, dtype: DType, rank: usize, axis: usize, size: &Dim) -> Outcome<Item> {
+fn ramp(cx: &mut Importer, dtype: DType, rank: usize, axis: usize, size: &Dim) -> NodeResult<Operand> {
     let mut dims = vec![Dim::constant(1); rank];
     dims[axis] = size.clone();
     let positions = cx.iota(DType::I64, &dims, axis)?;
@@ -31,7 +34,7 @@ fn ramp(cx: &mut Context, dtype: DType, rank: usize, axis: usize, size: &Dim) ->
 }
 
 /// From -1 to 1 over an axis: at the centers of the outer elements, or at their outer edges.
-fn normalized(cx: &mut Context, dtype: DType, rank: usize, axis: usize, size: &Dim, corners: bool) -> Outcome<Item> {
+fn normalized(cx: &mut Importer, dtype: DType, rank: usize, axis: usize, size: &Dim, corners: bool) -> NodeResult<Operand> {
     let positions = ramp(cx, dtype, rank, axis, size)?;
     let doubled = cx.with_scalar(Op::Mul, &positions, 2.0)?;
     let (shifted, width) = match corners {
@@ -43,7 +46,7 @@ fn normalized(cx: &mut Context, dtype: DType, rank: usize, axis: usize, size: &D
     cx.with_scalar(Op::Sub, &scaled, 1.0)
 }
 
-fn affine_grid(cx: &mut Context, node: &Node) -> Results {
+fn affine_grid(cx: &mut Importer, node: &Node) -> Results {
     let (theta, size) = (node.input(0)?, sizes(node.input(1)?, "the size of the grid")?);
     let (dtype, dims) = (cx.dtype(theta), cx.dims(theta));
     let count = size.len().saturating_sub(2);
@@ -54,7 +57,7 @@ fn affine_grid(cx: &mut Context, node: &Node) -> Results {
     let mut sums = Vec::new();
     for row in 0..count as i64 {
         let factors = cx.take(theta, 1, row)?;
-        let factor = |cx: &mut Context, column: usize| {
+        let factor = |cx: &mut Importer, column: usize| {
             let column = cx.take(&factors, 1, column as i64)?;
             let mut shape = vec![Dim::constant(1); count + 1];
             shape[0] = dims[0].clone();
@@ -84,9 +87,9 @@ enum Outside {
 
 /// Element positions along one axis with their weights and, where elements may be missing, whether they exist.
 struct Tap {
-    position: Item,
-    weight: Option<Item>,
-    exists: Option<Item>,
+    position: Operand,
+    weight: Option<Operand>,
+    exists: Option<Operand>,
 }
 
 /// One axis of the image.
@@ -99,7 +102,7 @@ struct Axis {
 
 impl Axis {
     /// Coordinates in -1..1 as positions of elements.
-    fn position(&self, cx: &mut Context, coordinate: &Item) -> Outcome<Item> {
+    fn position(&self, cx: &mut Importer, coordinate: &Operand) -> NodeResult<Operand> {
         let shifted = cx.with_scalar(Op::Add, coordinate, 1.0)?;
         let width = if self.corners { self.size.clone() - 1.into() } else { self.size.clone() };
         let width = number(cx, self.dtype, &width)?;
@@ -108,14 +111,14 @@ impl Axis {
         cx.with_scalar(Op::Mul, &centered, 0.5)
     }
 
-    fn clamp(&self, cx: &mut Context, x: &Item) -> Outcome<Item> {
+    fn clamp(&self, cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
         let last = number(cx, self.dtype, &(self.size.clone() - 1.into()))?;
         let low = cx.with_scalar(Op::Maximum, x, 0.0)?;
         cx.binary(Op::Minimum, &low, &last)
     }
 
     /// Positions folded back into the image, as often as necessary.
-    fn reflect(&self, cx: &mut Context, x: &Item) -> Outcome<Item> {
+    fn reflect(&self, cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
         let (low, width) = if self.corners { (0.0, self.size.clone() - 1.into()) } else { (-0.5, self.size.clone()) };
         let width = number(cx, self.dtype, &width)?;
         let period = cx.with_scalar(Op::Mul, &width, 2.0)?;
@@ -127,7 +130,7 @@ impl Axis {
         cx.with_scalar(Op::Add, &nearest, low)
     }
 
-    fn inside(&self, cx: &mut Context, x: &Item) -> Outcome<Item> {
+    fn inside(&self, cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
         match self.outside {
             Outside::Zeros => Ok(x.clone()),
             Outside::Border => self.clamp(cx, x),
@@ -136,7 +139,7 @@ impl Axis {
     }
 
     /// The element at a whole position.
-    fn tap(&self, cx: &mut Context, whole: &Item, weight: Option<Item>) -> Outcome<Tap> {
+    fn tap(&self, cx: &mut Importer, whole: &Operand, weight: Option<Operand>) -> NodeResult<Tap> {
         let folded = self.inside(cx, whole)?;
         let clamped = self.clamp(cx, &folded)?;
         let exists = (self.outside == Outside::Zeros).then(|| cx.binary(Op::Equal, &clamped, whole)).transpose()?;
@@ -144,7 +147,7 @@ impl Axis {
     }
 
     /// The elements that take part at `x`.
-    fn taps(&self, cx: &mut Context, x: &Item, mode: Mode) -> Outcome<Vec<Tap>> {
+    fn taps(&self, cx: &mut Importer, x: &Operand, mode: Mode) -> NodeResult<Vec<Tap>> {
         if mode == Mode::Nearest {
             let nearest = cx.unary(Op::Round, x)?;
             return Ok(vec![self.tap(cx, &nearest, None)?]);
@@ -168,7 +171,7 @@ impl Axis {
 }
 
 /// The weight of an element at a distance, up to 1 or from 1 to 2.
-fn cubic(cx: &mut Context, distance: &Item, near: bool) -> Outcome<Item> {
+fn cubic(cx: &mut Importer, distance: &Operand, near: bool) -> NodeResult<Operand> {
     const A: f64 = -0.75;
     let factors = if near { [A + 2.0, -(A + 3.0), 0.0, 1.0] } else { [A, -5.0 * A, 8.0 * A, -4.0 * A] };
     let mut sum = cx.scalar_like(distance, 0.0)?;
@@ -186,7 +189,7 @@ enum Mode {
     Cubic,
 }
 
-fn style(node: &Node) -> Outcome<(Mode, Outside)> {
+fn style(node: &Node) -> NodeResult<(Mode, Outside)> {
     let mode = match node.text("mode", "linear").as_str() {
         "nearest" => Mode::Nearest,
         "linear" | "bilinear" => Mode::Linear,
@@ -202,7 +205,7 @@ fn style(node: &Node) -> Outcome<(Mode, Outside)> {
     Ok((mode, outside))
 }
 
-fn grid_sample(cx: &mut Context, node: &Node) -> Results {
+fn grid_sample(cx: &mut Importer, node: &Node) -> Results {
     let (x, grid) = (node.input(0)?, node.input(1)?);
     let (dims, grid_dims) = (cx.dims(x), cx.dims(grid));
     let count = dims.len().saturating_sub(2);
@@ -223,14 +226,14 @@ fn grid_sample(cx: &mut Context, node: &Node) -> Results {
     one(total(cx, &terms)?)
 }
 
-fn total(cx: &mut Context, terms: &[Item]) -> Outcome<Item> {
+fn total(cx: &mut Importer, terms: &[Operand]) -> NodeResult<Operand> {
     let Some((first, rest)) = terms.split_first() else { return invalid("nothing to sample") };
     rest.iter().try_fold(first.clone(), |sum, term| cx.add(&sum, term))
 }
 
 /// The weighted elements of `x` for all combinations of taps along its spatial axes. Taps have the dims of `outer` but its
 /// second one, the channels; `batch` tells which image each of the first dim reads.
-fn terms(cx: &mut Context, x: &Item, batch: &Item, taps: &[Vec<Tap>], outer: &[Dim]) -> Outcome<Vec<Item>> {
+fn terms(cx: &mut Importer, x: &Operand, batch: &Operand, taps: &[Vec<Tap>], outer: &[Dim]) -> NodeResult<Vec<Operand>> {
     let dims = cx.dims(x);
     let flat = cx.reshape(x, &[cx.ty(x).element_count()])?;
     let plane = product(&dims[2..]);
@@ -262,26 +265,26 @@ fn pick<'a>(taps: &'a [Tap], number: &mut usize) -> &'a Tap {
     tap
 }
 
-fn scaled(cx: &mut Context, x: &Item, factor: &Dim) -> Outcome<Item> {
-    let factor: Item = Known::scalar(DType::I64, factor.clone()).into();
+fn scaled(cx: &mut Importer, x: &Operand, factor: &Dim) -> NodeResult<Operand> {
+    let factor: Operand = Known::scalar(DType::I64, factor.clone()).into();
     cx.mul(x, &factor)
 }
 
 /// Inserts the axis of channels.
-fn with_channels(cx: &mut Context, x: &Item) -> Outcome<Item> {
+fn with_channels(cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
     let mut dims = cx.dims(x);
     dims.insert(1, 1.into());
     cx.reshape(x, &dims)
 }
 
-fn term(cx: &mut Context, flat: &Item, base: &Item, taps: &[&Tap], sizes: &[Dim]) -> Outcome<Item> {
+fn term(cx: &mut Importer, flat: &Operand, base: &Operand, taps: &[&Tap], sizes: &[Dim]) -> NodeResult<Operand> {
     let mut position = base.clone();
     for (i, tap) in taps.iter().enumerate() {
         let own = with_channels(cx, &tap.position)?;
         let offset = scaled(cx, &own, &product(&sizes[i + 1..]))?;
         position = cx.add(&position, &offset)?;
     }
-    let mut value = cx.node(Op::Gather, Attrs::new().with("axis", 0), &[flat, &position])?;
+    let mut value = cx.op(Op::Gather, Attrs::new().with("axis", 0), &[flat, &position])?;
     let dtype = cx.dtype(&value);
     for tap in taps {
         if let Some(weight) = &tap.weight {
@@ -299,7 +302,7 @@ fn term(cx: &mut Context, flat: &Item, base: &Item, taps: &[&Tap], sizes: &[Dim]
 
 /// The sample positions of regions along one axis of the image, [regions, 1.., bins * samples, 1..].
 struct Regions<'a> {
-    regions: &'a Item,
+    regions: &'a Operand,
     /// Scale from regions to the image.
     scale: f64,
     half_pixel: bool,
@@ -308,10 +311,10 @@ struct Regions<'a> {
 
 impl Regions<'_> {
     /// Two taps for each sample: `axis` is 0 for rows and 1 for columns, `bins` the number of results along it.
-    fn taps(&self, cx: &mut Context, axis: usize, bins: i64, size: &Dim) -> Outcome<Vec<Tap>> {
+    fn taps(&self, cx: &mut Importer, axis: usize, bins: i64, size: &Dim) -> NodeResult<Vec<Tap>> {
         let dtype = cx.dtype(self.regions);
         let count = cx.dims(self.regions)[0].clone();
-        let edge = |cx: &mut Context, column: i64| {
+        let edge = |cx: &mut Importer, column: i64| {
             let edge = cx.take(self.regions, 1, column)?;
             let edge = cx.with_scalar(Op::Mul, &edge, self.scale)?;
             let edge = cx.with_scalar(Op::Sub, &edge, if self.half_pixel { 0.5 } else { 0.0 })?;
@@ -331,7 +334,7 @@ impl Regions<'_> {
     }
 
     /// The elements below and above a position; none where it is more than one element outside.
-    fn around(&self, cx: &mut Context, position: &Item, size: &Dim) -> Outcome<Vec<Tap>> {
+    fn around(&self, cx: &mut Importer, position: &Operand, size: &Dim) -> NodeResult<Vec<Tap>> {
         let dtype = cx.dtype(position);
         let axis = Axis { dtype, size: size.clone(), corners: true, outside: Outside::Border };
         let limit = number(cx, dtype, size)?;
@@ -347,11 +350,11 @@ impl Regions<'_> {
     }
 }
 
-fn roi_align(cx: &mut Context, node: &Node) -> Results {
+fn roi_align(cx: &mut Importer, node: &Node) -> Results {
     const HALF_PIXEL_SINCE: i64 = 16;
     let (x, regions, batch) = (node.input(0)?, node.input(1)?, node.input(2)?);
     let dims = cx.dims(x);
-    let [count, _] = cx.dims(regions).try_into().map_err(|_| Problem::Invalid("the regions must have two axes".to_string()))?;
+    let [count, _] = cx.dims(regions).try_into().map_err(|_| NodeError::Invalid("the regions must have two axes".to_string()))?;
     let (height, width, samples) = (node.int("output_height", 1), node.int("output_width", 1), node.int("sampling_ratio", 0));
     if dims.len() != 4 || [height, width].iter().any(|size| !(1..=1 << 12).contains(size)) {
         return invalid(format!("results of size {height} by {width} from an image of shape {dims:?}"));
@@ -377,7 +380,7 @@ fn roi_align(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(&result, &[count, dims[1].clone(), height.into(), width.into()])?)
 }
 
-fn largest(cx: &mut Context, terms: &[Item]) -> Outcome<Item> {
+fn largest(cx: &mut Importer, terms: &[Operand]) -> NodeResult<Operand> {
     let Some((first, rest)) = terms.split_first() else { return invalid("nothing to sample") };
     rest.iter().try_fold(first.clone(), |best, term| cx.binary(Op::Maximum, &best, term))
 }

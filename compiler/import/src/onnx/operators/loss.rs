@@ -1,20 +1,22 @@
 //! Losses.
 
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::problem::{Outcome, invalid};
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::node_error::{NodeResult, invalid};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] =
-    &[("NegativeLogLikelihoodLoss", "", negative_log_likelihood), ("SoftmaxCrossEntropyLoss", "", cross_entropy)];
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("NegativeLogLikelihoodLoss", negative_log_likelihood),
+    Operator::standard("SoftmaxCrossEntropyLoss", cross_entropy),
+];
 
-fn negative_log_likelihood(cx: &mut Context, node: &Node) -> Results {
+fn negative_log_likelihood(cx: &mut Importer, node: &Node) -> Results {
     one(loss(cx, node, node.input(0)?)?)
 }
 
-fn cross_entropy(cx: &mut Context, node: &Node) -> Results {
+fn cross_entropy(cx: &mut Importer, node: &Node) -> Results {
     let scores = node.input(0)?;
     let largest = cx.reduce(Op::ReduceMax, scores, &[1])?;
     let shifted = cx.sub(scores, &largest)?;
@@ -26,7 +28,7 @@ fn cross_entropy(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// What the classes named by the target contribute. `logs` has the classes along axis 1, where the target has no axis.
-fn loss(cx: &mut Context, node: &Node, logs: &Item) -> Outcome<Item> {
+fn loss(cx: &mut Importer, node: &Node, logs: &Operand) -> NodeResult<Operand> {
     let (dims, target) = (cx.dims(logs), cx.cast(node.input(1)?, DType::I64)?);
     let target_dims = cx.dims(&target);
     if dims.len() < 2 || target_dims.len() + 1 != dims.len() {
@@ -49,7 +51,7 @@ fn loss(cx: &mut Context, node: &Node, logs: &Item) -> Outcome<Item> {
 }
 
 /// The weight of each target, with size 1 along the axis of classes; 0 where it is to be ignored.
-fn weights(cx: &mut Context, node: &Node, logs: &Item, hit: &Item, target: &Item) -> Outcome<Item> {
+fn weights(cx: &mut Importer, node: &Node, logs: &Operand, hit: &Operand, target: &Operand) -> NodeResult<Operand> {
     let (rank, zero) = (cx.rank(logs), cx.scalar_like(logs, 0.0)?);
     let mut weights = match node.optional(2)? {
         Some(given) => {
@@ -68,7 +70,7 @@ fn weights(cx: &mut Context, node: &Node, logs: &Item, hit: &Item, target: &Item
     Ok(weights)
 }
 
-fn combined(cx: &mut Context, node: &Node, losses: &Item, weights: &Item, dims: &[Dim]) -> Outcome<Item> {
+fn combined(cx: &mut Importer, node: &Node, losses: &Operand, weights: &Operand, dims: &[Dim]) -> NodeResult<Operand> {
     let reduction = node.text("reduction", "mean");
     if reduction == "none" {
         return cx.reshape(losses, dims);

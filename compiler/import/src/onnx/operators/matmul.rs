@@ -1,20 +1,24 @@
 //! Matrix products.
 
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::problem::{Outcome, invalid};
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::node_error::{NodeResult, invalid};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[("Gemm", "", gemm), ("MatMul", "", matmul), ("MatMulInteger", "", matmul_integer)];
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Gemm", gemm),
+    Operator::standard("MatMul", matmul),
+    Operator::standard("MatMulInteger", matmul_integer),
+];
 
-fn matmul(cx: &mut Context, node: &Node) -> Results {
+fn matmul(cx: &mut Importer, node: &Node) -> Results {
     one(product(cx, node.input(0)?, node.input(1)?)?)
 }
 
 /// Numpy's matrix product: vectors become matrices and the added axes disappear again.
-pub(super) fn product(cx: &mut Context, a: &Item, b: &Item) -> Outcome<Item> {
+pub(super) fn product(cx: &mut Importer, a: &Operand, b: &Operand) -> NodeResult<Operand> {
     let (left, right) = (cx.dims(a), cx.dims(b));
     if left.is_empty() || right.is_empty() {
         return invalid("matrix products need operands of rank 1 or more");
@@ -33,7 +37,7 @@ pub(super) fn product(cx: &mut Context, a: &Item, b: &Item) -> Outcome<Item> {
     cx.reshape(&result, &dims)
 }
 
-fn gemm(cx: &mut Context, node: &Node) -> Results {
+fn gemm(cx: &mut Importer, node: &Node) -> Results {
     let (mut a, mut b) = (node.input(0)?.clone(), node.input(1)?.clone());
     if cx.rank(&a) != 2 || cx.rank(&b) != 2 {
         return invalid("the operands must have rank 2");
@@ -56,17 +60,17 @@ fn gemm(cx: &mut Context, node: &Node) -> Results {
     one(result)
 }
 
-fn scaled(cx: &mut Context, x: &Item, factor: f64) -> Outcome<Item> {
+fn scaled(cx: &mut Importer, x: &Operand, factor: f64) -> NodeResult<Operand> {
     if factor == 1.0 { Ok(x.clone()) } else { cx.with_scalar(Op::Mul, x, factor) }
 }
 
-fn matmul_integer(cx: &mut Context, node: &Node) -> Results {
+fn matmul_integer(cx: &mut Importer, node: &Node) -> Results {
     let (a, b) = ((node.input(0)?, node.optional(2)?), (node.input(1)?, node.optional(3)?));
     one(multiply_integers(cx, a, b)?)
 }
 
 /// A parameter of each row, shaped to meet matrices.
-pub(super) fn per_row(cx: &mut Context, parameter: &Item) -> Outcome<Item> {
+pub(super) fn per_row(cx: &mut Importer, parameter: &Operand) -> NodeResult<Operand> {
     if cx.rank(parameter) != 1 {
         return Ok(parameter.clone());
     }
@@ -75,7 +79,11 @@ pub(super) fn per_row(cx: &mut Context, parameter: &Item) -> Outcome<Item> {
 }
 
 /// The product of integers with their zero points: of rows for the first factor, of columns for the second one.
-pub(super) fn multiply_integers(cx: &mut Context, a: (&Item, Option<&Item>), b: (&Item, Option<&Item>)) -> Outcome<Item> {
+pub(super) fn multiply_integers(
+    cx: &mut Importer,
+    a: (&Operand, Option<&Operand>),
+    b: (&Operand, Option<&Operand>),
+) -> NodeResult<Operand> {
     let (mut left, mut right) = (cx.cast(a.0, DType::I32)?, cx.cast(b.0, DType::I32)?);
     if let Some(zero) = a.1 {
         let zero = cx.cast(zero, DType::I32)?;

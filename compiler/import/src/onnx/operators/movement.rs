@@ -1,44 +1,44 @@
 //! Moving elements: slices, joins, permutations, padding.
 
 use super::shape::sizes;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::known::Known;
-use crate::onnx::movement::{Range, smaller};
+use crate::onnx::movement::{AxisSlice, smaller};
 use crate::onnx::node::axis;
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, unsupported};
 use crate::onnx::number::is_at_most;
-use crate::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("CenterCropPad", "", center),
-    ("Concat", "", concat),
-    ("DepthToSpace", "", depth_to_space),
-    ("Pad", "", pad),
-    ("Slice", "", slice),
-    ("SpaceToDepth", "", space_to_depth),
-    ("Split", "", split),
-    ("Tile", "", tile),
-    ("Transpose", "", transpose),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("CenterCropPad", center),
+    Operator::standard("Concat", concat),
+    Operator::standard("DepthToSpace", depth_to_space),
+    Operator::standard("Pad", pad),
+    Operator::standard("Slice", slice),
+    Operator::standard("SpaceToDepth", space_to_depth),
+    Operator::standard("Split", split),
+    Operator::standard("Tile", tile),
+    Operator::standard("Transpose", transpose),
 ];
 
 /// Bounds from here on mean the end of an axis of unknown size.
 const END: i64 = 1_000_000_000;
 
-fn concat(cx: &mut Context, node: &Node) -> Results {
+fn concat(cx: &mut Importer, node: &Node) -> Results {
     let parts = node.all()?;
     let axis = axis(node.int("axis", 1), cx.rank(node.input(0)?))?;
     one(cx.concat(&parts, axis)?)
 }
 
-fn transpose(cx: &mut Context, node: &Node) -> Results {
+fn transpose(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let rank = cx.rank(x);
     let perm = match node.ints("perm").filter(|perm| !perm.is_empty()) {
-        Some(perm) => perm.iter().map(|i| axis(*i, rank)).collect::<Outcome<Vec<usize>>>()?,
+        Some(perm) => perm.iter().map(|i| axis(*i, rank)).collect::<NodeResult<Vec<usize>>>()?,
         None => (0..rank).rev().collect(),
     };
     let mut sorted = perm.clone();
@@ -49,7 +49,7 @@ fn transpose(cx: &mut Context, node: &Node) -> Results {
     one(cx.transpose(x, &perm)?)
 }
 
-fn split(cx: &mut Context, node: &Node) -> Results {
+fn split(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let dims = cx.dims(x);
     let axis = axis(node.int("axis", 0), dims.len())?;
@@ -63,13 +63,13 @@ fn split(cx: &mut Context, node: &Node) -> Results {
     let mut start = Dim::default();
     let mut parts = Vec::new();
     for width in widths {
-        parts.push(cx.slice_axis(x, axis, Range::new(start.clone(), width.clone()))?);
+        parts.push(cx.slice_axis(x, axis, AxisSlice::new(start.clone(), width.clone()))?);
         start = start + width;
     }
     Ok(parts)
 }
 
-fn equal_parts(size: &Dim, node: &Node) -> Outcome<Vec<Dim>> {
+fn equal_parts(size: &Dim, node: &Node) -> NodeResult<Vec<Dim>> {
     let count = node.int("num_outputs", node.proto.output.len() as i64);
     if !(1..=node.proto.output.len() as i64).contains(&count) {
         return invalid(format!("{count} parts do not fit the node's results"));
@@ -89,7 +89,7 @@ struct Bounds {
     steps: Vec<i64>,
 }
 
-fn bounds(node: &Node) -> Outcome<Bounds> {
+fn bounds(node: &Node) -> NodeResult<Bounds> {
     let list = |values: Vec<i64>| values.into_iter().map(Dim::constant).collect::<Vec<Dim>>();
     let (starts, ends) = match (node.ints("starts"), node.ints("ends")) {
         (Some(starts), Some(ends)) => (list(starts), list(ends)),
@@ -103,10 +103,10 @@ fn bounds(node: &Node) -> Outcome<Bounds> {
     Ok(Bounds { starts, ends, axes, steps })
 }
 
-fn slice(cx: &mut Context, node: &Node) -> Results {
+fn slice(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let dims = cx.dims(x);
-    let mut ranges: Vec<Range> = dims.iter().map(Range::all).collect();
+    let mut ranges: Vec<AxisSlice> = dims.iter().map(AxisSlice::all).collect();
     let bounds = bounds(node)?;
     for (i, given) in bounds.axes.iter().enumerate() {
         let axis = axis(*given, dims.len())?;
@@ -116,19 +116,19 @@ fn slice(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The part of an axis from `start` to `end`, which count from the end of the axis where they are negative.
-fn range(size: &Dim, start: &Dim, end: &Dim, step: i64) -> Outcome<Range> {
+fn range(size: &Dim, start: &Dim, end: &Dim, step: i64) -> NodeResult<AxisSlice> {
     if step == 0 || step.unsigned_abs() > END as u64 {
         return invalid(format!("the step {step}"));
     }
     if step > 0 {
         let (start, end) = (position(size, start, 0, size)?, position(size, end, 0, size)?);
         let size = at_least_zero((end - start.clone()).ceil_div(step));
-        return Ok(Range { start, size, step });
+        return Ok(AxisSlice { start, size, step });
     }
     let last = size.clone() - 1.into();
     let (start, end) = (position(size, start, 0, &last)?, position(size, end, -1, &last)?);
     let size = at_least_zero((start.clone() - end).ceil_div(-step));
-    Ok(Range { start, size, step })
+    Ok(AxisSlice { start, size, step })
 }
 
 fn at_least_zero(size: Dim) -> Dim {
@@ -136,7 +136,7 @@ fn at_least_zero(size: Dim) -> Dim {
 }
 
 /// A bound counted from the start of the axis, limited to `low..=high`.
-fn position(size: &Dim, bound: &Dim, low: i64, high: &Dim) -> Outcome<Dim> {
+fn position(size: &Dim, bound: &Dim, low: i64, high: &Dim) -> NodeResult<Dim> {
     let (least, most) = bound.bounds();
     if least >= END && size.as_constant().is_none() {
         return Ok(high.clone());
@@ -158,15 +158,15 @@ fn position(size: &Dim, bound: &Dim, low: i64, high: &Dim) -> Outcome<Dim> {
 
 /// A symbolic bound that may have either sign: a difference such as `n - 1` is taken as not negative when adding the size
 /// to it would leave the axis.
-fn undecided(size: &Dim, bound: &Dim, high: &Dim) -> Outcome<Dim> {
+fn undecided(size: &Dim, bound: &Dim, high: &Dim) -> NodeResult<Dim> {
     let from_end = bound.clone() + size.clone();
     if is_at_most(&(high.clone() + 1.into()), &from_end) {
         return Ok(smaller(bound, high));
     }
-    Err(Problem::Unsupported(format!("the bound {bound} may be negative or not; fix the shape with --shape")))
+    Err(NodeError::Unsupported(format!("the bound {bound} may be negative or not; fix the shape with --shape")))
 }
 
-fn pad(cx: &mut Context, node: &Node) -> Results {
+fn pad(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let rank = cx.rank(x);
     let pads = match node.ints("pads").or(node.ints("paddings")) {
@@ -174,7 +174,7 @@ fn pad(cx: &mut Context, node: &Node) -> Results {
         None => sizes(node.input(1)?, "the padding")?,
     };
     let axes = match node.integers(3, "the axes")? {
-        Some(axes) => axes.iter().map(|i| axis(*i, rank)).collect::<Outcome<Vec<usize>>>()?,
+        Some(axes) => axes.iter().map(|i| axis(*i, rank)).collect::<NodeResult<Vec<usize>>>()?,
         None => (0..rank).collect(),
     };
     if pads.len() != 2 * axes.len() {
@@ -198,7 +198,7 @@ fn pad(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Pads with what follows when the elements are repeated.
-fn wrapped(cx: &mut Context, x: &Item, before: &[Dim], after: &[Dim]) -> Outcome<Item> {
+fn wrapped(cx: &mut Importer, x: &Operand, before: &[Dim], after: &[Dim]) -> NodeResult<Operand> {
     let mut result = x.clone();
     for (axis, size) in cx.dims(x).into_iter().enumerate().filter(|(i, _)| !before[*i].is(0) || !after[*i].is(0)) {
         let count = before[axis].clone() + size.clone() + after[axis].clone();
@@ -206,17 +206,17 @@ fn wrapped(cx: &mut Context, x: &Item, before: &[Dim], after: &[Dim]) -> Outcome
         let (start, size) = (Known::scalar(DType::I64, before[axis].clone()).into(), Known::scalar(DType::I64, size).into());
         let places = cx.sub(&places, &start)?;
         let places = cx.binary(Op::Modulo, &places, &size)?;
-        result = cx.node(Op::Gather, Attrs::new().with("axis", axis as i64), &[&result, &places])?;
+        result = cx.op(Op::Gather, Attrs::new().with("axis", axis as i64), &[&result, &places])?;
     }
     Ok(result)
 }
 
 /// Cuts or pads both ends of some axes by the same number of elements.
-fn center(cx: &mut Context, node: &Node) -> Results {
+fn center(cx: &mut Importer, node: &Node) -> Results {
     let (x, wanted) = (node.input(0)?, sizes(node.input(1)?, "the shape")?);
-    let (mut ranges, mut dims): (Vec<Range>, _) = (cx.dims(x).iter().map(Range::all).collect(), cx.dims(x));
+    let (mut ranges, mut dims): (Vec<AxisSlice>, _) = (cx.dims(x).iter().map(AxisSlice::all).collect(), cx.dims(x));
     let axes = match node.ints("axes") {
-        Some(axes) => axes.iter().map(|i| axis(*i, dims.len())).collect::<Outcome<Vec<usize>>>()?,
+        Some(axes) => axes.iter().map(|i| axis(*i, dims.len())).collect::<NodeResult<Vec<usize>>>()?,
         None => (0..dims.len()).collect(),
     };
     if axes.len() != wanted.len() {
@@ -226,7 +226,7 @@ fn center(cx: &mut Context, node: &Node) -> Results {
     for (axis, wanted) in axes.into_iter().zip(wanted) {
         let size = std::mem::replace(&mut dims[axis], wanted.clone());
         if is_at_most(&wanted, &size) {
-            ranges[axis] = Range::new((size - wanted.clone()).floor_div(2), wanted);
+            ranges[axis] = AxisSlice::new((size - wanted.clone()).floor_div(2), wanted);
         } else if is_at_most(&size, &wanted) {
             let missing = wanted - size;
             before[axis] = missing.floor_div(2);
@@ -240,7 +240,7 @@ fn center(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Cuts off where padding is negative, and makes that padding 0.
-fn crop(cx: &mut Context, x: &Item, before: &mut [Dim], after: &mut [Dim]) -> Outcome<Item> {
+fn crop(cx: &mut Importer, x: &Operand, before: &mut [Dim], after: &mut [Dim]) -> NodeResult<Operand> {
     let mut ranges = Vec::new();
     for (i, size) in cx.dims(x).into_iter().enumerate() {
         let mut cut = [Dim::default(), Dim::default()];
@@ -254,12 +254,12 @@ fn crop(cx: &mut Context, x: &Item, before: &mut [Dim], after: &mut [Dim]) -> Ou
             }
         }
         let [start, end] = cut;
-        ranges.push(Range::new(start.clone(), size - start - end));
+        ranges.push(AxisSlice::new(start.clone(), size - start - end));
     }
     cx.slice(x, &ranges)
 }
 
-fn tile(cx: &mut Context, node: &Node) -> Results {
+fn tile(cx: &mut Importer, node: &Node) -> Results {
     let (x, repeats) = (node.input(0)?, sizes(node.input(1)?, "the number of repeats")?);
     let dims = cx.dims(x);
     if repeats.len() != dims.len() {
@@ -272,7 +272,7 @@ fn tile(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(&repeated, &tiled)?)
 }
 
-fn image_blocks(cx: &Context, node: &Node) -> Outcome<(Vec<Dim>, i64)> {
+fn image_blocks(cx: &Importer, node: &Node) -> NodeResult<(Vec<Dim>, i64)> {
     const MAX_BLOCK: i64 = 1 << 15;
     let (dims, block) = (cx.dims(node.input(0)?), node.int("blocksize", 0));
     if dims.len() != 4 || !(1..=MAX_BLOCK).contains(&block) {
@@ -281,7 +281,7 @@ fn image_blocks(cx: &Context, node: &Node) -> Outcome<(Vec<Dim>, i64)> {
     Ok((dims, block))
 }
 
-fn depth_to_space(cx: &mut Context, node: &Node) -> Results {
+fn depth_to_space(cx: &mut Importer, node: &Node) -> Results {
     let (dims, block) = image_blocks(cx, node)?;
     let [n, c, h, w] = [0, 1, 2, 3].map(|i| dims[i].clone());
     if !c.is_multiple_of(block * block) {
@@ -299,7 +299,7 @@ fn depth_to_space(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(&x, &[n, depth, h * b.clone(), w * b])?)
 }
 
-fn space_to_depth(cx: &mut Context, node: &Node) -> Results {
+fn space_to_depth(cx: &mut Importer, node: &Node) -> Results {
     let (dims, block) = image_blocks(cx, node)?;
     let [n, c, h, w] = [0, 1, 2, 3].map(|i| dims[i].clone());
     let (b, rows, columns) = (Dim::constant(block), h.floor_div(block), w.floor_div(block));

@@ -1,38 +1,38 @@
 //! Normalizations.
 
 use super::search::{coordinate, position_of};
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::movement::Range;
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::movement::AxisSlice;
 use crate::onnx::node::axis;
-use crate::onnx::problem::{Outcome, invalid, unsupported};
+use crate::onnx::node_error::{NodeResult, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("BatchNormalization", "", batch_normalization),
-    ("GroupNormalization", "", group_normalization),
-    ("Hardmax", "", hardmax),
-    ("InstanceNormalization", "", instance_normalization),
-    ("LRN", "", local_response),
-    ("LayerNormalization", "", layer_normalization),
-    ("LogSoftmax", "", log_softmax),
-    ("LpNormalization", "", lp_normalization),
-    ("MeanVarianceNormalization", "", mean_variance),
-    ("RMSNormalization", "", rms_normalization),
-    ("SimplifiedLayerNormalization", "", rms_normalization),
-    ("Softmax", "", softmax),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("BatchNormalization", batch_normalization),
+    Operator::standard("GroupNormalization", group_normalization),
+    Operator::standard("Hardmax", hardmax),
+    Operator::standard("InstanceNormalization", instance_normalization),
+    Operator::standard("LRN", local_response),
+    Operator::standard("LayerNormalization", layer_normalization),
+    Operator::standard("LogSoftmax", log_softmax),
+    Operator::standard("LpNormalization", lp_normalization),
+    Operator::standard("MeanVarianceNormalization", mean_variance),
+    Operator::standard("RMSNormalization", rms_normalization),
+    Operator::standard("SimplifiedLayerNormalization", rms_normalization),
+    Operator::standard("Softmax", softmax),
 ];
 
 /// A parameter of each channel, shaped to meet an operand of rank `rank`.
-fn per_channel(cx: &mut Context, parameter: &Item, rank: usize) -> Outcome<Item> {
+fn per_channel(cx: &mut Importer, parameter: &Operand, rank: usize) -> NodeResult<Operand> {
     let mut dims = cx.dims(parameter);
     dims.resize(rank.saturating_sub(1).max(dims.len()), 1.into());
     cx.reshape(parameter, &dims)
 }
 
-fn batch_normalization(cx: &mut Context, node: &Node) -> Results {
+fn batch_normalization(cx: &mut Importer, node: &Node) -> Results {
     const WITHOUT_TRAINING_FLAG_SINCE: i64 = 7;
     let trains = node.opset < WITHOUT_TRAINING_FLAG_SINCE && !node.flag("is_test", false);
     if trains || node.flag("training_mode", false) {
@@ -54,19 +54,19 @@ fn batch_normalization(cx: &mut Context, node: &Node) -> Results {
     one(cx.add(&scaled, &shift)?)
 }
 
-fn deviation(cx: &mut Context, variance: &Item, epsilon: f64) -> Outcome<Item> {
+fn deviation(cx: &mut Importer, variance: &Operand, epsilon: f64) -> NodeResult<Operand> {
     let sum = cx.with_scalar(Op::Add, variance, epsilon)?;
     cx.unary(Op::Sqrt, &sum)
 }
 
 pub(super) struct Normalized {
-    pub(super) result: Item,
-    pub(super) mean: Item,
-    pub(super) deviation: Item,
+    pub(super) result: Operand,
+    pub(super) mean: Operand,
+    pub(super) deviation: Operand,
 }
 
 /// Subtracts the mean along axes and divides by the standard deviation.
-pub(super) fn normalize(cx: &mut Context, x: &Item, axes: &[usize], epsilon: f64) -> Outcome<Normalized> {
+pub(super) fn normalize(cx: &mut Importer, x: &Operand, axes: &[usize], epsilon: f64) -> NodeResult<Normalized> {
     let mean = cx.reduce(Op::ReduceMean, x, axes)?;
     let centered = cx.sub(x, &mean)?;
     let squares = cx.mul(&centered, &centered)?;
@@ -75,7 +75,7 @@ pub(super) fn normalize(cx: &mut Context, x: &Item, axes: &[usize], epsilon: f64
     Ok(Normalized { result: cx.div(&centered, &deviation)?, mean, deviation })
 }
 
-pub(super) fn affine(cx: &mut Context, x: &Item, scale: &Item, bias: Option<&Item>) -> Outcome<Item> {
+pub(super) fn affine(cx: &mut Importer, x: &Operand, scale: &Operand, bias: Option<&Operand>) -> NodeResult<Operand> {
     let scaled = cx.mul(x, scale)?;
     match bias {
         Some(bias) => cx.add(&scaled, bias),
@@ -84,11 +84,11 @@ pub(super) fn affine(cx: &mut Context, x: &Item, scale: &Item, bias: Option<&Ite
 }
 
 /// The element type in which statistics are computed.
-fn statistics_dtype(cx: &Context, node: &Node, x: &Item) -> DType {
+fn statistics_dtype(cx: &Importer, node: &Node, x: &Operand) -> DType {
     if node.int("stash_type", 1) == 1 && cx.dtype(x) != DType::F64 { DType::F32 } else { cx.dtype(x) }
 }
 
-fn layer_normalization(cx: &mut Context, node: &Node) -> Results {
+fn layer_normalization(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let (rank, dtype) = (cx.rank(x), cx.dtype(x));
     let axes: Vec<usize> = (axis(node.int("axis", -1), rank)?..rank).collect();
@@ -103,7 +103,7 @@ fn layer_normalization(cx: &mut Context, node: &Node) -> Results {
     Ok(vec![result, normalized.mean, inverse])
 }
 
-fn rms_normalization(cx: &mut Context, node: &Node) -> Results {
+fn rms_normalization(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let (rank, dtype) = (cx.rank(x), cx.dtype(x));
     let axes: Vec<usize> = (axis(node.int("axis", -1), rank)?..rank).collect();
@@ -114,14 +114,14 @@ fn rms_normalization(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Divides by the root of the mean square along axes.
-pub(super) fn root_mean_square(cx: &mut Context, x: &Item, axes: &[usize], epsilon: f64) -> Outcome<Item> {
+pub(super) fn root_mean_square(cx: &mut Importer, x: &Operand, axes: &[usize], epsilon: f64) -> NodeResult<Operand> {
     let squares = cx.mul(x, x)?;
     let mean = cx.reduce(Op::ReduceMean, &squares, axes)?;
     let deviation = deviation(cx, &mean, epsilon)?;
     cx.div(x, &deviation)
 }
 
-fn instance_normalization(cx: &mut Context, node: &Node) -> Results {
+fn instance_normalization(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let rank = cx.rank(x);
     let axes: Vec<usize> = (2..rank).collect();
@@ -130,7 +130,7 @@ fn instance_normalization(cx: &mut Context, node: &Node) -> Results {
     one(affine(cx, &normalized.result, &scale, Some(&bias))?)
 }
 
-fn group_normalization(cx: &mut Context, node: &Node) -> Results {
+fn group_normalization(cx: &mut Importer, node: &Node) -> Results {
     const PER_CHANNEL_SINCE: i64 = 21;
     let x = node.input(0)?;
     let dims = cx.dims(x);
@@ -149,14 +149,14 @@ fn group_normalization(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(&result, &dims)?)
 }
 
-fn mean_variance(cx: &mut Context, node: &Node) -> Results {
+fn mean_variance(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let list = node.ints("axes").unwrap_or(vec![0, 2, 3]);
     let axes = crate::onnx::node::axes(&list, cx.rank(x))?;
     one(normalize(cx, x, &axes, 1e-9)?.result)
 }
 
-fn lp_normalization(cx: &mut Context, node: &Node) -> Results {
+fn lp_normalization(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let axis = axis(node.int("axis", -1), cx.rank(x))?;
     let norm = if node.int("p", 2) == 1 {
@@ -173,7 +173,7 @@ fn lp_normalization(cx: &mut Context, node: &Node) -> Results {
     one(cx.div(x, &divisor)?)
 }
 
-fn local_response(cx: &mut Context, node: &Node) -> Results {
+fn local_response(cx: &mut Importer, node: &Node) -> Results {
     const MAX_SIZE: i64 = 1024;
     let x = node.input(0)?;
     let (dims, size) = (cx.dims(x), node.int("size", 1));
@@ -184,9 +184,9 @@ fn local_response(cx: &mut Context, node: &Node) -> Results {
     let (mut before, mut after) = (vec![Dim::constant(0); dims.len()], vec![Dim::constant(0); dims.len()]);
     (before[1], after[1]) = (((size - 1) / 2).into(), (size - 1 - (size - 1) / 2).into());
     let padded = cx.pad(&squares, before, after, "constant", 0.0)?;
-    let mut sum = cx.slice_axis(&padded, 1, Range::new(0, dims[1].clone()))?;
+    let mut sum = cx.slice_axis(&padded, 1, AxisSlice::new(0, dims[1].clone()))?;
     for start in 1..size {
-        let part = cx.slice_axis(&padded, 1, Range::new(start, dims[1].clone()))?;
+        let part = cx.slice_axis(&padded, 1, AxisSlice::new(start, dims[1].clone()))?;
         sum = cx.add(&sum, &part)?;
     }
     let scaled = cx.with_scalar(Op::Mul, &sum, node.float("alpha", 0.0001) / size as f64)?;
@@ -196,7 +196,7 @@ fn local_response(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The axes over which softmax and its relatives normalize: older versions treat all axes from the given one on as one.
-fn softmax_axes(cx: &Context, node: &Node) -> Outcome<Vec<usize>> {
+fn softmax_axes(cx: &Importer, node: &Node) -> NodeResult<Vec<usize>> {
     let rank = cx.rank(node.input(0)?);
     if node.opset >= 13 {
         return Ok(vec![axis(node.int("axis", -1), rank)?]);
@@ -204,24 +204,24 @@ fn softmax_axes(cx: &Context, node: &Node) -> Outcome<Vec<usize>> {
     Ok((axis(node.int("axis", 1), rank)?..rank).collect())
 }
 
-fn shifted(cx: &mut Context, x: &Item, axes: &[usize]) -> Outcome<Item> {
+fn shifted(cx: &mut Importer, x: &Operand, axes: &[usize]) -> NodeResult<Operand> {
     let largest = cx.reduce(Op::ReduceMax, x, axes)?;
     cx.sub(x, &largest)
 }
 
-fn softmax(cx: &mut Context, node: &Node) -> Results {
+fn softmax(cx: &mut Importer, node: &Node) -> Results {
     let axes = softmax_axes(cx, node)?;
     one(softmax_over(cx, node.input(0)?, &axes)?)
 }
 
-pub(super) fn softmax_over(cx: &mut Context, x: &Item, axes: &[usize]) -> Outcome<Item> {
+pub(super) fn softmax_over(cx: &mut Importer, x: &Operand, axes: &[usize]) -> NodeResult<Operand> {
     let shifted = shifted(cx, x, axes)?;
     let exponents = cx.unary(Op::Exp, &shifted)?;
     let sum = cx.reduce(Op::ReduceSum, &exponents, axes)?;
     cx.div(&exponents, &sum)
 }
 
-fn log_softmax(cx: &mut Context, node: &Node) -> Results {
+fn log_softmax(cx: &mut Importer, node: &Node) -> Results {
     let axes = softmax_axes(cx, node)?;
     let shifted = shifted(cx, node.input(0)?, &axes)?;
     let exponents = cx.unary(Op::Exp, &shifted)?;
@@ -230,7 +230,7 @@ fn log_softmax(cx: &mut Context, node: &Node) -> Results {
     one(cx.sub(&shifted, &log)?)
 }
 
-fn hardmax(cx: &mut Context, node: &Node) -> Results {
+fn hardmax(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let axes = softmax_axes(cx, node)?;
     let (dims, dtype) = (cx.dims(x), cx.dtype(x));

@@ -1,44 +1,44 @@
 //! Pooling.
 
 use super::window::{Window, positive_list};
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::known::Known;
-use crate::onnx::movement::{Range, smaller};
-use crate::onnx::problem::{Outcome, Problem, unsupported};
+use crate::onnx::movement::{AxisSlice, smaller};
+use crate::onnx::node_error::{NodeError, NodeResult, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("AveragePool", "", average_pool),
-    ("GlobalAveragePool", "", |cx, node| global(cx, node, Op::ReduceMean)),
-    ("GlobalLpPool", "", global_power_pool),
-    ("GlobalMaxPool", "", |cx, node| global(cx, node, Op::ReduceMax)),
-    ("LpPool", "", power_pool),
-    ("MaxPool", "", max_pool),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("AveragePool", average_pool),
+    Operator::standard("GlobalAveragePool", |cx, node| global(cx, node, Op::ReduceMean)),
+    Operator::standard("GlobalLpPool", global_power_pool),
+    Operator::standard("GlobalMaxPool", |cx, node| global(cx, node, Op::ReduceMax)),
+    Operator::standard("LpPool", power_pool),
+    Operator::standard("MaxPool", max_pool),
 ];
 
-fn global(cx: &mut Context, node: &Node, op: Op) -> Results {
+fn global(cx: &mut Importer, node: &Node, op: Op) -> Results {
     let x = node.input(0)?;
     let axes: Vec<usize> = (2..cx.rank(x)).collect();
     one(cx.reduce(op, x, &axes)?)
 }
 
-pub(super) fn window_of(cx: &Context, node: &Node) -> Outcome<Window> {
+pub(super) fn window_of(cx: &Importer, node: &Node) -> NodeResult<Window> {
     let count = node.ints("kernel_shape").map_or(0, |shape| shape.len());
     if count == 0 {
-        return Err(Problem::Invalid("`kernel_shape` is missing".to_string()));
+        return Err(NodeError::Invalid("`kernel_shape` is missing".to_string()));
     }
     Window::new(cx, node, node.input(0)?, positive_list(node, "kernel_shape", count, 1)?)
 }
 
-fn max_pool(cx: &mut Context, node: &Node) -> Results {
+fn max_pool(cx: &mut Importer, node: &Node) -> Results {
     let mut window = window_of(cx, node)?;
     let x = window.fix_padding(cx, node.input(0)?, f64::NEG_INFINITY)?;
     let limits = if node.flag("ceil_mode", false) { round_up(&mut window, &cx.dims(&x)[2..]) } else { Vec::new() };
     let attrs = window.attrs()?.with("kernel", window.kernel.clone());
-    let result = cx.node(Op::MaxPool, attrs, &[&x])?;
+    let result = cx.op(Op::MaxPool, attrs, &[&x])?;
     let result = cut(cx, &result, &limits)?;
     if !node.has_output(1) {
         return one(result);
@@ -48,7 +48,7 @@ fn max_pool(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The position in the flat image of the first largest element of each window.
-fn positions(cx: &mut Context, node: &Node, window: &mut Window, x: &Item, dims: &[Dim]) -> Outcome<Item> {
+fn positions(cx: &mut Importer, node: &Node, window: &mut Window, x: &Operand, dims: &[Dim]) -> NodeResult<Operand> {
     const MAX_TAPS: i64 = 1 << 10;
     let count = window.kernel.iter().fold(1i64, |count, size| count.saturating_mul(*size));
     if count > MAX_TAPS || !cx.dtype(x).is_float() {
@@ -58,19 +58,19 @@ fn positions(cx: &mut Context, node: &Node, window: &mut Window, x: &Item, dims:
     let before = window.before.clone();
     let padded = window.pad_operand(cx, x, f64::NEG_INFINITY)?;
     let strides = image_strides(&sizes, node.flag("storage_order", false));
-    let mut best: Option<(Item, Item)> = None;
+    let mut best: Option<(Operand, Operand)> = None;
     for number in 0..count {
         let offsets = tap(window, number);
-        let mut ranges: Vec<Range> = sizes[..2].iter().map(Range::all).collect();
+        let mut ranges: Vec<AxisSlice> = sizes[..2].iter().map(AxisSlice::all).collect();
         let mut position = image_start(cx, dims, &strides)?;
         for (i, offset) in offsets.iter().enumerate() {
             let step = window.strides[i];
-            ranges.push(Range { start: (*offset).into(), size: dims[i + 2].clone(), step });
+            ranges.push(AxisSlice { start: (*offset).into(), size: dims[i + 2].clone(), step });
             let place = cx.iota(DType::I64, dims, i + 2)?;
             let place = cx.with_scalar(Op::Mul, &place, step as f64)?;
-            let shift: Item = Known::scalar(DType::I64, Dim::constant(*offset) - before[i].clone()).into();
+            let shift: Operand = Known::scalar(DType::I64, Dim::constant(*offset) - before[i].clone()).into();
             let place = cx.add(&place, &shift)?;
-            let stride: Item = Known::scalar(DType::I64, strides[i + 2].clone()).into();
+            let stride: Operand = Known::scalar(DType::I64, strides[i + 2].clone()).into();
             let place = cx.mul(&place, &stride)?;
             position = cx.add(&position, &place)?;
         }
@@ -83,7 +83,7 @@ fn positions(cx: &mut Context, node: &Node, window: &mut Window, x: &Item, dims:
             }
         });
     }
-    best.map(|(_, found)| found).ok_or_else(|| Problem::Invalid("the window has no elements".to_string()))
+    best.map(|(_, found)| found).ok_or_else(|| NodeError::Invalid("the window has no elements".to_string()))
 }
 
 /// The offsets along the spatial axes of one element of the window.
@@ -106,11 +106,11 @@ fn image_strides(sizes: &[Dim], columns_first: bool) -> Vec<Dim> {
 }
 
 /// Where the image of each batch and channel starts.
-fn image_start(cx: &mut Context, dims: &[Dim], strides: &[Dim]) -> Outcome<Item> {
+fn image_start(cx: &mut Importer, dims: &[Dim], strides: &[Dim]) -> NodeResult<Operand> {
     let mut start = cx.scalar(DType::I64, 0.0)?;
     for (axis, stride) in strides.iter().take(2).enumerate() {
         let place = cx.iota(DType::I64, dims, axis)?;
-        let stride: Item = Known::scalar(DType::I64, stride.clone()).into();
+        let stride: Operand = Known::scalar(DType::I64, stride.clone()).into();
         let place = cx.mul(&place, &stride)?;
         start = cx.add(&start, &place)?;
     }
@@ -118,16 +118,16 @@ fn image_start(cx: &mut Context, dims: &[Dim], strides: &[Dim]) -> Outcome<Item>
 }
 
 /// `|x|` to the power of the node's `p`, and that number.
-fn powers(cx: &mut Context, node: &Node) -> Outcome<(Item, f64)> {
+fn powers(cx: &mut Importer, node: &Node) -> NodeResult<(Operand, f64)> {
     let power = node.int("p", 2);
     if power < 1 {
-        return Err(Problem::Invalid(format!("the power {power}")));
+        return Err(NodeError::Invalid(format!("the power {power}")));
     }
     let magnitude = cx.unary(Op::Abs, node.input(0)?)?;
     Ok((cx.with_scalar(Op::Pow, &magnitude, power as f64)?, power as f64))
 }
 
-fn global_power_pool(cx: &mut Context, node: &Node) -> Results {
+fn global_power_pool(cx: &mut Importer, node: &Node) -> Results {
     let (x, power) = powers(cx, node)?;
     let axes: Vec<usize> = (2..cx.rank(&x)).collect();
     let sum = cx.reduce(Op::ReduceSum, &x, &axes)?;
@@ -135,20 +135,20 @@ fn global_power_pool(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The mean over the window with padding, times its size, is the sum.
-fn power_pool(cx: &mut Context, node: &Node) -> Results {
+fn power_pool(cx: &mut Importer, node: &Node) -> Results {
     let mut window = window_of(cx, node)?;
     let (x, power) = powers(cx, node)?;
     let x = window.pad_operand(cx, &x, 0.0)?;
     let limits = if node.flag("ceil_mode", false) { round_up(&mut window, &cx.dims(&x)[2..]) } else { Vec::new() };
     let attrs = window.attrs()?.with("kernel", window.kernel.clone()).with("count_include_pad", true);
-    let mean = cx.node(Op::AvgPool, attrs, &[&x])?;
+    let mean = cx.op(Op::AvgPool, attrs, &[&x])?;
     let mean = cut(cx, &mean, &limits)?;
     let count = window.kernel.iter().fold(1.0, |count, size| count * *size as f64);
     let sum = cx.with_scalar(Op::Mul, &mean, count)?;
     one(cx.with_scalar(Op::Pow, &sum, 1.0 / power)?)
 }
 
-fn average_pool(cx: &mut Context, node: &Node) -> Results {
+fn average_pool(cx: &mut Importer, node: &Node) -> Results {
     let mut window = window_of(cx, node)?;
     let mut x = node.input(0)?.clone();
     let mut counts_padding = node.flag("count_include_pad", false);
@@ -159,7 +159,7 @@ fn average_pool(cx: &mut Context, node: &Node) -> Results {
     }
     let limits = if rounds_up { round_up(&mut window, &cx.dims(&x)[2..]) } else { Vec::new() };
     let attrs = window.attrs()?.with("kernel", window.kernel.clone()).with("count_include_pad", counts_padding);
-    let result = cx.node(Op::AvgPool, attrs, &[&x])?;
+    let result = cx.op(Op::AvgPool, attrs, &[&x])?;
     one(cut(cx, &result, &limits)?)
 }
 
@@ -183,12 +183,12 @@ fn round_up(window: &mut Window, sizes: &[Dim]) -> Vec<Option<Dim>> {
     sizes.iter().enumerate().map(limit).collect()
 }
 
-fn cut(cx: &mut Context, x: &Item, limits: &[Option<Dim>]) -> Outcome<Item> {
+fn cut(cx: &mut Importer, x: &Operand, limits: &[Option<Dim>]) -> NodeResult<Operand> {
     let mut result = x.clone();
     for (i, limit) in limits.iter().enumerate() {
         if let Some(limit) = limit {
             let size = smaller(&cx.dims(&result)[i + 2], limit);
-            result = cx.slice_axis(&result, i + 2, Range::new(0, size))?;
+            result = cx.slice_axis(&result, i + 2, AxisSlice::new(0, size))?;
         }
     }
     Ok(result)

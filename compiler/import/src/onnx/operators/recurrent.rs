@@ -1,16 +1,16 @@
 //! Recurrent layers, unrolled step by step.
 
-use super::{Context, Entry, Node, Results};
-use crate::onnx::item::Item;
-use crate::onnx::movement::Range;
-use crate::onnx::problem::{Outcome, invalid, limit, unsupported};
+use super::{Importer, Node, Operator, Results};
+use crate::onnx::movement::AxisSlice;
+use crate::onnx::node_error::{NodeResult, invalid, limit, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("GRU", "", |cx, node| recurrent(cx, node, &GRU)),
-    ("LSTM", "", |cx, node| recurrent(cx, node, &LSTM)),
-    ("RNN", "", |cx, node| recurrent(cx, node, &RNN)),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("GRU", |cx, node| recurrent(cx, node, &GRU)),
+    Operator::standard("LSTM", |cx, node| recurrent(cx, node, &LSTM)),
+    Operator::standard("RNN", |cx, node| recurrent(cx, node, &RNN)),
 ];
 
 /// The longest sequence that is unrolled.
@@ -22,7 +22,7 @@ struct Kind {
     gates: i64,
     /// The functions that are used unless the node names others.
     functions: &'static [&'static str],
-    step: fn(&mut Context, &Direction, &Item, &State) -> Outcome<State>,
+    step: fn(&mut Importer, &Direction, &Operand, &State) -> NodeResult<State>,
 }
 
 const RNN: Kind = Kind { gates: 1, functions: &["Tanh"], step: rnn_step };
@@ -36,9 +36,9 @@ const FUNCTIONS: &[(&str, Op)] =
 #[derive(Clone)]
 struct State {
     /// The output, [batch, hidden].
-    hidden: Item,
+    hidden: Operand,
     /// The memory of an LSTM, [batch, hidden].
-    memory: Option<Item>,
+    memory: Option<Operand>,
 }
 
 /// The parameters of one direction.
@@ -47,36 +47,36 @@ struct Direction {
     reverse: bool,
     functions: Vec<Op>,
     /// The recurrent weights, [hidden, gates * hidden].
-    weights: Item,
+    weights: Operand,
     /// The bias of the recurrent part, [gates * hidden].
-    bias: Option<Item>,
+    bias: Option<Operand>,
     /// Weights from memory to gates, [3 * hidden].
-    peepholes: Option<Item>,
+    peepholes: Option<Operand>,
     linear_before_reset: bool,
     input_forget: bool,
     /// For each step what the input adds to the gates, [steps, batch, gates * hidden].
-    inputs: Item,
+    inputs: Operand,
     start: State,
 }
 
 impl Direction {
-    fn part(&self, cx: &mut Context, x: &Item, gate: i64) -> Outcome<Item> {
+    fn part(&self, cx: &mut Importer, x: &Operand, gate: i64) -> NodeResult<Operand> {
         let last = cx.rank(x) - 1;
-        cx.slice_axis(x, last, Range::new(gate * self.size, self.size))
+        cx.slice_axis(x, last, AxisSlice::new(gate * self.size, self.size))
     }
 
-    fn apply(&self, cx: &mut Context, function: usize, x: &Item) -> Outcome<Item> {
+    fn apply(&self, cx: &mut Importer, function: usize, x: &Operand) -> NodeResult<Operand> {
         cx.unary(self.functions[function], x)
     }
 
     /// `hidden * weights + bias`.
-    fn recurrent(&self, cx: &mut Context, hidden: &Item) -> Outcome<Item> {
+    fn recurrent(&self, cx: &mut Importer, hidden: &Operand) -> NodeResult<Operand> {
         let product = cx.matmul(hidden, &self.weights)?;
         add_optional(cx, &product, self.bias.as_ref())
     }
 
     /// Adds what an LSTM's memory contributes to a gate.
-    fn peep(&self, cx: &mut Context, gate: &Item, position: i64, memory: &Item) -> Outcome<Item> {
+    fn peep(&self, cx: &mut Importer, gate: &Operand, position: i64, memory: &Operand) -> NodeResult<Operand> {
         let Some(peepholes) = &self.peepholes else { return Ok(gate.clone()) };
         let weights = self.part(cx, peepholes, position)?;
         let seen = cx.mul(memory, &weights)?;
@@ -84,17 +84,17 @@ impl Direction {
     }
 }
 
-fn add_optional(cx: &mut Context, x: &Item, y: Option<&Item>) -> Outcome<Item> {
+fn add_optional(cx: &mut Importer, x: &Operand, y: Option<&Operand>) -> NodeResult<Operand> {
     y.map_or(Ok(x.clone()), |y| cx.add(x, y))
 }
 
-fn rnn_step(cx: &mut Context, direction: &Direction, x: &Item, state: &State) -> Outcome<State> {
+fn rnn_step(cx: &mut Importer, direction: &Direction, x: &Operand, state: &State) -> NodeResult<State> {
     let recurrent = direction.recurrent(cx, &state.hidden)?;
     let sum = cx.add(x, &recurrent)?;
     Ok(State { hidden: direction.apply(cx, 0, &sum)?, memory: None })
 }
 
-fn gru_step(cx: &mut Context, direction: &Direction, x: &Item, state: &State) -> Outcome<State> {
+fn gru_step(cx: &mut Importer, direction: &Direction, x: &Operand, state: &State) -> NodeResult<State> {
     let recurrent = direction.recurrent(cx, &state.hidden)?;
     let mut gates = Vec::new();
     for gate in 0..2 {
@@ -119,11 +119,11 @@ fn gru_step(cx: &mut Context, direction: &Direction, x: &Item, state: &State) ->
     Ok(State { hidden: cx.add(&candidate, &kept)?, memory: None })
 }
 
-fn lstm_step(cx: &mut Context, direction: &Direction, x: &Item, state: &State) -> Outcome<State> {
+fn lstm_step(cx: &mut Importer, direction: &Direction, x: &Operand, state: &State) -> NodeResult<State> {
     let Some(memory) = &state.memory else { return invalid("the memory is missing") };
     let recurrent = direction.recurrent(cx, &state.hidden)?;
     let sums = cx.add(x, &recurrent)?;
-    let gate = |cx: &mut Context, position: i64, hole: i64, memory: &Item| {
+    let gate = |cx: &mut Importer, position: i64, hole: i64, memory: &Operand| {
         let sum = direction.part(cx, &sums, position)?;
         let sum = direction.peep(cx, &sum, hole, memory)?;
         direction.apply(cx, 0, &sum)
@@ -143,16 +143,16 @@ fn lstm_step(cx: &mut Context, direction: &Direction, x: &Item, state: &State) -
 struct Layer<'a> {
     kind: &'a Kind,
     /// The input, [steps, batch, features].
-    x: Item,
+    x: Operand,
     steps: i64,
     size: i64,
     batch_first: bool,
     /// The number of steps of each sequence, [batch, 1], where they differ.
-    lengths: Option<Item>,
+    lengths: Option<Operand>,
 }
 
 impl<'a> Layer<'a> {
-    fn new(cx: &mut Context, node: &Node, kind: &'a Kind) -> Outcome<Self> {
+    fn new(cx: &mut Importer, node: &Node, kind: &'a Kind) -> NodeResult<Self> {
         let batch_first = node.flag("layout", false);
         let x = if batch_first { cx.transpose(node.input(0)?, &[1, 0, 2])? } else { node.input(0)?.clone() };
         let weights = cx.static_sizes(node.input(2)?, "the weights of a recurrent layer")?;
@@ -178,26 +178,26 @@ impl<'a> Layer<'a> {
     }
 
     /// The state before the first step, [batch, hidden].
-    fn start(&self, cx: &mut Context, given: Option<&Item>, direction: i64) -> Outcome<Item> {
+    fn start(&self, cx: &mut Importer, given: Option<&Operand>, direction: i64) -> NodeResult<Operand> {
         let Some(given) = given else {
             return cx.full(cx.dtype(&self.x), &[cx.dims(&self.x)[1].clone(), self.size.into()], 0.0);
         };
         cx.take(given, usize::from(self.batch_first), direction)
     }
 
-    fn direction(&self, cx: &mut Context, node: &Node, position: i64, functions: &[String]) -> Outcome<Direction> {
+    fn direction(&self, cx: &mut Importer, node: &Node, position: i64, functions: &[String]) -> NodeResult<Direction> {
         let width = Dim::constant(self.kind.gates * self.size);
-        let of = |cx: &mut Context, operand: usize| -> Outcome<Option<Item>> {
+        let of = |cx: &mut Importer, operand: usize| -> NodeResult<Option<Operand>> {
             node.optional(operand)?.map(|item| cx.take(item, 0, position)).transpose()
         };
-        let weights = |cx: &mut Context, operand: usize| {
+        let weights = |cx: &mut Importer, operand: usize| {
             let item = cx.take(node.input(operand)?, 0, position)?;
             cx.transpose(&item, &[1, 0])
         };
         let (own, recurrent) = (weights(cx, 1)?, weights(cx, 2)?);
         let biases = of(cx, 3)?;
-        let bias = |cx: &mut Context, half: i64| -> Outcome<Option<Item>> {
-            let part = |item| cx.slice_axis(item, 0, Range::new(width.clone() * half.into(), width.clone()));
+        let bias = |cx: &mut Importer, half: i64| -> NodeResult<Option<Operand>> {
+            let part = |item| cx.slice_axis(item, 0, AxisSlice::new(width.clone() * half.into(), width.clone()));
             biases.as_ref().map(part).transpose()
         };
         let (own_bias, bias) = (bias(cx, 0)?, bias(cx, 1)?);
@@ -206,7 +206,7 @@ impl<'a> Layer<'a> {
         Ok(Direction {
             size: self.size,
             reverse: position == 1 || node.text("direction", "forward") == "reverse",
-            functions: functions.iter().map(|name| function(name)).collect::<Outcome<_>>()?,
+            functions: functions.iter().map(|name| function(name)).collect::<NodeResult<_>>()?,
             weights: recurrent,
             bias,
             peepholes: if memory.is_some() { of(cx, 7)? } else { None },
@@ -218,7 +218,7 @@ impl<'a> Layer<'a> {
     }
 
     /// The results of all steps in order of time, and the last state.
-    fn run(&self, cx: &mut Context, direction: &Direction) -> Outcome<(Vec<Item>, State)> {
+    fn run(&self, cx: &mut Importer, direction: &Direction) -> NodeResult<(Vec<Operand>, State)> {
         let mut state = direction.start.clone();
         let mut results = Vec::new();
         for i in 0..self.steps {
@@ -236,7 +236,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Result and state of a step, where sequences that are over keep their state and give 0.
-    fn masked(&self, cx: &mut Context, step: i64, next: State, old: &State) -> Outcome<(Item, State)> {
+    fn masked(&self, cx: &mut Importer, step: i64, next: State, old: &State) -> NodeResult<(Operand, State)> {
         let Some(lengths) = &self.lengths else { return Ok((next.hidden.clone(), next)) };
         let runs = cx.scalar_with(Op::Less, step as f64, lengths)?;
         let zero = cx.scalar_like(&next.hidden, 0.0)?;
@@ -250,7 +250,7 @@ impl<'a> Layer<'a> {
     }
 }
 
-fn function(name: &str) -> Outcome<Op> {
+fn function(name: &str) -> NodeResult<Op> {
     match FUNCTIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
         Some((_, op)) => Ok(*op),
         None => unsupported(format!("the activation `{name}` is not supported in recurrent layers")),
@@ -258,7 +258,7 @@ fn function(name: &str) -> Outcome<Op> {
 }
 
 /// The names of the functions of each direction.
-fn functions(node: &Node, kind: &Kind, directions: usize) -> Outcome<Vec<Vec<String>>> {
+fn functions(node: &Node, kind: &Kind, directions: usize) -> NodeResult<Vec<Vec<String>>> {
     let defaults = || kind.functions.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     let given = node.texts("activations").filter(|names| !names.is_empty());
     let Some(given) = given else { return Ok(vec![defaults(); directions]) };
@@ -272,7 +272,7 @@ fn functions(node: &Node, kind: &Kind, directions: usize) -> Outcome<Vec<Vec<Str
     Ok(given.chunks(kind.functions.len()).map(<[String]>::to_vec).collect())
 }
 
-fn recurrent(cx: &mut Context, node: &Node, kind: &Kind) -> Results {
+fn recurrent(cx: &mut Importer, node: &Node, kind: &Kind) -> Results {
     if node.has("clip") {
         return unsupported("clipping inside of recurrent layers is not supported");
     }
@@ -289,19 +289,19 @@ fn recurrent(cx: &mut Context, node: &Node, kind: &Kind) -> Results {
     results(cx, node, &layer, &steps, states)
 }
 
-fn results(cx: &mut Context, node: &Node, layer: &Layer, steps: &[Vec<Item>], states: Vec<State>) -> Results {
+fn results(cx: &mut Importer, node: &Node, layer: &Layer, steps: &[Vec<Operand>], states: Vec<State>) -> Results {
     let (time, directions) = if layer.batch_first { (1, 1) } else { (0, 0) };
     let mut results = Vec::new();
     if node.has_output(0) {
         let axis = if layer.batch_first { 1 } else { 0 };
-        let steps = steps.iter().map(|step| cx.stack(step, axis)).collect::<Outcome<Vec<Item>>>()?;
+        let steps = steps.iter().map(|step| cx.stack(step, axis)).collect::<NodeResult<Vec<Operand>>>()?;
         results.push(cx.stack(&steps, time)?);
     } else {
-        results.push(Item::absent("the output of all steps was not asked for"));
+        results.push(Operand::absent("the output of all steps was not asked for"));
     }
-    let hidden: Vec<Item> = states.iter().map(|state| state.hidden.clone()).collect();
+    let hidden: Vec<Operand> = states.iter().map(|state| state.hidden.clone()).collect();
     results.push(cx.stack(&hidden, directions)?);
-    let memory: Vec<Item> = states.into_iter().filter_map(|state| state.memory).collect();
+    let memory: Vec<Operand> = states.into_iter().filter_map(|state| state.memory).collect();
     if !memory.is_empty() {
         results.push(cx.stack(&memory, directions)?);
     }

@@ -2,16 +2,16 @@
 
 use super::blend::{Axis, Blend};
 use super::shape::sizes;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::node::axis;
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, unsupported};
 use crate::onnx::number::Number;
-use crate::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 use lostwax_ir::ops::Op;
 
-pub(super) const OPERATORS: &[Entry] = &[("Resize", "", resize), ("Upsample", "", upsample)];
+pub(super) const OPERATORS: &[Operator] = &[Operator::standard("Resize", resize), Operator::standard("Upsample", upsample)];
 
 /// What an axis becomes: its size, and the scale where it is given and is not the ratio of the sizes.
 struct Target {
@@ -26,10 +26,10 @@ struct Style {
     cubic_a: f64,
 }
 
-fn upsample(cx: &mut Context, node: &Node) -> Results {
+fn upsample(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let scales = match node.floats("scales") {
-        Some(scales) => scales.iter().map(|scale| number(*scale)).collect::<Outcome<Vec<Number>>>()?,
+        Some(scales) => scales.iter().map(|scale| number(*scale)).collect::<NodeResult<Vec<Number>>>()?,
         None => scales(node.input(1)?)?,
     };
     resample(cx, x, &scaled(&cx.dims(x), &scales)?, &asymmetric_style(node))
@@ -40,7 +40,7 @@ fn asymmetric_style(node: &Node) -> Style {
     Style { mode, coordinate: "asymmetric".to_string(), nearest: "floor".to_string(), cubic_a: -0.75 }
 }
 
-fn resize(cx: &mut Context, node: &Node) -> Results {
+fn resize(cx: &mut Importer, node: &Node) -> Results {
     const WITH_SIZES_SINCE: i64 = 11;
     let x = node.input(0)?;
     let dims = cx.dims(x);
@@ -50,7 +50,7 @@ fn resize(cx: &mut Context, node: &Node) -> Results {
     }
     let style = style(node)?;
     let axes = match node.ints("axes") {
-        Some(axes) => axes.iter().map(|i| axis(*i, dims.len())).collect::<Outcome<Vec<usize>>>()?,
+        Some(axes) => axes.iter().map(|i| axis(*i, dims.len())).collect::<NodeResult<Vec<usize>>>()?,
         None => (0..dims.len()).collect(),
     };
     let own: Vec<Dim> = axes.iter().map(|axis| dims[*axis].clone()).collect();
@@ -78,7 +78,7 @@ fn needs_weights(node: &Node) -> bool {
     crops || (mode != "nearest" && (node.flag("antialias", false) || node.flag("exclude_outside", false)))
 }
 
-fn blended(cx: &mut Context, node: &Node, x: &Item, targets: &[Target], style: Style) -> Results {
+fn blended(cx: &mut Importer, node: &Node, x: &Operand, targets: &[Target], style: Style) -> Results {
     if style.mode == "nearest" {
         return unsupported("the nearest element of a crop is not supported");
     }
@@ -108,14 +108,14 @@ fn blended(cx: &mut Context, node: &Node, x: &Item, targets: &[Target], style: S
 }
 
 /// The part of each axis that is cropped.
-fn crops(node: &Node, rank: usize) -> Outcome<Vec<(f64, f64)>> {
+fn crops(node: &Node, rank: usize) -> NodeResult<Vec<(f64, f64)>> {
     let mut crops = vec![(0.0, 1.0); rank];
     let Some(item) = node.optional(1)?.filter(|_| node.text("coordinate_transformation_mode", "") == "tf_crop_and_resize") else {
         return Ok(crops);
     };
     let Some(roi) = item.floats() else { return unsupported("a crop that depends on the data is not supported") };
     let axes = match node.ints("axes") {
-        Some(axes) => axes.iter().map(|i| axis(*i, rank)).collect::<Outcome<Vec<usize>>>()?,
+        Some(axes) => axes.iter().map(|i| axis(*i, rank)).collect::<NodeResult<Vec<usize>>>()?,
         None => (0..rank).collect(),
     };
     if roi.len() != 2 * axes.len() {
@@ -128,11 +128,11 @@ fn crops(node: &Node, rank: usize) -> Outcome<Vec<(f64, f64)>> {
 }
 
 /// An operand that is there and not empty.
-fn given<'a>(cx: &Context, node: &'a Node, position: usize) -> Outcome<Option<&'a Item>> {
+fn given<'a>(cx: &Importer, node: &'a Node, position: usize) -> NodeResult<Option<&'a Operand>> {
     Ok(node.optional(position)?.filter(|item| !cx.ty(item).element_count().is(0)))
 }
 
-fn style(node: &Node) -> Outcome<Style> {
+fn style(node: &Node) -> NodeResult<Style> {
     let mode = node.text("mode", "nearest");
     let coordinate = node.text("coordinate_transformation_mode", "half_pixel");
     if coordinate == "tf_half_pixel_for_nn" {
@@ -142,12 +142,12 @@ fn style(node: &Node) -> Outcome<Style> {
     Ok(Style { mode, coordinate, nearest, cubic_a: node.float("cubic_coeff_a", -0.75) })
 }
 
-fn number(scale: f32) -> Outcome<Number> {
+fn number(scale: f32) -> NodeResult<Number> {
     let number = Number::from_scale(scale).filter(|_| scale > 0.0);
-    number.ok_or_else(|| Problem::Unsupported(format!("the scale {scale} is not supported; give sizes instead")))
+    number.ok_or_else(|| NodeError::Unsupported(format!("the scale {scale} is not supported; give sizes instead")))
 }
 
-fn scales(item: &Item) -> Outcome<Vec<Number>> {
+fn scales(item: &Operand) -> NodeResult<Vec<Number>> {
     if let Some(known) = item.known().filter(|_| item.is_computed()) {
         return Ok(known.values);
     }
@@ -155,14 +155,14 @@ fn scales(item: &Item) -> Outcome<Vec<Number>> {
     values.iter().map(|value| number(*value as f32)).collect()
 }
 
-fn scaled(dims: &[Dim], scales: &[Number]) -> Outcome<Vec<Target>> {
+fn scaled(dims: &[Dim], scales: &[Number]) -> NodeResult<Vec<Target>> {
     if dims.len() != scales.len() {
         return invalid(format!("{} scales are given for {} axes", scales.len(), dims.len()));
     }
     dims.iter().zip(scales).map(|(dim, scale)| scaled_axis(dim, scale)).collect()
 }
 
-fn scaled_axis(dim: &Dim, scale: &Number) -> Outcome<Target> {
+fn scaled_axis(dim: &Dim, scale: &Number) -> NodeResult<Target> {
     let product = Number::from(dim.clone()).mul(scale);
     let size = product.as_ref().and_then(Number::floor);
     let Some(size) = size.as_ref().and_then(Number::as_dim) else {
@@ -172,7 +172,7 @@ fn scaled_axis(dim: &Dim, scale: &Number) -> Outcome<Target> {
     Ok(Target { size: size.clone(), scale: (!is_ratio).then(|| scale.clone()) })
 }
 
-fn exact(dims: &[Dim], sizes: &[Dim], policy: &str) -> Outcome<Vec<Target>> {
+fn exact(dims: &[Dim], sizes: &[Dim], policy: &str) -> NodeResult<Vec<Target>> {
     if dims.len() != sizes.len() {
         return invalid(format!("{} sizes are given for {} axes", sizes.len(), dims.len()));
     }
@@ -194,10 +194,10 @@ fn exact(dims: &[Dim], sizes: &[Dim], policy: &str) -> Outcome<Vec<Target>> {
         Some(Target { size: size.as_dim()?.clone(), scale: Some(scale.clone()) })
     };
     let targets: Option<Vec<Target>> = dims.iter().map(rounded).collect();
-    targets.ok_or_else(|| Problem::Unsupported("the size of the result is too complex".to_string()))
+    targets.ok_or_else(|| NodeError::Unsupported("the size of the result is too complex".to_string()))
 }
 
-fn resample(cx: &mut Context, x: &Item, targets: &[Target], style: &Style) -> Results {
+fn resample(cx: &mut Importer, x: &Operand, targets: &[Target], style: &Style) -> Results {
     let dims: Vec<Dim> = targets.iter().map(|target| target.size.clone()).collect();
     let own = cx.dims(x);
     if own == dims && targets.iter().all(|target| target.scale.is_none()) {
@@ -211,7 +211,7 @@ fn resample(cx: &mut Context, x: &Item, targets: &[Target], style: &Style) -> Re
             None => unsupported("scales that depend on the shape are not supported; give sizes instead"),
         },
     };
-    let scale_bits = targets.iter().map(bits).collect::<Outcome<Vec<i64>>>()?;
+    let scale_bits = targets.iter().map(bits).collect::<NodeResult<Vec<i64>>>()?;
     let attrs = Attrs::new()
         .with("dims", dims)
         .with("factors", factors)
@@ -220,7 +220,7 @@ fn resample(cx: &mut Context, x: &Item, targets: &[Target], style: &Style) -> Re
         .with("coordinate", style.coordinate.as_str())
         .with("nearest", style.nearest.as_str())
         .with("cubic_a", style.cubic_a);
-    one(cx.node(Op::Resize, attrs, &[x])?)
+    one(cx.op(Op::Resize, attrs, &[x])?)
 }
 
 /// The whole number that the size is multiplied by, or 0.

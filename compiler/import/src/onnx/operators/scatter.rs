@@ -2,16 +2,19 @@
 
 use super::index::{counted, element_positions, flat_positions};
 use super::search::coordinate;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::node::axis;
-use crate::onnx::problem::{Outcome, invalid, unsupported};
+use crate::onnx::node_error::{NodeResult, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::ops::Op;
 
-pub(super) const OPERATORS: &[Entry] =
-    &[("Scatter", "", scatter_elements), ("ScatterElements", "", scatter_elements), ("ScatterND", "", scatter_nd)];
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Scatter", scatter_elements),
+    Operator::standard("ScatterElements", scatter_elements),
+    Operator::standard("ScatterND", scatter_nd),
+];
 
 /// How updates combine with what is there.
 enum Reduction {
@@ -21,7 +24,7 @@ enum Reduction {
     Join(Op, Op, f64),
 }
 
-fn reduction(node: &Node) -> Outcome<Reduction> {
+fn reduction(node: &Node) -> NodeResult<Reduction> {
     match node.text("reduction", "none").as_str() {
         "none" => Ok(Reduction::Replace),
         "add" => Ok(Reduction::Join(Op::ReduceSum, Op::Add, 0.0)),
@@ -33,7 +36,7 @@ fn reduction(node: &Node) -> Outcome<Reduction> {
 }
 
 /// The number that changes nothing, as an element of `x`; integers have no infinity.
-fn neutral(cx: &mut Context, x: &Item, value: f64) -> Outcome<Item> {
+fn neutral(cx: &mut Importer, x: &Operand, value: f64) -> NodeResult<Operand> {
     let dtype = cx.dtype(x);
     let bits = 8 * dtype.size() as i32;
     let (low, high) = match (dtype.is_float(), dtype.is_signed_integer()) {
@@ -46,7 +49,13 @@ fn neutral(cx: &mut Context, x: &Item, value: f64) -> Outcome<Item> {
 
 /// `x` with rows replaced. `x` is [rows, width], `updates` is [count, width] and `positions` is [count], the rows that the
 /// updates hit.
-fn scatter_rows(cx: &mut Context, x: &Item, positions: &Item, updates: &Item, reduction: &Reduction) -> Outcome<Item> {
+fn scatter_rows(
+    cx: &mut Importer,
+    x: &Operand,
+    positions: &Operand,
+    updates: &Operand,
+    reduction: &Reduction,
+) -> NodeResult<Operand> {
     let (dims, count) = (cx.dims(x), cx.dims(positions)[0].clone());
     let rows = coordinate(cx, x, 0)?;
     let columns = cx.reshape(positions, &[1.into(), count.clone()])?;
@@ -54,7 +63,7 @@ fn scatter_rows(cx: &mut Context, x: &Item, positions: &Item, updates: &Item, re
     let Reduction::Join(fold, join, start) = reduction else {
         let winner = last_hit(cx, &hit, 1)?;
         let picked = cx.reshape(&winner, &dims[..1])?;
-        let picked = cx.node(Op::Gather, Attrs::new().with("axis", 0), &[updates, &picked])?;
+        let picked = cx.op(Op::Gather, Attrs::new().with("axis", 0), &[updates, &picked])?;
         return keep_missed(cx, &winner, &picked, x);
     };
     let hit = cx.reshape(&hit, &[dims[0].clone(), count.clone(), 1.into()])?;
@@ -67,12 +76,12 @@ fn scatter_rows(cx: &mut Context, x: &Item, positions: &Item, updates: &Item, re
 }
 
 /// `x` [rows, width] with the rows at `positions` replaced by `updates` [count, width].
-pub(super) fn replace_rows(cx: &mut Context, x: &Item, positions: &Item, updates: &Item) -> Outcome<Item> {
+pub(super) fn replace_rows(cx: &mut Importer, x: &Operand, positions: &Operand, updates: &Operand) -> NodeResult<Operand> {
     scatter_rows(cx, x, positions, updates, &Reduction::Replace)
 }
 
 /// The last position along `axis`, which stays with size 1, where `hit` holds; -1 if there is none.
-fn last_hit(cx: &mut Context, hit: &Item, axis: usize) -> Outcome<Item> {
+fn last_hit(cx: &mut Importer, hit: &Operand, axis: usize) -> NodeResult<Operand> {
     let positions = coordinate(cx, hit, axis)?;
     let none = cx.scalar_like(&positions, -1.0)?;
     let candidates = cx.select(hit, &positions, &none)?;
@@ -80,12 +89,12 @@ fn last_hit(cx: &mut Context, hit: &Item, axis: usize) -> Outcome<Item> {
 }
 
 /// `updated` where there is a winner, and `x` elsewhere.
-fn keep_missed(cx: &mut Context, winner: &Item, updated: &Item, x: &Item) -> Outcome<Item> {
+fn keep_missed(cx: &mut Importer, winner: &Operand, updated: &Operand, x: &Operand) -> NodeResult<Operand> {
     let missed = cx.with_scalar(Op::Less, winner, 0.0)?;
     cx.select(&missed, x, updated)
 }
 
-fn scatter_nd(cx: &mut Context, node: &Node) -> Results {
+fn scatter_nd(cx: &mut Importer, node: &Node) -> Results {
     let (x, indices, updates) = (node.input(0)?, node.input(1)?, node.input(2)?);
     let (dims, index_dims) = (cx.dims(x), cx.dims(indices));
     let (positions, depth) = flat_positions(cx, indices, &dims, 0)?;
@@ -98,7 +107,7 @@ fn scatter_nd(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(&result, &dims)?)
 }
 
-fn scatter_elements(cx: &mut Context, node: &Node) -> Results {
+fn scatter_elements(cx: &mut Importer, node: &Node) -> Results {
     let (x, indices, updates) = (node.input(0)?, node.input(1)?, node.input(2)?);
     let rank = cx.rank(x);
     if cx.rank(indices) != rank || cx.rank(updates) != rank {
@@ -123,13 +132,13 @@ fn scatter_elements(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Inserts an axis of size 1 before `axis`, where the elements of `x` are to stand.
-fn split_line(cx: &mut Context, updates: &Item, axis: usize) -> Outcome<Item> {
+fn split_line(cx: &mut Importer, updates: &Operand, axis: usize) -> NodeResult<Operand> {
     let mut dims = cx.dims(updates);
     dims.insert(axis, 1.into());
     cx.reshape(updates, &dims)
 }
 
-fn drop_axis(cx: &mut Context, x: &Item, axis: usize) -> Outcome<Item> {
+fn drop_axis(cx: &mut Importer, x: &Operand, axis: usize) -> NodeResult<Operand> {
     let mut dims = cx.dims(x);
     dims.remove(axis);
     cx.reshape(x, &dims)
@@ -137,7 +146,7 @@ fn drop_axis(cx: &mut Context, x: &Item, axis: usize) -> Outcome<Item> {
 
 /// For each element of `x` along `axis` (and coordinates of the updates elsewhere) and each update along `axis + 1`, whether
 /// the update hits the element.
-fn hits(cx: &mut Context, x: &Item, indices: &Item, axis: usize) -> Outcome<Item> {
+fn hits(cx: &mut Importer, x: &Operand, indices: &Operand, axis: usize) -> NodeResult<Operand> {
     let indices = split_line(cx, indices, axis)?;
     let mut dims = vec![Dim::constant(1); cx.rank(&indices)];
     dims[axis] = cx.dims(x)[axis].clone();
@@ -145,20 +154,20 @@ fn hits(cx: &mut Context, x: &Item, indices: &Item, axis: usize) -> Outcome<Item
     cx.binary(Op::Equal, &indices, &places)
 }
 
-fn replace_elements(cx: &mut Context, x: &Item, indices: &Item, updates: &Item, axis: usize) -> Outcome<Item> {
+fn replace_elements(cx: &mut Importer, x: &Operand, indices: &Operand, updates: &Operand, axis: usize) -> NodeResult<Operand> {
     let hit = hits(cx, x, indices, axis)?;
     let winner = last_hit(cx, &hit, axis + 1)?;
     let winner = drop_axis(cx, &winner, axis + 1)?;
     let picked = element_positions(cx, &cx.ty(updates), &winner, axis)?;
     let flat = cx.reshape(updates, &[cx.ty(updates).element_count()])?;
-    let picked = cx.node(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &picked])?;
+    let picked = cx.op(Op::Gather, Attrs::new().with("axis", 0), &[&flat, &picked])?;
     let picked = extended(cx, &picked, x, axis, 0.0)?;
     let winner = extended(cx, &winner, x, axis, -1.0)?;
     keep_missed(cx, &winner, &picked, x)
 }
 
 /// Pads the other axes, along which updates may be shorter than `x`, with a value.
-fn extended(cx: &mut Context, part: &Item, x: &Item, axis: usize, value: f64) -> Outcome<Item> {
+fn extended(cx: &mut Importer, part: &Operand, x: &Operand, axis: usize, value: f64) -> NodeResult<Operand> {
     let (own, wide) = (cx.dims(part), cx.dims(x));
     let missing = |i: usize| if i == axis { Dim::default() } else { wide[i].clone() - own[i].clone() };
     let after: Vec<Dim> = (0..own.len()).map(missing).collect();

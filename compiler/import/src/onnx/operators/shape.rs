@@ -1,46 +1,46 @@
 //! Shapes: asking for them and changing them without moving elements.
 
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
+use super::{Importer, Node, Operator, Results, one};
 use crate::onnx::known::Known;
 use crate::onnx::node::{axes, axis};
-use crate::onnx::problem::{Outcome, Problem, invalid, unsupported};
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, unsupported};
+use crate::onnx::operand::Operand;
 use crate::onnx::tensors;
 use lostwax_ir::dim::{Dim, product};
 use lostwax_ir::types::DType;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("Cast", "", cast),
-    ("CastLike", "", cast_like),
-    ("Dropout", "", dropout),
-    ("Expand", "", expand),
-    ("Flatten", "", flatten),
-    ("Identity", "", |_, node| one(node.input(0)?.clone())),
-    ("OptionalGetElement", "", |_, node| one(node.input(0)?.clone())),
-    ("OptionalHasElement", "", has_element),
-    ("Reshape", "", reshape),
-    ("Shape", "", shape),
-    ("Size", "", size),
-    ("Squeeze", "", squeeze),
-    ("Unsqueeze", "", unsqueeze),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Cast", cast),
+    Operator::standard("CastLike", cast_like),
+    Operator::standard("Dropout", dropout),
+    Operator::standard("Expand", expand),
+    Operator::standard("Flatten", flatten),
+    Operator::standard("Identity", |_, node| one(node.input(0)?.clone())),
+    Operator::standard("OptionalGetElement", |_, node| one(node.input(0)?.clone())),
+    Operator::standard("OptionalHasElement", has_element),
+    Operator::standard("Reshape", reshape),
+    Operator::standard("Shape", shape),
+    Operator::standard("Size", size),
+    Operator::standard("Squeeze", squeeze),
+    Operator::standard("Unsqueeze", unsqueeze),
 ];
 
 /// The sizes that an operand holds, which must be known at import, possibly as symbols.
-pub(super) fn sizes(item: &Item, what: &str) -> Outcome<Vec<Dim>> {
+pub(super) fn sizes(item: &Operand, what: &str) -> NodeResult<Vec<Dim>> {
     let known = item.known().and_then(|known| known.dims());
-    known.ok_or_else(|| Problem::Unsupported(format!("{what} depends on the data; only what follows from shapes is supported")))
+    known.ok_or_else(|| NodeError::Unsupported(format!("{what} depends on the data; only what follows from shapes is supported")))
 }
 
-fn cast(cx: &mut Context, node: &Node) -> Results {
+fn cast(cx: &mut Importer, node: &Node) -> Results {
     one(cx.cast(node.input(0)?, tensors::dtype(node.int("to", 0))?)?)
 }
 
-fn cast_like(cx: &mut Context, node: &Node) -> Results {
+fn cast_like(cx: &mut Importer, node: &Node) -> Results {
     let dtype = cx.dtype(node.input(1)?);
     one(cx.cast(node.input(0)?, dtype)?)
 }
 
-fn dropout(cx: &mut Context, node: &Node) -> Results {
+fn dropout(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?.clone();
     if node.optional(2)?.is_some_and(|training| training.integers() != Some(vec![0])) {
         return unsupported("training mode is not supported; export the model for inference");
@@ -53,12 +53,12 @@ fn dropout(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// Whether the operand is there: tensors always are.
-fn has_element(cx: &mut Context, node: &Node) -> Results {
+fn has_element(cx: &mut Importer, node: &Node) -> Results {
     let exists = node.optional(0)?.is_some();
     one(cx.scalar(DType::Bool, f64::from(exists))?)
 }
 
-fn shape(cx: &mut Context, node: &Node) -> Results {
+fn shape(cx: &mut Importer, node: &Node) -> Results {
     let dims = cx.dims(node.input(0)?);
     let rank = dims.len() as i64;
     let bound = |value: i64| if value < 0 { value.saturating_add(rank) } else { value }.clamp(0, rank) as usize;
@@ -66,12 +66,12 @@ fn shape(cx: &mut Context, node: &Node) -> Results {
     one(Known::sizes(dims.get(start..end).unwrap_or(&[])).into())
 }
 
-fn size(cx: &mut Context, node: &Node) -> Results {
+fn size(cx: &mut Importer, node: &Node) -> Results {
     let count = cx.ty(node.input(0)?).element_count();
     one(Known::scalar(DType::I64, count).into())
 }
 
-fn squeeze(cx: &mut Context, node: &Node) -> Results {
+fn squeeze(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let mut dims = cx.dims(x);
     let removed = match node.integers_or_attribute(1, "axes")? {
@@ -86,7 +86,7 @@ fn squeeze(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(&x, &kept)?)
 }
 
-fn unsqueeze(cx: &mut Context, node: &Node) -> Results {
+fn unsqueeze(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let Some(list) = node.integers_or_attribute(1, "axes")? else { return invalid("`axes` is missing") };
     let mut dims = cx.dims(x);
@@ -96,7 +96,7 @@ fn unsqueeze(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(x, &dims)?)
 }
 
-fn flatten(cx: &mut Context, node: &Node) -> Results {
+fn flatten(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let dims = cx.dims(x);
     let given = node.int("axis", 1);
@@ -104,7 +104,7 @@ fn flatten(cx: &mut Context, node: &Node) -> Results {
     one(cx.reshape(x, &[product(&dims[..at]), product(&dims[at..])])?)
 }
 
-fn reshape(cx: &mut Context, node: &Node) -> Results {
+fn reshape(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let wanted = match node.ints("shape") {
         Some(list) => list.into_iter().map(Dim::constant).collect(),
@@ -137,7 +137,7 @@ fn reshape(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The product of `from` divided by the product of `to`.
-fn remaining(cx: &mut Context, from: &[Dim], to: &[Dim]) -> Outcome<Dim> {
+fn remaining(cx: &mut Importer, from: &[Dim], to: &[Dim]) -> NodeResult<Dim> {
     let mut upper: Vec<Dim> = from.to_vec();
     let mut lower = Vec::new();
     for dim in to {
@@ -155,7 +155,7 @@ fn remaining(cx: &mut Context, from: &[Dim], to: &[Dim]) -> Outcome<Dim> {
     Ok(quotient)
 }
 
-fn expand(cx: &mut Context, node: &Node) -> Results {
+fn expand(cx: &mut Importer, node: &Node) -> Results {
     let (x, wanted) = (node.input(0)?, sizes(node.input(1)?, "the shape")?);
     let rank = wanted.len().max(cx.rank(x));
     let x = cx.with_rank(x, rank)?;

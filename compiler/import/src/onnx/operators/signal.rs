@@ -1,10 +1,10 @@
 //! Signal processing: windows and Fourier transforms, as products with constant matrices.
 
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::movement::Range;
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::movement::AxisSlice;
 use crate::onnx::node::axis;
-use crate::onnx::problem::{Outcome, Problem, invalid, limit, unsupported};
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, limit, unsupported};
+use crate::onnx::operand::Operand;
 use crate::onnx::tensors;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
@@ -13,18 +13,18 @@ use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::DType;
 use std::f64::consts::TAU;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("BlackmanWindow", "", |cx, node| window(cx, node, &[0.42, -0.5, 0.08])),
-    ("DFT", "", transform),
-    ("HammingWindow", "", |cx, node| window(cx, node, &[25.0 / 46.0, -21.0 / 46.0])),
-    ("HannWindow", "", |cx, node| window(cx, node, &[0.5, -0.5])),
-    ("STFT", "", short_time),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("BlackmanWindow", |cx, node| window(cx, node, &[0.42, -0.5, 0.08])),
+    Operator::standard("DFT", transform),
+    Operator::standard("HammingWindow", |cx, node| window(cx, node, &[25.0 / 46.0, -21.0 / 46.0])),
+    Operator::standard("HannWindow", |cx, node| window(cx, node, &[0.5, -0.5])),
+    Operator::standard("STFT", short_time),
 ];
 
 /// The largest length of a transform.
 const MAX_LENGTH: i64 = 1 << 12;
 
-fn number(node: &Node, position: usize, what: &str) -> Outcome<Option<i64>> {
+fn number(node: &Node, position: usize, what: &str) -> NodeResult<Option<i64>> {
     match node.integers(position, what)?.as_deref() {
         None => Ok(None),
         Some([value]) => Ok(Some(*value)),
@@ -33,7 +33,7 @@ fn number(node: &Node, position: usize, what: &str) -> Outcome<Option<i64>> {
 }
 
 /// A sum of cosines with the given factors.
-fn window(cx: &mut Context, node: &Node, factors: &[f64]) -> Results {
+fn window(cx: &mut Importer, node: &Node, factors: &[f64]) -> Results {
     let dtype = tensors::dtype(node.int("output_datatype", 1))?;
     let size = number(node, 0, "the size of the window")?.and_then(|size| usize::try_from(size).ok());
     let Some(size) = size else { return invalid("the size of the window is missing or negative") };
@@ -47,9 +47,9 @@ fn window(cx: &mut Context, node: &Node, factors: &[f64]) -> Results {
     one(constant(dtype, &[size], &values)?)
 }
 
-fn constant(dtype: DType, shape: &[usize], values: &[f64]) -> Outcome<Item> {
+fn constant(dtype: DType, shape: &[usize], values: &[f64]) -> NodeResult<Operand> {
     let tensor = Tensor::from_f64(dtype, shape, values);
-    tensor.map(Item::from).ok_or_else(|| Problem::Unsupported(format!("constants of type {dtype} are not supported")))
+    tensor.map(Operand::from).ok_or_else(|| NodeError::Unsupported(format!("constants of type {dtype} are not supported")))
 }
 
 /// A transform of a signal whose last axis is real and imaginary part, or the real part alone.
@@ -63,7 +63,7 @@ struct Fourier {
 }
 
 impl Fourier {
-    fn new(given: &Dim, length: Option<i64>, inverse: bool, onesided: bool) -> Outcome<Self> {
+    fn new(given: &Dim, length: Option<i64>, inverse: bool, onesided: bool) -> NodeResult<Self> {
         let Some(size) = given.as_constant() else {
             return unsupported(format!("a transform of dynamic length {given}; fix it with --shape"));
         };
@@ -76,7 +76,7 @@ impl Fourier {
     }
 
     /// The matrix [given, count] of cosines or sines.
-    fn matrix(&self, cx: &mut Context, dtype: DType, function: fn(f64) -> f64) -> Outcome<Item> {
+    fn matrix(&self, cx: &mut Importer, dtype: DType, function: fn(f64) -> f64) -> NodeResult<Operand> {
         cx.reserve(self.given.saturating_mul(self.count).saturating_mul(8))?;
         let scale = if self.inverse { 1.0 / self.length as f64 } else { 1.0 };
         let step = if self.inverse { TAU } else { -TAU } / self.length as f64;
@@ -86,7 +86,7 @@ impl Fourier {
     }
 
     /// Transforms the last axis of real and imaginary parts, and puts both side by side along a new one.
-    fn apply(&self, cx: &mut Context, real: &Item, imaginary: Option<&Item>) -> Outcome<Item> {
+    fn apply(&self, cx: &mut Importer, real: &Operand, imaginary: Option<&Operand>) -> NodeResult<Operand> {
         let dtype = cx.dtype(real);
         let (cosines, sines) = (self.matrix(cx, dtype, f64::cos)?, self.matrix(cx, dtype, f64::sin)?);
         let last = cx.rank(real);
@@ -100,9 +100,9 @@ impl Fourier {
 }
 
 /// Real and imaginary part of a signal, with `axis` moved to the end and cut to `size` elements.
-fn parts(cx: &mut Context, x: &Item, axis: usize, size: usize) -> Outcome<(Item, Option<Item>)> {
+fn parts(cx: &mut Importer, x: &Operand, axis: usize, size: usize) -> NodeResult<(Operand, Option<Operand>)> {
     let last = cx.rank(x) - 1;
-    let cut = cx.slice_axis(x, axis, Range::new(0, size as i64))?;
+    let cut = cx.slice_axis(x, axis, AxisSlice::new(0, size as i64))?;
     let perm: Vec<usize> = (0..last).filter(|other| *other != axis).chain([axis]).collect();
     let is_complex = cx.dims(x)[last].is(2);
     let mut part = |position: i64| {
@@ -113,7 +113,7 @@ fn parts(cx: &mut Context, x: &Item, axis: usize, size: usize) -> Outcome<(Item,
     Ok((real, if is_complex { Some(part(1)?) } else { None }))
 }
 
-fn transform(cx: &mut Context, node: &Node) -> Results {
+fn transform(cx: &mut Importer, node: &Node) -> Results {
     const AXIS_IS_OPERAND_SINCE: i64 = 20;
     let x = node.input(0)?;
     let rank = cx.rank(x);
@@ -133,17 +133,17 @@ fn transform(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// The signal in frames that overlap: [batch, frames, length].
-fn frames(cx: &mut Context, x: &Item, length: i64, step: i64) -> Outcome<Item> {
+fn frames(cx: &mut Importer, x: &Operand, length: i64, step: i64) -> NodeResult<Operand> {
     let (dims, size) = (cx.dims(x), Dim::constant(length));
     let count = (dims[1].clone() - size.clone()).floor_div(step) + 1.into();
     let shape = [count, size];
     let (frame, offset) = (cx.iota(DType::I64, &shape, 0)?, cx.iota(DType::I64, &shape, 1)?);
     let start = cx.with_scalar(Op::Mul, &frame, step as f64)?;
     let positions = cx.add(&start, &offset)?;
-    cx.node(Op::Gather, Attrs::new().with("axis", 1), &[x, &positions])
+    cx.op(Op::Gather, Attrs::new().with("axis", 1), &[x, &positions])
 }
 
-fn short_time(cx: &mut Context, node: &Node) -> Results {
+fn short_time(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     if !matches!(cx.rank(x), 2 | 3) {
         return invalid(format!("a signal of type {}; batch and time are expected", cx.ty(x)));

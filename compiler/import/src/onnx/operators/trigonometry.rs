@@ -1,28 +1,28 @@
 //! Functions of angles and of the exponential function, expressed by those that are ops.
 
 use super::elementwise::unary;
-use super::{Context, Entry, Node, Results, one};
-use crate::onnx::item::Item;
-use crate::onnx::problem::Outcome;
+use super::{Importer, Node, Operator, Results, one};
+use crate::onnx::node_error::NodeResult;
+use crate::onnx::operand::Operand;
 use lostwax_ir::ops::Op;
 
-pub(super) const OPERATORS: &[Entry] = &[
-    ("Acos", "", acos),
-    ("Acosh", "", acosh),
-    ("Asin", "", asin),
-    ("Asinh", "", asinh),
-    ("Atan", "", |cx, node| unary(cx, node, Op::Atan)),
-    ("Atanh", "", atanh),
-    ("Cosh", "", |cx, node| one(hyperbolic_cosine(cx, node.input(0)?)?)),
-    ("Sinh", "", sinh),
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::standard("Acos", acos),
+    Operator::standard("Acosh", acosh),
+    Operator::standard("Asin", asin),
+    Operator::standard("Asinh", asinh),
+    Operator::standard("Atan", |cx, node| unary(cx, node, Op::Atan)),
+    Operator::standard("Atanh", atanh),
+    Operator::standard("Cosh", |cx, node| one(hyperbolic_cosine(cx, node.input(0)?)?)),
+    Operator::standard("Sinh", sinh),
 ];
 
 /// `1 - x` and `1 + x`.
-fn complement(cx: &mut Context, x: &Item) -> Outcome<(Item, Item)> {
+fn complement(cx: &mut Importer, x: &Operand) -> NodeResult<(Operand, Operand)> {
     Ok((cx.scalar_with(Op::Sub, 1.0, x)?, cx.scalar_with(Op::Add, 1.0, x)?))
 }
 
-fn acos(cx: &mut Context, node: &Node) -> Results {
+fn acos(cx: &mut Importer, node: &Node) -> Results {
     let (below, above) = complement(cx, node.input(0)?)?;
     let square = cx.div(&below, &above)?;
     let tangent = cx.unary(Op::Sqrt, &square)?;
@@ -30,7 +30,7 @@ fn acos(cx: &mut Context, node: &Node) -> Results {
     one(cx.with_scalar(Op::Mul, &half, 2.0)?)
 }
 
-fn asin(cx: &mut Context, node: &Node) -> Results {
+fn asin(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let (below, above) = complement(cx, x)?;
     let square = cx.mul(&below, &above)?;
@@ -39,7 +39,7 @@ fn asin(cx: &mut Context, node: &Node) -> Results {
     one(cx.unary(Op::Atan, &tangent)?)
 }
 
-fn hyperbolic_cosine(cx: &mut Context, x: &Item) -> Outcome<Item> {
+fn hyperbolic_cosine(cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
     let negated = cx.unary(Op::Neg, x)?;
     let (grows, falls) = (cx.unary(Op::Exp, x)?, cx.unary(Op::Exp, &negated)?);
     let sum = cx.add(&grows, &falls)?;
@@ -47,14 +47,14 @@ fn hyperbolic_cosine(cx: &mut Context, x: &Item) -> Outcome<Item> {
 }
 
 /// `tanh * cosh`, which is exact near 0, where a difference of exponentials is not.
-fn sinh(cx: &mut Context, node: &Node) -> Results {
+fn sinh(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let (tangent, cosine) = (cx.unary(Op::Tanh, x)?, hyperbolic_cosine(cx, x)?);
     one(cx.mul(&tangent, &cosine)?)
 }
 
 /// `log(1 + x)`, exact near 0 too: `2 atanh(x / (2 + x))` by its series where that quotient is small.
-fn log_one_plus(cx: &mut Context, x: &Item) -> Outcome<Item> {
+fn log_one_plus(cx: &mut Importer, x: &Operand) -> NodeResult<Operand> {
     const SMALL: f64 = 0.1;
     let sum = cx.with_scalar(Op::Add, x, 1.0)?;
     let log = cx.unary(Op::Log, &sum)?;
@@ -72,13 +72,13 @@ fn log_one_plus(cx: &mut Context, x: &Item) -> Outcome<Item> {
     cx.select(&is_near, &near, &log)
 }
 
-fn with_sign(cx: &mut Context, magnitude: &Item, x: &Item) -> Outcome<Item> {
+fn with_sign(cx: &mut Importer, magnitude: &Operand, x: &Operand) -> NodeResult<Operand> {
     let sign = cx.unary(Op::Sign, x)?;
     cx.mul(&sign, magnitude)
 }
 
 /// `log(1 + (|x| + x^2 / (1 + sqrt(1 + x^2))))` with the sign of `x`.
-fn asinh(cx: &mut Context, node: &Node) -> Results {
+fn asinh(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let magnitude = cx.unary(Op::Abs, x)?;
     let square = cx.mul(x, x)?;
@@ -92,7 +92,7 @@ fn asinh(cx: &mut Context, node: &Node) -> Results {
 }
 
 /// `log(1 + 2 |x| / (1 - |x|)) / 2` with the sign of `x`.
-fn atanh(cx: &mut Context, node: &Node) -> Results {
+fn atanh(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let magnitude = cx.unary(Op::Abs, x)?;
     let rest = cx.scalar_with(Op::Sub, 1.0, &magnitude)?;
@@ -103,7 +103,7 @@ fn atanh(cx: &mut Context, node: &Node) -> Results {
     one(with_sign(cx, &half, x)?)
 }
 
-fn acosh(cx: &mut Context, node: &Node) -> Results {
+fn acosh(cx: &mut Importer, node: &Node) -> Results {
     let x = node.input(0)?;
     let (below, above) = (cx.with_scalar(Op::Sub, x, 1.0)?, cx.with_scalar(Op::Add, x, 1.0)?);
     let square = cx.mul(&below, &above)?;

@@ -1,8 +1,8 @@
 //! Windows that slide over the spatial axes: what convolutions and pooling have in common.
 
-use super::{Context, Node};
-use crate::onnx::item::Item;
-use crate::onnx::problem::{Outcome, Problem, invalid, limit, unsupported};
+use super::{Importer, Node};
+use crate::onnx::node_error::{NodeError, NodeResult, invalid, limit, unsupported};
+use crate::onnx::operand::Operand;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
 
@@ -20,7 +20,7 @@ pub(super) struct Window {
 }
 
 /// A list of positive numbers for each spatial axis.
-pub(super) fn positive_list(node: &Node, name: &str, count: usize, default: i64) -> Outcome<Vec<i64>> {
+pub(super) fn positive_list(node: &Node, name: &str, count: usize, default: i64) -> NodeResult<Vec<i64>> {
     let list = node.ints(name).filter(|list| !list.is_empty()).unwrap_or(vec![default; count]);
     if list.len() == count && list.iter().all(|value| (1..=MAX_EXTENT).contains(value)) {
         return Ok(list);
@@ -29,7 +29,7 @@ pub(super) fn positive_list(node: &Node, name: &str, count: usize, default: i64)
 }
 
 /// Padding from the attribute `pads`, before and after each spatial axis.
-pub(super) fn explicit_pads(node: &Node, count: usize) -> Outcome<(Vec<i64>, Vec<i64>)> {
+pub(super) fn explicit_pads(node: &Node, count: usize) -> NodeResult<(Vec<i64>, Vec<i64>)> {
     let pads = node.ints("pads").filter(|pads| !pads.is_empty()).unwrap_or(vec![0; 2 * count]);
     if pads.len() != 2 * count || pads.iter().any(|pad| pad.unsigned_abs() > MAX_EXTENT as u64) {
         return invalid(format!("`pads` is {pads:?}; {} numbers are expected", 2 * count));
@@ -42,7 +42,7 @@ pub(super) fn explicit_pads(node: &Node, count: usize) -> Outcome<(Vec<i64>, Vec
 
 impl Window {
     /// The window of a node over `x`.
-    pub(super) fn new(cx: &Context, node: &Node, x: &Item, kernel: Vec<i64>) -> Outcome<Self> {
+    pub(super) fn new(cx: &Importer, node: &Node, x: &Operand, kernel: Vec<i64>) -> NodeResult<Self> {
         let count = kernel.len();
         let dims = cx.dims(x);
         if dims.len() != count + 2 || count == 0 {
@@ -83,13 +83,13 @@ impl Window {
     }
 
     /// Makes padding that is not constant part of the operand.
-    pub(super) fn fix_padding(&mut self, cx: &mut Context, x: &Item, value: f64) -> Outcome<Item> {
+    pub(super) fn fix_padding(&mut self, cx: &mut Importer, x: &Operand, value: f64) -> NodeResult<Operand> {
         let is_fixed = self.before.iter().chain(&self.after).all(|dim| dim.as_constant().is_some());
         if is_fixed { Ok(x.clone()) } else { self.pad_operand(cx, x, value) }
     }
 
     /// Makes all padding part of the operand.
-    pub(super) fn pad_operand(&mut self, cx: &mut Context, x: &Item, value: f64) -> Outcome<Item> {
+    pub(super) fn pad_operand(&mut self, cx: &mut Importer, x: &Operand, value: f64) -> NodeResult<Operand> {
         let count = self.kernel.len();
         let all = |pads: &mut Vec<Dim>| {
             let spatial = std::mem::replace(pads, vec![0.into(); count]);
@@ -100,10 +100,10 @@ impl Window {
     }
 
     /// The attributes that all window ops share.
-    pub(super) fn attrs(&self) -> Outcome<Attrs> {
+    pub(super) fn attrs(&self) -> NodeResult<Attrs> {
         let list = |dims: &[Dim]| {
             let values: Option<Vec<i64>> = dims.iter().map(Dim::as_constant).collect();
-            values.ok_or_else(|| Problem::Unsupported("padding that depends on the input's size is not supported".to_string()))
+            values.ok_or_else(|| NodeError::Unsupported("padding that depends on the input's size is not supported".to_string()))
         };
         Ok(Attrs::new()
             .with("strides", self.strides.clone())

@@ -2,7 +2,8 @@
 
 use super::model::{FLOAT, INT64, Model, Value, floats, ints};
 use crate::ImportOptions;
-use crate::onnx::{check_bytes, import_bytes};
+use crate::Registry;
+use crate::onnx::Operator;
 
 fn sample() -> Vec<u8> {
     Model::new(13)
@@ -29,14 +30,14 @@ fn options() -> ImportOptions {
 }
 
 fn feed(bytes: &[u8]) {
-    drop(import_bytes(bytes, None, &options()));
-    drop(check_bytes(bytes, None, &options()));
+    drop(Registry::default().onnx_bytes(bytes, None, &options()));
+    drop(Registry::default().check_onnx_bytes(bytes, None, &options()));
 }
 
 #[test]
 fn truncated_models() {
     let bytes = sample();
-    assert!(import_bytes(&bytes, None, &options()).is_ok());
+    assert!(Registry::default().onnx_bytes(&bytes, None, &options()).is_ok());
     (0..bytes.len()).for_each(|length| feed(&bytes[..length]));
 }
 
@@ -133,7 +134,7 @@ fn any_operands() {
     const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
     let dims = |rank: usize| vec!["2"; rank];
     let shape = |rank: usize| vec![2i64; rank];
-    for (domain, op) in crate::onnx::operators() {
+    for Operator { domain, name: op, .. } in Registry::default().operators.iter() {
         for (case, (first, second)) in (0..36usize).map(|i| (i, (i / 6, i % 6))) {
             let rank = |i: usize| {
                 if i == 0 {

@@ -1,7 +1,7 @@
 //! Models of the real world, if there are any at hand.
 
 use crate::ImportOptions;
-use crate::onnx::import;
+use crate::Registry;
 use std::path::{Path, PathBuf};
 
 /// All ONNX files in the folder that `LOSTWAX_MODELS` names.
@@ -18,7 +18,8 @@ fn models() -> Vec<PathBuf> {
 }
 
 fn import_one(path: &Path) -> Result<(), String> {
-    let graph = import(path, &ImportOptions::default()).map_err(|error| format!("{}: {error}", path.display()))?;
+    let graph =
+        Registry::default().onnx(path, &ImportOptions::default()).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("{}: {} nodes, {} constraints", path.display(), graph.len(), graph.constraints().count());
     Ok(())
 }

@@ -2,14 +2,14 @@
 
 use super::model::{FLOAT, Model, Value, floats, ints, node, subgraph};
 use crate::ImportOptions;
-use crate::onnx::import_bytes;
+use crate::Registry;
 use lostwax_ir::eval::eval_graph;
 use lostwax_ir::tensor::Tensor;
 use std::collections::BTreeMap;
 
 /// The values and shape of output `y` for input `x`.
 fn run(model: &Model, shape: &[usize], values: &[f32]) -> (Vec<usize>, Vec<f64>) {
-    let graph = import_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a valid model");
+    let graph = Registry::default().onnx_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a valid model");
     let x = Tensor::f32(shape, values).expect("a tensor");
     let results = eval_graph(&graph, &BTreeMap::from([("x".to_string(), x)])).expect("a result");
     let y = &results["y"];

@@ -1,13 +1,13 @@
 //! What cannot be imported is told completely.
 
 use super::model::{FLOAT, INT64, Model, Value, floats, ints};
-use crate::onnx::{check_bytes, import_bytes};
+use crate::Registry;
 use crate::{ImportError, ImportOptions, Status};
 use onnx_protobuf::{StringStringEntryProto, TensorProto};
 use protobuf::EnumOrUnknown;
 
 fn error(model: &Model) -> ImportError {
-    import_bytes(&model.bytes(), None, &ImportOptions::default()).expect_err("an error")
+    Registry::default().onnx_bytes(&model.bytes(), None, &ImportOptions::default()).expect_err("an error")
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn all_unsupported_operators_are_reported() {
     let expected = [("Det", 2, Status::Unsupported, 2), ("NonZero", 1, Status::Unsupported, 1), ("Pad", 1, Status::Partial, 1)];
     assert_eq!(problems, expected);
     assert!(report.to_string().contains("Det_0, Det_2"), "{report}");
-    let checked = check_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a report");
+    let checked = Registry::default().check_onnx_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a report");
     assert_eq!(checked, *report);
     assert!(!checked.is_supported());
 }
@@ -43,7 +43,7 @@ fn broken_models_are_refused() {
         ("does not fit rank", base().node("Softmax", &["x"], &["y"], &[("axis", Value::Int(7))])),
         ("can never be equal", relu(base()).constant(floats("w", &[2, 2], &[0.0; 4])).node("Add", &["x", "w"], &["z"], &[])),
         ("does not fit its type", base().constant(floats("w", &[5], &[1.0])).node("Add", &["x", "w"], &["z"], &[])),
-        ("operator set 99", Model::new(99)),
+        ("opset 99", Model::new(99)),
         ("two outputs", relu(base()).output("y")),
         ("two inputs", base().input("x", FLOAT, &[])),
     ];
@@ -80,7 +80,7 @@ fn external_data_stays_in_the_folder_of_the_model() {
             ..TensorProto::new()
         };
         let model = Model::new(13).constant(tensor).node("Identity", &["w"], &["y"], &[]).output("y");
-        import_bytes(&model.bytes(), Some(&folder.join("inner")), &ImportOptions::default())
+        Registry::default().onnx_bytes(&model.bytes(), Some(&folder.join("inner")), &ImportOptions::default())
     };
     let graph = import("data").expect("a valid model");
     let constant = graph.outputs().first().and_then(|output| graph.as_constant(output.value));
@@ -106,6 +106,6 @@ fn external_data_stays_in_the_folder_of_the_model() {
 fn inputs_that_are_constants_too_are_constants() {
     let model = Model::new(13).input("x", FLOAT, &["2"]).input("w", FLOAT, &["2"]).constant(floats("w", &[2], &[1.0, 2.0]));
     let model = model.node("Add", &["x", "w"], &["y"], &[]).input("shape", INT64, &["1"]).output("y");
-    let graph = import_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a valid model");
+    let graph = Registry::default().onnx_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a valid model");
     assert_eq!(graph.inputs().len(), 2);
 }

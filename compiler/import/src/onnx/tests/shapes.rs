@@ -1,13 +1,13 @@
 //! Arithmetic on shapes disappears at import.
 
 use super::model::{BOOL, FLOAT, INT64, Model, Value, ints, node, subgraph};
-use crate::onnx::import_bytes;
+use crate::Registry;
 use crate::{ImportOptions, ShapeSpec};
 use lostwax_ir::graph::Graph;
 use lostwax_ir::ops::Op;
 
 fn import(model: &Model) -> Graph {
-    import_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a valid model")
+    Registry::default().onnx_bytes(&model.bytes(), None, &ImportOptions::default()).expect("a valid model")
 }
 
 fn output_types(graph: &Graph) -> Vec<String> {
@@ -83,7 +83,7 @@ fn given_shapes_replace_those_of_the_file() {
     let model = model.node("Relu", &["x"], &["u"], &[]).node("Relu", &["y"], &["v"], &[]).output("u").output("v");
     let shape: ShapeSpec = "x:2*kx4".parse().expect("a shape");
     let options = ImportOptions { shapes: vec![(shape.name, shape.dims)], ..ImportOptions::default() };
-    let graph = import_bytes(&model.bytes(), None, &options).expect("a valid model");
+    let graph = Registry::default().onnx_bytes(&model.bytes(), None, &options).expect("a valid model");
     assert_eq!(output_types(&graph), ["f32[2*k, 4]", "f32[2*k]"]);
 }
 
@@ -137,6 +137,6 @@ fn inputs_may_be_given_as_constants() {
     let model = model.node("Reshape", &["x", "shape"], &["y"], &[]).output("y");
     let shape = lostwax_ir::tensor::Tensor::i64(&[2], &[2, -1]).expect("a tensor");
     let options = ImportOptions { constants: vec![("shape".to_string(), shape.into())], ..ImportOptions::default() };
-    let graph = import_bytes(&model.bytes(), None, &options).expect("a valid model");
+    let graph = Registry::default().onnx_bytes(&model.bytes(), None, &options).expect("a valid model");
     assert_eq!(output_types(&graph), ["f32[2, 3]"]);
 }

@@ -1,11 +1,11 @@
 //! The import of one model: scopes of names, inputs, nodes in order, outputs.
 
 use super::equalities::Equalities;
-use super::item::Item;
 use super::node::Node;
-use super::operators;
+use super::node_error::{NodeError, NodeResult, invalid, limit};
+use super::operand::Operand;
+use super::operator::{Operators, canonical_domain};
 use super::order::sort_nodes;
-use super::problem::{Outcome, Problem, invalid, limit};
 use super::symbols::{FileDim, Symbols, file_dims};
 use super::tally::{Failure, Tally};
 use super::tensors;
@@ -16,13 +16,15 @@ use onnx_protobuf::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-/// The operator sets that are understood.
+/// The opsets that are supported.
 const OPSETS: std::ops::RangeInclusive<i64> = 1..=26;
 const MAX_NESTING: usize = 16;
-const STANDARD: &str = "ai.onnx";
 
-/// The import of one model.
-pub(super) struct Context<'a> {
+/// The import of one model: the graph so far, and what the names of the model stand for.
+///
+/// Functions of operators build with its methods, which take and give [`Operand`]s: they broadcast as ONNX does, follow
+/// arithmetic on shapes, and evaluate what is constant and small.
+pub struct Importer<'a> {
     pub(super) graph: Graph,
     /// The node that is being imported, for messages.
     pub(super) label: String,
@@ -31,48 +33,47 @@ pub(super) struct Context<'a> {
     pub(super) tally: Tally,
     pub(super) equalities: Equalities,
     pub(super) folder: Option<&'a Path>,
+    operators: &'a Operators,
     options: &'a ImportOptions,
     opsets: BTreeMap<String, i64>,
-    scopes: Vec<HashMap<String, Item>>,
+    scopes: Vec<HashMap<String, Operand>>,
 }
 
-fn model_error(part: &str, name: &str, problem: Problem) -> ImportError {
+fn model_error(part: &str, name: &str, problem: NodeError) -> ImportError {
     Failure { node: name.to_string(), op: part.to_string(), problem }.into()
 }
 
-fn domain_of(name: &str) -> &str {
-    if name == STANDARD { "" } else { name }
-}
-
-impl<'a> Context<'a> {
-    /// Imports all nodes. What is wrong with single nodes is noted; see [`Context::finish`].
+impl<'a> Importer<'a> {
+    /// Imports all nodes. What is wrong with single nodes is noted; see [`Importer::finish`].
     pub(super) fn import(
         mut model: ModelProto,
         folder: Option<&'a Path>,
+        operators: &'a Operators,
         options: &'a ImportOptions,
     ) -> Result<Self, ImportError> {
-        let opsets = model.opset_import.iter().map(|set| (domain_of(&set.domain).to_string(), set.version)).collect();
+        let opsets = model.opset_import.iter().map(|set| (canonical_domain(&set.domain).to_string(), set.version)).collect();
         let Some(mut graph) = model.graph.take() else {
-            return Err(model_error("file", "model", Problem::Invalid("there is no graph".to_string())));
+            return Err(model_error("file", "model", NodeError::Invalid("there is no graph".to_string())));
         };
-        let mut context = Self {
+        let mut importer = Self {
             graph: Graph::new(graph.name.clone()),
             label: String::new(),
             budget: options.max_expanded_bytes,
             tally: Tally::default(),
             equalities: Equalities::default(),
             folder,
+            operators,
             options,
             opsets,
             scopes: vec![HashMap::new()],
         };
-        context.check_opset()?;
-        context.add_initializers(&mut graph);
-        context.add_given_constants(&graph)?;
-        context.add_inputs(&graph)?;
-        context.add_nodes(&graph).map_err(|problem| model_error("graph", &graph.name, problem))?;
-        context.add_outputs(&graph)?;
-        Ok(context)
+        importer.check_opset()?;
+        importer.add_initializers(&mut graph);
+        importer.add_given_constants(&graph)?;
+        importer.add_inputs(&graph)?;
+        importer.add_nodes(&graph).map_err(|problem| model_error("graph", &graph.name, problem))?;
+        importer.add_outputs(&graph)?;
+        Ok(importer)
     }
 
     /// The graph, if there was no problem.
@@ -92,23 +93,24 @@ impl<'a> Context<'a> {
         if OPSETS.contains(&version) {
             return Ok(());
         }
-        let problem = format!("operator set {version} is not in {OPSETS:?}; convert the model to one of these versions");
-        Err(model_error("file", "model", Problem::Invalid(problem)))
+        let problem =
+            format!("opset {version} is not supported; convert the model to one from {} to {}", OPSETS.start(), OPSETS.end());
+        Err(model_error("file", "model", NodeError::Invalid(problem)))
     }
 
     fn opset(&self, domain: &str) -> i64 {
         self.opsets.get(domain).copied().unwrap_or(1)
     }
 
-    fn define(&mut self, name: &str, item: Item) {
+    fn define(&mut self, name: &str, item: Operand) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(name.to_string(), item);
         }
     }
 
-    fn find(&self, name: &str) -> Item {
+    fn find(&self, name: &str) -> Operand {
         let found = self.scopes.iter().rev().find_map(|scope| scope.get(name));
-        found.cloned().unwrap_or_else(|| Item::absent(format!("operand `{name}` is not defined anywhere")))
+        found.cloned().unwrap_or_else(|| Operand::absent(format!("operand `{name}` is not defined anywhere")))
     }
 
     fn is_defined(&self, name: &str) -> bool {
@@ -119,20 +121,20 @@ impl<'a> Context<'a> {
         for proto in std::mem::take(&mut graph.initializer) {
             let item = match tensors::item(&proto, self.folder) {
                 Ok(item) => item,
-                Err(problem) => Item::absent(format!("constant `{}`: {problem}", proto.name)),
+                Err(problem) => Operand::absent(format!("constant `{}`: {problem}", proto.name)),
             };
             self.define(&proto.name, item);
         }
         for proto in &graph.sparse_initializer {
             let name = proto.values.name.clone();
-            self.define(&name, Item::absent(format!("constant `{name}` is sparse, which is not supported")));
+            self.define(&name, Operand::absent(format!("constant `{name}` is sparse, which is not supported")));
         }
     }
 
     fn add_given_constants(&mut self, graph: &GraphProto) -> Result<(), ImportError> {
         for (name, tensor) in &self.options.constants {
             let Some(input) = graph.input.iter().find(|input| input.name == *name) else {
-                return Err(model_error("input", name, Problem::Invalid("there is no such input".to_string())));
+                return Err(model_error("input", name, NodeError::Invalid("there is no such input".to_string())));
             };
             let item = self.given_constant(input, tensor.clone().into());
             self.define(name, item.map_err(|problem| model_error("input", name, problem))?);
@@ -141,7 +143,7 @@ impl<'a> Context<'a> {
     }
 
     /// A given constant in the type that the model declares; its shape where both have one element.
-    fn given_constant(&mut self, input: &ValueInfoProto, given: Item) -> Outcome<Item> {
+    fn given_constant(&mut self, input: &ValueInfoProto, given: Operand) -> NodeResult<Operand> {
         let Some((dtype, dims)) = file_dims(input) else { return Ok(given) };
         let item = self.cast(&given, tensors::dtype(dtype)?)?;
         match dims {
@@ -158,7 +160,7 @@ impl<'a> Context<'a> {
         let inputs: Vec<&ValueInfoProto> = graph.input.iter().filter(|input| !self.is_defined(&input.name)).collect();
         if let Some((name, _)) = self.options.shapes.iter().find(|(name, _)| inputs.iter().all(|input| input.name != *name)) {
             let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-            return Err(model_error("input", name, Problem::Invalid(format!("there is no such input; there are {names:?}"))));
+            return Err(model_error("input", name, NodeError::Invalid(format!("there is no such input; there are {names:?}"))));
         }
         let mut symbols = Symbols::default();
         let mut types = Vec::new();
@@ -179,29 +181,29 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    fn input_type(&self, input: &ValueInfoProto) -> Outcome<(i64, Vec<FileDim>)> {
+    fn input_type(&self, input: &ValueInfoProto) -> NodeResult<(i64, Vec<FileDim>)> {
         match file_dims(input) {
             Some((dtype, Some(dims))) => Ok((dtype, dims)),
             Some((dtype, None)) => match self.given_shape(&input.name) {
                 Some(given) => Ok((dtype, vec![FileDim::Unknown; given.len()])),
-                None => Err(Problem::Invalid(format!("its shape is not known; give one with --shape {}:...", input.name))),
+                None => Err(NodeError::Invalid(format!("its shape is not known; give one with --shape {}:...", input.name))),
             },
-            None => Err(Problem::Unsupported("only tensors can be inputs".to_string())),
+            None => Err(NodeError::Unsupported("only tensors can be inputs".to_string())),
         }
     }
 
-    fn add_input(&mut self, name: &str, dtype: i64, dims: &[FileDim], symbols: &mut Symbols) -> Outcome<Item> {
+    fn add_input(&mut self, name: &str, dtype: i64, dims: &[FileDim], symbols: &mut Symbols) -> NodeResult<Operand> {
         let dtype = tensors::dtype(dtype)?;
         if self.is_defined(name) {
-            return Err(Problem::Invalid("there are two inputs of this name".to_string()));
+            return Err(NodeError::Invalid("there are two inputs of this name".to_string()));
         }
         let dims = symbols.dims(name, dims, self.given_shape(name))?;
         Ok(self.graph.input(name, &TensorType { dtype, dims })?.into())
     }
 
-    fn add_nodes(&mut self, graph: &GraphProto) -> Outcome<()> {
+    fn add_nodes(&mut self, graph: &GraphProto) -> NodeResult<()> {
         let order = sort_nodes(&graph.node);
-        let order = order.map_err(|name| Problem::Invalid(format!("`{name}` depends on itself")))?;
+        let order = order.map_err(|name| NodeError::Invalid(format!("`{name}` depends on itself")))?;
         for position in order {
             if let Some(node) = graph.node.get(position) {
                 self.add_node(node, position)?;
@@ -210,20 +212,20 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    fn add_node(&mut self, proto: &NodeProto, position: usize) -> Outcome<()> {
+    fn add_node(&mut self, proto: &NodeProto, position: usize) -> NodeResult<()> {
         let label = if proto.name.is_empty() { format!("{}_{position}", proto.op_type) } else { proto.name.clone() };
-        let domain = domain_of(&proto.domain);
-        let operator = operators::find(&proto.op_type, domain);
+        let domain = canonical_domain(&proto.domain);
+        let operator = self.operators.get(domain, &proto.op_type);
         self.tally.count(domain, &proto.op_type, &label, operator.is_some());
         self.graph.set_origin([label.clone()]);
         self.label.clone_from(&label);
         let mut blocked = None;
         let result = match operator {
-            None => Err(Problem::Unsupported(operators::hint(&proto.op_type, domain))),
+            None => Err(NodeError::Unsupported(self.operators.unknown(domain, &proto.op_type))),
             Some(operator) => {
                 let node = self.node_of(proto, domain);
                 blocked = node.inputs.iter().flatten().find(|item| self.is_blocked(item)).cloned();
-                if blocked.is_some() { Ok(Vec::new()) } else { operator(self, &node) }
+                if blocked.is_some() { Ok(Vec::new()) } else { (operator.import)(self, &node) }
             }
         };
         let items = result.unwrap_or_else(|problem| {
@@ -234,16 +236,16 @@ impl<'a> Context<'a> {
         self.define_results(proto, items, blocked)
     }
 
-    fn define_results(&mut self, proto: &NodeProto, items: Vec<Item>, blocked: Option<Item>) -> Outcome<()> {
+    fn define_results(&mut self, proto: &NodeProto, items: Vec<Operand>, blocked: Option<Operand>) -> NodeResult<()> {
         let mut items = items.into_iter();
         for (position, name) in proto.output.iter().enumerate() {
-            let missing = || Item::absent(format!("result {position} of {} is not supported", proto.op_type));
+            let missing = || Operand::absent(format!("result {position} of {} is not supported", proto.op_type));
             let item = items.next().or_else(|| blocked.clone()).unwrap_or_else(missing);
             if name.is_empty() {
                 continue;
             }
             if self.scopes.last().is_some_and(|scope| scope.contains_key(name)) {
-                return Err(Problem::Invalid(format!("`{name}` is defined twice")));
+                return Err(NodeError::Invalid(format!("`{name}` is defined twice")));
             }
             self.define(name, item);
         }
@@ -251,13 +253,13 @@ impl<'a> Context<'a> {
     }
 
     /// An item that stands for a result of a node with a problem, which is reported there.
-    fn blocked_item(&self) -> Item {
-        Item::absent("")
+    fn blocked_item(&self) -> Operand {
+        Operand::absent("")
     }
 
     /// Whether the item is a result of a node with a problem, which is reported there.
-    pub(super) fn is_blocked(&self, item: &Item) -> bool {
-        matches!(item.data(), super::item::Data::Absent(reason) if reason.is_empty())
+    pub(super) fn is_blocked(&self, item: &Operand) -> bool {
+        matches!(item.data(), super::operand::Data::Absent(reason) if reason.is_empty())
     }
 
     fn node_of<'n>(&self, proto: &'n NodeProto, domain: &str) -> Node<'n> {
@@ -266,7 +268,7 @@ impl<'a> Context<'a> {
     }
 
     /// Imports the nodes of a subgraph for its operands; gives its results.
-    pub(super) fn inline(&mut self, graph: &GraphProto, operands: &[Item]) -> Outcome<Vec<Item>> {
+    pub(super) fn inline(&mut self, graph: &GraphProto, operands: &[Operand]) -> NodeResult<Vec<Operand>> {
         if self.scopes.len() > MAX_NESTING {
             return limit("graphs are nested too deeply");
         }
@@ -296,7 +298,7 @@ impl<'a> Context<'a> {
                 return Err(model_error(
                     "output",
                     &output.name,
-                    Problem::Invalid("there are two outputs of this name".to_string()),
+                    NodeError::Invalid("there are two outputs of this name".to_string()),
                 ));
             }
             match self.value(&item) {

@@ -26,11 +26,12 @@ struct Inner {
     value: OnceCell<Value>,
 }
 
-/// A tensor of the model. Clones share the value in the graph.
+/// A tensor of the model while it is imported: a constant, a few numbers computed from sizes, or a value of the graph. Clones share
+/// the value in the graph.
 #[derive(Clone, Debug)]
-pub(super) struct Item(Rc<Inner>);
+pub struct Operand(Rc<Inner>);
 
-impl Item {
+impl Operand {
     fn new(data: Data) -> Self {
         Self(Rc::new(Inner { data, value: OnceCell::new() }))
     }
@@ -53,7 +54,8 @@ impl Item {
         *self.0.value.get_or_init(|| value)
     }
 
-    pub(super) fn as_constant(&self) -> Option<&Arc<Tensor>> {
+    /// The tensor, if it is a stored constant.
+    pub fn as_constant(&self) -> Option<&Arc<Tensor>> {
         if let Data::Constant(tensor) = self.data() { Some(tensor) } else { None }
     }
 
@@ -72,7 +74,7 @@ impl Item {
     }
 
     /// The elements, if they are constant integers.
-    pub(super) fn integers(&self) -> Option<Vec<i64>> {
+    pub fn integers(&self) -> Option<Vec<i64>> {
         match self.data() {
             Data::Constant(tensor) if !tensor.dtype().is_float() => Some(tensor.to_i64()),
             _ => self.known()?.integers(),
@@ -80,7 +82,7 @@ impl Item {
     }
 
     /// The elements, if they are constant.
-    pub(super) fn floats(&self) -> Option<Vec<f64>> {
+    pub fn floats(&self) -> Option<Vec<f64>> {
         match self.data() {
             Data::Constant(tensor) => Some(tensor.to_f64()),
             Data::Known(known) => Some(known.to_tensor()?.to_f64()),
@@ -89,25 +91,25 @@ impl Item {
     }
 }
 
-impl From<Value> for Item {
+impl From<Value> for Operand {
     fn from(value: Value) -> Self {
         Self::new(Data::Value(value))
     }
 }
 
-impl From<Tensor> for Item {
+impl From<Tensor> for Operand {
     fn from(tensor: Tensor) -> Self {
         Self::new(Data::Constant(tensor.into()))
     }
 }
 
-impl From<Arc<Tensor>> for Item {
+impl From<Arc<Tensor>> for Operand {
     fn from(tensor: Arc<Tensor>) -> Self {
         Self::new(Data::Constant(tensor))
     }
 }
 
-impl From<Known> for Item {
+impl From<Known> for Operand {
     fn from(known: Known) -> Self {
         match known.to_tensor() {
             Some(tensor) if !known.dtype.is_float() => tensor.into(),

@@ -1,7 +1,7 @@
 //! The vocabulary of a GGUF file as a `tokenizer.json`.
 
-use super::ImportError;
-use super::gguf::Metadata;
+use super::Metadata;
+use crate::ImportError;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use thiserror::Error;
