@@ -9,13 +9,14 @@ use lostwax_passes::Context;
 use lostwax_target_api::Form;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::sync::Arc;
 
 /// How a model is compiled.
 #[derive(Clone, Debug, Default)]
 pub struct CompileOptions {
     /// How the file is read.
     pub import: ImportOptions,
-    /// How the graph is rewritten.
+    /// How the graph is rewritten; its registry is that of the compiler.
     pub passes: Context,
     /// Targets as `NAME` or `NAME:SPECIFICATION`; none for the default target.
     pub targets: Vec<String>,
@@ -62,5 +63,6 @@ pub fn compile(
         forms: &options.forms,
         progress,
     };
-    pipeline::run(registry, program, &options.passes, &mut settings, out)
+    let passes = Context { registry: Arc::clone(&registry.passes), ..options.passes.clone() };
+    pipeline::run(registry, program, &passes, &mut settings, out)
 }
