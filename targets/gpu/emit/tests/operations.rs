@@ -183,7 +183,7 @@ fn check_rounding(dtypes: &[DType]) {
         let values: Vec<Number> = TIES.iter().flat_map(|tie| [*tie, -tie]).map(|tie| Number::float(*dtype, tie)).collect();
         for op in [UnaryOp::Floor, UnaryOp::Ceil, UnaryOp::Round] {
             let what = format!("{} {dtype}", op.name());
-            check(&what, &[values.clone()], *dtype, Scalar::Unary(op, operand(0)), 0.0, |_| false);
+            check(&what, std::slice::from_ref(&values), *dtype, Scalar::Unary(op, operand(0)), 0.0, |_| false);
         }
     }
 }
