@@ -11,7 +11,7 @@ use lostwax_ir::ops::Op;
 use lostwax_ir::random::Random;
 use lostwax_ir::types::{DType, TensorType};
 use lostwax_runtime::{AlignedBuffer, Device, Model, Options, Outputs, Tensor, TensorView};
-use lostwax_target_api::Form;
+use lostwax_target_api::OutputKind;
 use std::error::Error;
 use std::time::Instant;
 
@@ -60,11 +60,11 @@ fn time(model: &Model, threads: usize, rows: usize, depth: usize) -> Result<f64,
 fn measure((format, rows, columns, depth): (&str, usize, usize, usize)) -> Result<(), Box<dyn Error>> {
     let (graph, bytes) = product(format, rows, columns, depth)?;
     let mut options = CompileOptions::default();
-    options.forms.insert(Form::Listing);
+    options.outputs.insert(OutputKind::Listing);
     let mut file = AlignedBuffer::new();
     let compiled = compile(&Registry::default(), &graph.into(), &options, &mut |_| {}, &mut file)?;
     if let Some(path) = std::env::var_os("LISTING") {
-        let mut listings = compiled.forms.iter().filter_map(|forms| forms.get(&Form::Listing));
+        let mut listings = compiled.outputs.iter().filter_map(|outputs| outputs.get(&OutputKind::Listing));
         std::fs::write(path, listings.next().map_or(&[][..], Vec::as_slice))?;
     }
     let model = Model::from_bytes(file)?;

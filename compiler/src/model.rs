@@ -6,7 +6,7 @@ use crate::registry::{Registry, Selection};
 use lostwax_import::ImportOptions;
 use lostwax_import::program::Program;
 use lostwax_passes::Context;
-use lostwax_target_api::Form;
+use lostwax_target_api::OutputKind;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub struct CompileOptions {
     pub level: Option<u8>,
     /// Whether to refuse what runs slower than it could.
     pub strict: bool,
-    /// The forms of the code to keep beside the artifact.
-    pub forms: BTreeSet<Form>,
+    /// What to write beside the artifact.
+    pub outputs: BTreeSet<OutputKind>,
 }
 
 impl CompileOptions {
@@ -60,7 +60,7 @@ pub fn compile(
         level: registry.level(options.level.unwrap_or(registry.highest_level()))?,
         max_memory: options.max_memory,
         strict: options.strict,
-        forms: &options.forms,
+        outputs: &options.outputs,
         progress,
     };
     let passes = Context { registry: Arc::clone(&registry.passes), ..options.passes.clone() };

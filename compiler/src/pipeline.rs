@@ -14,7 +14,7 @@ use lostwax_ir::ops::Op;
 use lostwax_passes::fuse::{fuse_within, is_given};
 use lostwax_passes::operations::operations;
 use lostwax_passes::{Context, CostTable};
-use lostwax_target_api::{EmitOptions, Form, Operation, Variant};
+use lostwax_target_api::{EmitOptions, Operation, OutputKind, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -43,8 +43,8 @@ pub struct Settings<'a> {
     pub max_memory: Option<u64>,
     /// Whether what would make [`Compiled::warnings`] or [`Compiled::refusals`] is an error.
     pub strict: bool,
-    /// The forms of the code that are kept beside the artifact.
-    pub forms: &'a BTreeSet<Form>,
+    /// What is written beside the artifact.
+    pub outputs: &'a BTreeSet<OutputKind>,
     /// Called when a stage begins.
     pub progress: &'a mut dyn FnMut(Stage),
 }
@@ -58,8 +58,8 @@ pub struct Compiled {
     pub written: Written,
     /// How long each stage took.
     pub times: Vec<(Stage, Duration)>,
-    /// The forms of the code that were asked for, by variant.
-    pub forms: Vec<BTreeMap<Form, Vec<u8>>>,
+    /// What was asked for beside the artifact, by variant.
+    pub outputs: Vec<BTreeMap<OutputKind, Vec<u8>>>,
     /// Bytes of code of each variant.
     pub code_bytes: Vec<usize>,
     /// What runs slower than it could.
@@ -106,11 +106,11 @@ pub fn run(
     }
     placement::place(&variants, &mut code, &mut planned.assembled)?;
     let Planned { mut assembled, mut writer } = planned;
-    let (forms, code_bytes) = add_code(&variants, code, &mut assembled, &mut writer)?;
+    let (outputs, code_bytes) = add_code(&variants, code, &mut assembled, &mut writer)?;
     (settings.progress)(Stage::Write);
     let written = writer.write(&assembled.plan, out)?;
     clock.lap(Stage::Write);
-    Ok(Compiled { assembled, written, times: clock.laps, forms, code_bytes, warnings, refusals })
+    Ok(Compiled { assembled, written, times: clock.laps, outputs, code_bytes, warnings, refusals })
 }
 
 /// A plan without code, and the file that it will be written to.
@@ -140,7 +140,7 @@ fn plan_within_limit(
     Err(CompileError::MemoryLimit { needed, allowed })
 }
 
-/// The costs of the best form of the code: one graph serves all forms.
+/// The costs of the best variant: one graph serves all variants.
 fn costs(variants: &[Chosen<'_>]) -> Option<CostTable> {
     variants.first().map(|(_, variant)| CostTable::from(&variant.caps))
 }
@@ -214,7 +214,7 @@ impl Clock {
     }
 }
 
-type Emission = (Vec<BTreeMap<Form, Vec<u8>>>, Vec<usize>);
+type Emission = (Vec<BTreeMap<OutputKind, Vec<u8>>>, Vec<usize>);
 
 fn emit(
     variants: &[Chosen<'_>],
@@ -223,7 +223,7 @@ fn emit(
     clock: &mut Clock,
 ) -> Result<Vec<Code>, CompileError> {
     (settings.progress)(Stage::Emit);
-    let options = EmitOptions { forms: settings.forms.clone() };
+    let options = EmitOptions { outputs: settings.outputs.clone() };
     let code = variants.iter().enumerate().map(|(position, (selection, variant))| {
         let kernels: &[Kernel] = assembled.kernels.get(position).map_or(&[], Vec::as_slice);
         placement::emit(&*selection.target, variant, kernels, &options)
@@ -240,17 +240,17 @@ fn add_code(
     assembled: &mut Assembled,
     writer: &mut Writer<'_>,
 ) -> Result<Emission, CompileError> {
-    let (mut forms, mut sizes) = (Vec::new(), Vec::new());
+    let (mut outputs, mut sizes) = (Vec::new(), Vec::new());
     for (position, ((_, variant), Code { emitted, .. })) in variants.iter().zip(code).enumerate() {
         sizes.push(emitted.code.len());
-        forms.push(emitted.forms);
+        outputs.push(emitted.outputs);
         let info = &variant.info;
         let section = writer.code(&info.device, &info.arch, &info.name, emitted.code)?;
         if let Some(entry) = assembled.plan.variants.get_mut(position) {
             entry.code_section = section;
         }
     }
-    Ok((forms, sizes))
+    Ok((outputs, sizes))
 }
 
 /// Gives each output a node of its own: outputs that are inputs, constants or other outputs become copies. States that stay

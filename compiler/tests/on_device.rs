@@ -52,7 +52,7 @@ fn model(targets: &[&str], seed: u64) -> Model {
         level: registry.level(2).unwrap(),
         max_memory: None,
         strict: false,
-        forms: &BTreeSet::new(),
+        outputs: &BTreeSet::new(),
         progress: &mut |_| {},
     };
     let mut artifact = AlignedBuffer::default();

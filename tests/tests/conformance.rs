@@ -7,7 +7,7 @@ use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_ir::types::{DType, TensorType};
 use lostwax_runtime::{AlignedBuffer, Device, Model, Options, Tensor};
-use lostwax_target_api::Form;
+use lostwax_target_api::OutputKind;
 use lostwax_tests::model_path;
 use lostwax_tests::suite::{IgnoreList, SuiteCase, case_folders, run_suite};
 use std::collections::BTreeMap;
@@ -43,8 +43,8 @@ fn the_interpreter_conforms() {
 /// Compiles for a target, which must also be able to write what people read.
 fn compile_for(graph: &Graph, target: &str) -> Result<Model, String> {
     let mut artifact = AlignedBuffer::default();
-    let (targets, forms) = (vec![target.to_string()], [Form::Listing].into());
-    let options = CompileOptions { targets, forms, ..CompileOptions::default() };
+    let (targets, outputs) = (vec![target.to_string()], [OutputKind::Listing].into());
+    let options = CompileOptions { targets, outputs, ..CompileOptions::default() };
     compile(&Registry::default(), &graph.clone().into(), &options, &mut |_| {}, &mut artifact)
         .map_err(|error| error.to_string())?;
     Model::from_bytes(artifact).map_err(|error| error.to_string())

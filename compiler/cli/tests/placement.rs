@@ -73,7 +73,7 @@ fn compile(program: &Program, targets: Targets<'_>, level: u8, strict: bool) -> 
         level: registry.level(level).unwrap(),
         max_memory: None,
         strict,
-        forms: &BTreeSet::new(),
+        outputs: &BTreeSet::new(),
         progress: &mut |_| {},
     };
     let mut artifact = AlignedBuffer::default();

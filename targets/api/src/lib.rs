@@ -20,5 +20,5 @@ pub use error::DeviceError;
 pub use memory::{Destination, DeviceIo, DeviceMemory, HostMemory, Io, OnDevice, Source};
 #[cfg(feature = "compile")]
 pub use target::{
-    Caps, EmitError, EmitOptions, Emitted, Form, Instruction, Memory, MemoryKind, Operation, Target, Variant, WorkgroupCaps,
+    Caps, EmitError, EmitOptions, Emitted, Instruction, Memory, MemoryKind, Operation, OutputKind, Target, Variant, WorkgroupCaps,
 };

@@ -162,22 +162,22 @@ impl Variant {
     }
 }
 
-/// A form of the kernels for people and for other tools, beside the code bytes.
+/// What a target can write beside the code bytes, for people and for other tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Form {
+pub enum OutputKind {
     /// Assembly or source text.
     Listing,
     /// A relocatable object file that defines one function per kernel and needs nothing else.
     Object,
-    /// A C header that declares the functions of [`Form::Object`] and says how to call them.
+    /// A C header that declares the functions of [`OutputKind::Object`] and says how to call them.
     Header,
 }
 
 /// Settings of one emission.
 #[derive(Clone, Debug, Default)]
 pub struct EmitOptions {
-    /// The forms to write into [`Emitted::forms`].
-    pub forms: BTreeSet<Form>,
+    /// What to write into [`Emitted::outputs`].
+    pub outputs: BTreeSet<OutputKind>,
 }
 
 /// The code of one variant.
@@ -185,8 +185,8 @@ pub struct EmitOptions {
 pub struct Emitted {
     /// The bytes for [`crate::Device::load`].
     pub code: Vec<u8>,
-    /// Every form that was asked for.
-    pub forms: BTreeMap<Form, Vec<u8>>,
+    /// Every output that was asked for.
+    pub outputs: BTreeMap<OutputKind, Vec<u8>>,
 }
 
 /// Turns kernels into code.
@@ -207,7 +207,7 @@ pub trait Target: Send + Sync {
     /// Writes the code of all kernels for one variant; kernel `i` of the program is `kernels[i]`. Deterministic.
     ///
     /// # Errors
-    /// [`EmitError`] naming the kernel, and [`EmitError::Unsupported`] for a form that the target does not have.
+    /// [`EmitError`] naming the kernel, and [`EmitError::Unsupported`] for an output that the target does not write.
     fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError>;
 
     /// Tells whether a kernel can be written; asked of each one when [`Target::emit`] refuses them together.

@@ -124,8 +124,8 @@ impl Args {
 
     fn options(&self) -> Result<CompileOptions, CliError> {
         let dumped = if self.dump_ir.is_some() { dump::KINDS } else { &[] };
-        let forms = emit::forms(&[self.emit.as_slice(), dumped].concat());
-        Ok(CompileOptions { strict: self.strict, forms, ..self.compile.options(&self.shapes)? })
+        let outputs = emit::outputs(&[self.emit.as_slice(), dumped].concat());
+        Ok(CompileOptions { strict: self.strict, outputs, ..self.compile.options(&self.shapes)? })
     }
 
     fn check_size(&self, model: &Model) -> Result<(), CliError> {

@@ -7,7 +7,7 @@ use common::gemm::{COLUMNS, ROWS, gemm, pack};
 use common::*;
 use lostwax_ir::kernel::*;
 use lostwax_ir::types::DType;
-use lostwax_target_api::{BufferRef, Dispatch, EmitOptions, Executor, Form, Io, Prepared, Region, Variant};
+use lostwax_target_api::{BufferRef, Dispatch, EmitOptions, Executor, Io, OutputKind, Prepared, Region, Variant};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -105,9 +105,9 @@ fn cpu_seconds() -> f64 {
 fn main() {
     if let Ok(variant) = std::env::var("LISTING") {
         let variant = &lostwax_target_cpu::target().variants(&variant).unwrap()[0];
-        let options = EmitOptions { forms: [Form::Listing].into() };
+        let options = EmitOptions { outputs: [OutputKind::Listing].into() };
         let emitted = lostwax_target_cpu::target().emit(variant, &[gemm(784, 128, 512)], &options).unwrap();
-        println!("{}", String::from_utf8_lossy(&emitted.forms[&Form::Listing]));
+        println!("{}", String::from_utf8_lossy(&emitted.outputs[&OutputKind::Listing]));
         return;
     }
     for variant in runnable() {

@@ -3,20 +3,24 @@
 use crate::machine::Machine;
 use crate::module::{self, Zeros, zero_bytes};
 use lostwax_ir::kernel::{BufferDecl, Kernel};
-use lostwax_target_api::{EmitError, EmitOptions, Form};
+use lostwax_target_api::{EmitError, EmitOptions, OutputKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// The object and the header, as far as they are asked for.
-pub(crate) fn forms(machine: &Machine, kernels: &[Kernel], options: &EmitOptions) -> Result<BTreeMap<Form, Vec<u8>>, EmitError> {
-    let mut forms = BTreeMap::new();
-    if options.forms.contains(&Form::Object) {
-        forms.insert(Form::Object, object(machine, kernels)?);
+pub(crate) fn outputs(
+    machine: &Machine,
+    kernels: &[Kernel],
+    options: &EmitOptions,
+) -> Result<BTreeMap<OutputKind, Vec<u8>>, EmitError> {
+    let mut outputs = BTreeMap::new();
+    if options.outputs.contains(&OutputKind::Object) {
+        outputs.insert(OutputKind::Object, object(machine, kernels)?);
     }
-    if options.forms.contains(&Form::Header) {
-        forms.insert(Form::Header, header(machine, kernels)?.into_bytes());
+    if options.outputs.contains(&OutputKind::Header) {
+        outputs.insert(OutputKind::Header, header(machine, kernels)?.into_bytes());
     }
-    Ok(forms)
+    Ok(outputs)
 }
 
 fn object(machine: &Machine, kernels: &[Kernel]) -> Result<Vec<u8>, EmitError> {

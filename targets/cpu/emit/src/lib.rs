@@ -32,7 +32,7 @@ pub use lostwax_device_cpu::device;
 
 use image::Unit;
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{EmitError, EmitOptions, Emitted, Form, Target, Variant};
+use lostwax_target_api::{EmitError, EmitOptions, Emitted, OutputKind, Target, Variant};
 use machine::Machine;
 use module::Zeros;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,11 +69,11 @@ impl Target for Cpu {
         let compiled = compile_groups(machine, &groups, options)?;
         let (units, listings): (Vec<Unit>, Vec<Option<String>>) = compiled.into_iter().unzip();
         let code = image::link(machine.arch, &units)?;
-        let mut forms = export::forms(machine, kernels, options)?;
-        if options.forms.contains(&Form::Listing) {
-            forms.insert(Form::Listing, listings.into_iter().flatten().collect::<String>().into_bytes());
+        let mut outputs = export::outputs(machine, kernels, options)?;
+        if options.outputs.contains(&OutputKind::Listing) {
+            outputs.insert(OutputKind::Listing, listings.into_iter().flatten().collect::<String>().into_bytes());
         }
-        Ok(Emitted { code, forms })
+        Ok(Emitted { code, outputs })
     }
 }
 
@@ -105,7 +105,7 @@ fn compile_groups(
 
 fn compile_group(machine: &Machine, group: &[Kernel], options: &EmitOptions) -> GroupResult {
     let names: Vec<String> = (0..group.len()).map(module::kernel_symbol).collect();
-    let compiled = module::compile(machine, group, &names, Zeros::Linked, options.forms.contains(&Form::Listing))?;
+    let compiled = module::compile(machine, group, &names, Zeros::Linked, options.outputs.contains(&OutputKind::Listing))?;
     let kernels = group.iter().map(|kernel| (kernel.buffers.len() as u32, kernel.symbols.len() as u32)).collect();
     Ok((Unit { object: compiled.object, kernels, zero_bytes: module::zero_bytes(group) }, compiled.listing))
 }

@@ -9,7 +9,7 @@ use lostwax_device_cpu::format::Image;
 use lostwax_ir::kernel::{Kernel, Scalar};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;
-use lostwax_target_api::{EmitOptions, Form, Variant};
+use lostwax_target_api::{EmitOptions, OutputKind, Variant};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSymbol};
 use std::process::Command;
@@ -74,10 +74,11 @@ fn code_is_the_same_every_time() {
 fn listings_hold_every_kernel() {
     let variant = &lostwax_target_cpu::target().variants("x86_64+x86-64-v3").unwrap()[0];
     let plain = lostwax_target_cpu::target().emit(variant, &[gemm(6, 16, 64)], &EmitOptions::default()).unwrap();
-    let listed =
-        lostwax_target_cpu::target().emit(variant, &[gemm(6, 16, 64)], &EmitOptions { forms: [Form::Listing].into() }).unwrap();
+    let listed = lostwax_target_cpu::target()
+        .emit(variant, &[gemm(6, 16, 64)], &EmitOptions { outputs: [OutputKind::Listing].into() })
+        .unwrap();
     assert_eq!(plain.code, listed.code);
-    assert!(String::from_utf8_lossy(&listed.forms[&Form::Listing]).contains("vfmadd231ps"));
+    assert!(String::from_utf8_lossy(&listed.outputs[&OutputKind::Listing]).contains("vfmadd231ps"));
 }
 
 /// A C program that calls a function of the object through the header.
@@ -101,15 +102,15 @@ fn objects_link_statically_by_their_header() {
     let mut kernel = elementwise(&[DType::F32, DType::F32], DType::F32, &Scalar::Binary(BinaryOp::Add, value(0), value(1)), 16);
     kernel.name = "sum_0".to_string();
     let Some(variant) = common::runnable().pop() else { return };
-    let options = EmitOptions { forms: [Form::Object, Form::Header].into() };
+    let options = EmitOptions { outputs: [OutputKind::Object, OutputKind::Header].into() };
     let emitted = target.emit(&variant, &[kernel], &options).unwrap();
     let folder = std::env::temp_dir().join(format!("lostwax-object-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let function = format!("lostwax_{}_sum_0", variant.info.name.replace('-', "_"));
-    let header = &emitted.forms[&Form::Header];
+    let header = &emitted.outputs[&OutputKind::Header];
     assert!(String::from_utf8_lossy(header).contains(&format!("void {function}(")));
     std::fs::write(folder.join("kernels.h"), header).unwrap();
-    std::fs::write(folder.join("kernels.o"), &emitted.forms[&Form::Object]).unwrap();
+    std::fs::write(folder.join("kernels.o"), &emitted.outputs[&OutputKind::Object]).unwrap();
     std::fs::write(folder.join("main.c"), PROGRAM.replace("FUNCTION", &function)).unwrap();
     let linked = Command::new("cc").args(["-Wall", "-Werror", "main.c", "kernels.o", "-o", "main"]).current_dir(&folder).status();
     let printed = linked.unwrap().success().then(|| Command::new(folder.join("main")).output().unwrap().stdout);
@@ -120,11 +121,11 @@ fn objects_link_statically_by_their_header() {
 
 #[test]
 fn objects_refer_to_nothing_outside() {
-    let options = EmitOptions { forms: [Form::Object].into() };
+    let options = EmitOptions { outputs: [OutputKind::Object].into() };
     let kernels: Vec<Kernel> = (1..=9).map(|n| Kernel { name: format!("gemm_{n}"), ..gemm(n, 33, 5) }).collect();
     for variant in all_variants() {
         let emitted = lostwax_target_cpu::target().emit(&variant, &kernels, &options).unwrap();
-        let object = ElfFile64::<Endianness>::parse(emitted.forms[&Form::Object].as_slice()).unwrap();
+        let object = ElfFile64::<Endianness>::parse(emitted.outputs[&OutputKind::Object].as_slice()).unwrap();
         let (defined, missing): (Vec<_>, Vec<_>) = object.symbols().filter(|s| s.is_global()).partition(|s| !s.is_undefined());
         let missing: Vec<_> = missing.iter().filter_map(|symbol| symbol.name().ok()).collect();
         assert_eq!((defined.len(), missing.len()), (9, 0), "{}: {missing:?}", variant.info.name);

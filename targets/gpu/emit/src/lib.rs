@@ -32,7 +32,7 @@ use lostwax_device_gpu::format::{PIECE_BYTES, Shader, write};
 use lostwax_device_gpu::{ARCHITECTURE, NAME};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{
-    Caps, EmitError, EmitOptions, Emitted, Form, Memory, MemoryKind, Target, Variant, VariantInfo, WorkgroupCaps,
+    Caps, EmitError, EmitOptions, Emitted, Memory, MemoryKind, OutputKind, Target, Variant, VariantInfo, WorkgroupCaps,
 };
 use module::Written;
 
@@ -81,19 +81,19 @@ impl Target for Gpu {
     fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
         let profile = Profile::of(&variant.info)?;
         let prelude = module::prelude().map_err(|fault| fault.of_kernel("prelude"))?;
-        let is_listed = options.forms.contains(&Form::Listing);
+        let is_listed = options.outputs.contains(&OutputKind::Listing);
         let written = |kernel: &Kernel| {
             let written = module::write(&prelude, kernel, is_listed).map_err(|fault| fault.of_kernel(&kernel.name))?;
             profile.check(kernel, &written.shader).map(|()| written)
         };
         let written: Vec<Written> = kernels.iter().map(written).collect::<Result<_, _>>()?;
-        let form = |form: &Form| match form {
-            Form::Listing => Ok((Form::Listing, listing(&written).into_bytes())),
-            other => Err(unsupported(format!("the form {other:?}; its only form is the listing"))),
+        let output = |kind: &OutputKind| match kind {
+            OutputKind::Listing => Ok((OutputKind::Listing, listing(&written).into_bytes())),
+            other => Err(unsupported(format!("output of the kind {other:?}; its only kind is the listing"))),
         };
-        let forms = options.forms.iter().map(form).collect::<Result<_, _>>()?;
+        let outputs = options.outputs.iter().map(output).collect::<Result<_, _>>()?;
         let shaders: Vec<Shader> = written.into_iter().map(|written| written.shader).collect();
-        Ok(Emitted { code: write(&shaders), forms })
+        Ok(Emitted { code: write(&shaders), outputs })
     }
 }
 

@@ -3,7 +3,7 @@
 use lostwax_device_gpu::format::{Feature, Language, read};
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::text::parse_kernel;
-use lostwax_target_api::{EmitError, EmitOptions, Emitted, Form};
+use lostwax_target_api::{EmitError, EmitOptions, Emitted, OutputKind};
 use lostwax_target_gpu::target;
 use std::path::PathBuf;
 
@@ -135,12 +135,12 @@ const KERNELS: [(&str, &str); 6] = [
 fn emit(profile: &str, text: &str) -> Result<Emitted, EmitError> {
     let (target, kernel): (_, Kernel) = (target(), parse_kernel(text).unwrap_or_else(|error| panic!("{error}\n{text}")));
     let variants = target.variants(profile).unwrap();
-    target.emit(&variants[0], &[kernel], &EmitOptions { forms: [Form::Listing].into() })
+    target.emit(&variants[0], &[kernel], &EmitOptions { outputs: [OutputKind::Listing].into() })
 }
 
 fn listing(text: &str) -> String {
     let emitted = emit("", text).unwrap_or_else(|error| panic!("{error}"));
-    String::from_utf8(emitted.forms[&Form::Listing].clone()).unwrap()
+    String::from_utf8(emitted.outputs[&OutputKind::Listing].clone()).unwrap()
 }
 
 #[test]

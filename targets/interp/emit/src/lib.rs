@@ -4,7 +4,7 @@
 
 use lostwax_device_interp::{ARCHITECTURE, NAME, format};
 use lostwax_ir::kernel::Kernel;
-use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Form, Memory, MemoryKind, Target, Variant, VariantInfo};
+use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Memory, MemoryKind, OutputKind, Target, Variant, VariantInfo};
 
 pub use lostwax_device_interp::device;
 
@@ -51,11 +51,11 @@ impl Target for Interp {
 
     fn emit(&self, _variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError> {
         let code = format::write(kernels);
-        if let Some(form) = options.forms.iter().find(|form| **form != Form::Listing) {
-            return Err(unsupported(format!("the form {form:?}; its only form is the listing")));
+        if let Some(kind) = options.outputs.iter().find(|kind| **kind != OutputKind::Listing) {
+            return Err(unsupported(format!("output of the kind {kind:?}; its only kind is the listing")));
         }
-        let forms = options.forms.iter().map(|form| (*form, code.clone())).collect();
-        Ok(Emitted { code, forms })
+        let outputs = options.outputs.iter().map(|kind| (*kind, code.clone())).collect();
+        Ok(Emitted { code, outputs })
     }
 }
 

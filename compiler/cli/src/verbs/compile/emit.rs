@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::output::OutputFile;
 use lostwax_compiler::pipeline::Compiled;
 use lostwax_ir::text::print_kernel;
-use lostwax_target_api::Form;
+use lostwax_target_api::OutputKind;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -32,26 +32,26 @@ impl Kind {
     }
 
     /// What the target writes for it; the kernels are written by the program itself.
-    fn form(self) -> Option<Form> {
+    fn output(self) -> Option<OutputKind> {
         match self {
-            Kind::Object => Some(Form::Object),
-            Kind::Header => Some(Form::Header),
-            Kind::Asm => Some(Form::Listing),
+            Kind::Object => Some(OutputKind::Object),
+            Kind::Header => Some(OutputKind::Header),
+            Kind::Asm => Some(OutputKind::Listing),
             Kind::Ir => None,
         }
     }
 
     fn content(self, compiled: &Compiled, position: usize) -> Vec<u8> {
-        match self.form() {
-            Some(form) => compiled.forms.get(position).and_then(|forms| forms.get(&form)).cloned().unwrap_or_default(),
+        match self.output() {
+            Some(output) => compiled.outputs.get(position).and_then(|outputs| outputs.get(&output)).cloned().unwrap_or_default(),
             None => kernels(compiled, position).into_bytes(),
         }
     }
 }
 
 /// What targets must write for these kinds.
-pub fn forms(kinds: &[Kind]) -> BTreeSet<Form> {
-    kinds.iter().filter_map(|kind| kind.form()).collect()
+pub fn outputs(kinds: &[Kind]) -> BTreeSet<OutputKind> {
+    kinds.iter().filter_map(|kind| kind.output()).collect()
 }
 
 /// Writes the files of these kinds, as `BASE.VARIANT.EXTENSION`, and gives their names.

@@ -6,7 +6,7 @@ use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::kernel::Kernel;
 use lostwax_ir::number::Number;
 use lostwax_ir::types::DType;
-use lostwax_target_api::{BufferRef, Device, Dispatch, EmitOptions, Executor, Form, Io, Prepared, Region};
+use lostwax_target_api::{BufferRef, Device, Dispatch, EmitOptions, Executor, Io, OutputKind, Prepared, Region};
 use lostwax_target_gpu::target;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -22,7 +22,7 @@ pub fn code(kernels: &[Kernel]) -> Vec<u8> {
     let target = target();
     let variants = target.variants("").unwrap();
     assert_eq!(device().select(&[variants[0].info.clone()]), Some(0));
-    let options = EmitOptions { forms: [Form::Listing].into() };
+    let options = EmitOptions { outputs: [OutputKind::Listing].into() };
     let emitted = target.emit(&variants[0], kernels, &options).unwrap_or_else(|error| panic!("{error}"));
     for shader in read(&emitted.code).unwrap() {
         for form in &shader.forms {
