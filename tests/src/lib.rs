@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! What the tests of whole models share: recorded results and the inputs that belong to them.
 
+pub mod conformance;
 pub mod decoder;
 pub mod fuzz;
 mod fuzz_models;

@@ -174,6 +174,7 @@ fn compare(found: &Tensor, expected: &Tensor) -> Result<(), String> {
 }
 
 /// Patterns with reasons.
+#[derive(Clone)]
 pub struct IgnoreList {
     path: PathBuf,
     lines: Vec<(String, String)>,
@@ -187,6 +188,13 @@ impl IgnoreList {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let split = |line: &str| line.split_once(' ').map_or((line.into(), String::new()), |(a, b)| (a.into(), b.trim().into()));
         Self { lines: lines.map(split).collect(), path }
+    }
+
+    /// The lines that name one of these cases.
+    pub fn restricted_to(&self, cases: &[String]) -> Self {
+        let names_one = |pattern: &str| cases.iter().any(|case| matches(pattern, case));
+        let lines = self.lines.iter().filter(|(pattern, _)| names_one(pattern)).cloned().collect();
+        Self { path: self.path.clone(), lines }
     }
 
     /// Whether a line names the case.

@@ -69,6 +69,11 @@ impl DeviceError {
         Self::InvalidPlan { problem: format!("the device has no state {index}") }
     }
 
+    /// That fewer dispatches were prepared.
+    pub fn no_dispatch(position: usize) -> Self {
+        Self::InvalidPlan { problem: format!("there is no dispatch {position}") }
+    }
+
     /// That a tensor lies in memory of another device.
     pub fn foreign(kind: &str, position: usize) -> Self {
         Self::InvalidPlan { problem: format!("{kind} {position} lies in memory of another device") }

@@ -8,6 +8,7 @@
 
 mod device;
 mod error;
+mod host;
 mod memory;
 #[cfg(feature = "compile")]
 mod target;
@@ -17,6 +18,7 @@ pub use device::{
     VariantInfo, WeightBytes,
 };
 pub use error::DeviceError;
+pub use host::{HostRegions, Signature};
 pub use memory::{Destination, DeviceIo, DeviceMemory, HostMemory, Io, OnDevice, Source};
 #[cfg(feature = "compile")]
 pub use target::{

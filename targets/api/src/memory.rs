@@ -119,7 +119,8 @@ fn memory_of<M: DeviceMemory>(memory: &dyn DeviceMemory, position: usize) -> Res
     memory.downcast_ref().ok_or_else(|| DeviceError::foreign("input", position))
 }
 
-fn copy(from: &[u8], to: &mut [u8]) -> Result<(), DeviceError> {
+/// Copies between memory of the same size.
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> Result<(), DeviceError> {
     if from.len() != to.len() {
         return Err(DeviceError::sizes(from.len(), to.len()));
     }

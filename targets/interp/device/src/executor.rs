@@ -4,7 +4,7 @@ use crate::format::NAME;
 use lostwax_ir::eval::eval_kernel;
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{
-    BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region, WeightBytes,
+    BufferRef, DeviceError, DeviceIo, Dispatch, Executor, HostRegions, Io, OnDevice, Parts, Prepared, Signature, WeightBytes,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,30 @@ use std::time::Instant;
 /// Parsed kernels and the weights they run on.
 pub(crate) struct InterpProgram {
     pub(crate) kernels: Vec<Kernel>,
-    pub(crate) weights: WeightBytes,
+    signatures: Vec<Signature>,
+    weights: WeightBytes,
+}
+
+impl InterpProgram {
+    pub(crate) fn new(kernels: Vec<Kernel>, weights: WeightBytes) -> Self {
+        Self { signatures: kernels.iter().map(signature).collect(), kernels, weights }
+    }
+}
+
+fn signature(kernel: &Kernel) -> Signature {
+    let writable = kernel.buffers.iter().map(|buffer| buffer.writable).collect();
+    Signature { name: kernel.name.clone(), writable, symbols: kernel.symbols.len() }
+}
+
+/// Zeroed memory.
+pub(crate) fn allocate(bytes: u64) -> Result<Vec<u8>, DeviceError> {
+    let problem = || format!("{bytes} bytes of working memory cannot be had");
+    let missing = || DeviceError::LimitExceeded { resource: "memory", problem: problem() };
+    let count = usize::try_from(bytes).map_err(|_| missing())?;
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(count).map_err(|_| missing())?;
+    memory.resize(count, 0);
+    Ok(memory)
 }
 
 /// An error of the code bytes.
@@ -24,84 +47,28 @@ pub(crate) fn invalid_code(problem: String) -> DeviceError {
 /// Runs dispatches of one program.
 pub(crate) struct InterpExecutor {
     program: Arc<InterpProgram>,
-    arena: Vec<u8>,
-    states: Vec<Vec<u8>>,
+    regions: HostRegions<Vec<u8>>,
     prepared: Prepared,
 }
 
 impl InterpExecutor {
-    pub(crate) fn new(program: Arc<InterpProgram>) -> Self {
-        Self { program, arena: Vec::new(), states: Vec::new(), prepared: Prepared::default() }
-    }
-
-    fn check(&self, dispatch: &Dispatch, prepared: &Prepared) -> Result<(), DeviceError> {
-        let Some(kernel) = self.program.kernels.get(dispatch.kernel as usize) else {
-            return invalid(format!("there is no kernel {}", dispatch.kernel));
-        };
-        let given = (dispatch.buffers.len(), dispatch.symbols.len());
-        if given != (kernel.buffers.len(), kernel.symbols.len()) {
-            return invalid(format!("kernel `{}` gets {} buffers and {} symbols", kernel.name, given.0, given.1));
-        }
-        for (buffer, decl) in dispatch.buffers.iter().zip(&kernel.buffers) {
-            let BufferRef { region, offset, bytes } = buffer;
-            let len = self.region_bytes(*region, prepared);
-            if offset.checked_add(*bytes).is_none_or(|end| end > len) {
-                return invalid(format!("{bytes} bytes at {offset} of {region:?}, which has {len} bytes"));
-            }
-            if decl.writable && matches!(region, Region::Weights | Region::Input(_)) {
-                return invalid(format!("kernel `{}` writes to {region:?}", kernel.name));
-            }
-        }
-        Ok(())
-    }
-
-    fn region_bytes(&self, region: Region, prepared: &Prepared) -> u64 {
-        let size = |sizes: &[u64], tensor: u32| sizes.get(tensor as usize).copied().unwrap_or(0);
-        match region {
-            Region::Weights => (*self.program.weights).as_ref().len() as u64,
-            Region::Arena => prepared.arena_bytes,
-            Region::State(tensor) => size(&prepared.state_bytes, tensor),
-            Region::Input(tensor) => size(&prepared.input_bytes, tensor),
-            Region::Output(tensor) => size(&prepared.output_bytes, tensor),
-        }
-    }
-
-    fn view<'a>(&'a self, buffer: &BufferRef, io: &'a Io<'_>) -> Result<&'a [u8], DeviceError> {
-        let region: Option<&[u8]> = match buffer.region {
-            Region::Weights => Some((*self.program.weights).as_ref()),
-            Region::Arena => Some(&self.arena),
-            Region::State(tensor) => self.states.get(tensor as usize).map(Vec::as_slice),
-            Region::Input(tensor) => io.inputs.get(tensor as usize).copied(),
-            Region::Output(tensor) => io.outputs.get(tensor as usize).map(|output| &**output),
-        };
-        region.and_then(|bytes| bytes.get(range(buffer))).ok_or_else(|| outside(buffer))
-    }
-
-    fn write_back(&mut self, buffer: &BufferRef, bytes: &[u8], io: &mut Io<'_>) -> Result<(), DeviceError> {
-        let region: Option<&mut [u8]> = match buffer.region {
-            Region::Weights | Region::Input(_) => None,
-            Region::Arena => Some(&mut self.arena),
-            Region::State(tensor) => self.states.get_mut(tensor as usize).map(Vec::as_mut_slice),
-            Region::Output(tensor) => io.outputs.get_mut(tensor as usize).map(|output| &mut **output),
-        };
-        let target = region.and_then(|region| region.get_mut(range(buffer)));
-        let target = target.filter(|target| target.len() == bytes.len()).ok_or_else(|| outside(buffer))?;
-        target.copy_from_slice(bytes);
-        Ok(())
+    pub(crate) fn new(program: Arc<InterpProgram>) -> Result<Self, DeviceError> {
+        let regions = HostRegions::new(Arc::clone(&program.weights), allocate)?;
+        Ok(Self { program, regions, prepared: Prepared::default() })
     }
 
     /// Runs a kernel on copies of its buffers, which may overlap, and copies back what it writes.
     fn step(&mut self, dispatch: &Dispatch, io: &mut Io<'_>) -> Result<(), DeviceError> {
         let program = Arc::clone(&self.program);
         let Some(kernel) = program.kernels.get(dispatch.kernel as usize) else { return Ok(()) };
-        let copy = |buffer: &BufferRef| self.view(buffer, io).map(<[u8]>::to_vec);
+        let copy = |buffer: &BufferRef| self.regions.bytes(buffer, io).map(<[u8]>::to_vec);
         let mut copies = dispatch.buffers.iter().map(copy).collect::<Result<Vec<_>, _>>()?;
         let mut buffers: Vec<&mut [u8]> = copies.iter_mut().map(Vec::as_mut_slice).collect();
         let ran = eval_kernel(kernel, &mut buffers, &dispatch.symbols);
         ran.map_err(|error| invalid_code(format!("kernel `{}`: {error}", kernel.name)))?;
         let written = dispatch.buffers.iter().zip(&kernel.buffers).zip(&copies).filter(|((_, decl), _)| decl.writable);
         for ((buffer, _), bytes) in written {
-            self.write_back(buffer, bytes, io)?;
+            self.regions.write(buffer, io, bytes)?;
         }
         Ok(())
     }
@@ -113,11 +80,10 @@ impl InterpExecutor {
 
     /// Runs the dispatches at these positions and tells how long each took.
     fn run_some(&mut self, part: Range<usize>, io: &mut Io<'_>, mut finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
-        check_sizes("input", io.inputs.iter().map(|tensor| tensor.len()), &self.prepared.input_bytes)?;
-        check_sizes("output", io.outputs.iter().map(|tensor| tensor.len()), &self.prepared.output_bytes)?;
+        io.check(&self.prepared)?;
         let dispatches = std::mem::take(&mut self.prepared.dispatches);
         let ran = part.into_iter().try_for_each(|position| {
-            let dispatch = dispatches.get(position).ok_or_else(|| missing(position))?;
+            let dispatch = dispatches.get(position).ok_or_else(|| DeviceError::no_dispatch(position))?;
             let start = Instant::now();
             self.step(dispatch, io)?;
             finished(position, start.elapsed().as_secs_f64());
@@ -131,15 +97,8 @@ impl InterpExecutor {
 impl Executor for InterpExecutor {
     fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         self.prepared = Prepared::default();
-        prepared.dispatches.iter().try_for_each(|dispatch| self.check(dispatch, prepared))?;
-        resize(&mut self.arena, prepared.arena_bytes)?;
-        self.states.resize(prepared.state_bytes.len(), Vec::new());
-        for (state, bytes) in self.states.iter_mut().zip(&prepared.state_bytes) {
-            if state.len() as u64 != *bytes {
-                state.clear();
-                resize(state, *bytes)?;
-            }
-        }
+        prepared.check((*self.program.weights).as_ref().len() as u64, &self.program.signatures)?;
+        self.regions.resize(prepared)?;
         self.prepared = prepared.clone();
         Ok(())
     }
@@ -154,7 +113,7 @@ impl Executor for InterpExecutor {
     }
 
     fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
-        self.states.get_mut(index).map(Vec::as_mut_slice).ok_or_else(|| DeviceError::no_state(index))
+        self.regions.state(index)
     }
 
     fn parts(&mut self) -> Option<&mut dyn Parts> {
@@ -182,55 +141,14 @@ impl Parts for InterpExecutor {
     }
 
     fn read(&mut self, from: &BufferRef, io: &Io<'_>, to: &mut [u8]) -> Result<(), DeviceError> {
-        let bytes = self.view(from, io)?;
-        if bytes.len() != to.len() {
-            return Err(outside(from));
-        }
-        to.copy_from_slice(bytes);
-        Ok(())
+        self.regions.read(from, io, to)
     }
 
     fn write(&mut self, to: &BufferRef, io: &mut Io<'_>, from: &[u8]) -> Result<(), DeviceError> {
-        self.write_back(to, from, io)
+        self.regions.write(to, io, from)
     }
 
     fn deliver(&mut self, _output: u32, _io: &mut Io<'_>) -> Result<(), DeviceError> {
         Ok(())
     }
-}
-
-fn range(buffer: &BufferRef) -> Range<usize> {
-    buffer.offset as usize..buffer.offset.saturating_add(buffer.bytes) as usize
-}
-
-/// Brings memory to a size; what is kept when the size stays the same is all of it, and nothing otherwise.
-pub(crate) fn resize(memory: &mut Vec<u8>, bytes: u64) -> Result<(), DeviceError> {
-    if memory.len() as u64 == bytes {
-        return Ok(());
-    }
-    let problem = || format!("{bytes} bytes of working memory cannot be had");
-    let missing = || DeviceError::LimitExceeded { resource: "memory", problem: problem() };
-    let count = usize::try_from(bytes).map_err(|_| missing())?;
-    let mut fresh = Vec::new();
-    fresh.try_reserve_exact(count).map_err(|_| missing())?;
-    fresh.resize(count, 0);
-    *memory = fresh;
-    Ok(())
-}
-
-fn check_sizes(kind: &str, given: impl Iterator<Item = usize>, expected: &[u64]) -> Result<(), DeviceError> {
-    let given: Vec<u64> = given.map(|bytes| bytes as u64).collect();
-    if given == expected { Ok(()) } else { invalid(format!("{kind} tensors have {given:?} bytes, not {expected:?}")) }
-}
-
-fn outside(buffer: &BufferRef) -> DeviceError {
-    DeviceError::InvalidPlan { problem: format!("{buffer:?} does not exist or cannot be written") }
-}
-
-fn missing(dispatch: usize) -> DeviceError {
-    DeviceError::InvalidPlan { problem: format!("there is no dispatch {dispatch}") }
-}
-
-fn invalid<T>(problem: String) -> Result<T, DeviceError> {
-    Err(DeviceError::InvalidPlan { problem })
 }

@@ -10,7 +10,7 @@
 mod executor;
 pub mod format;
 
-use executor::{InterpExecutor, InterpProgram, invalid_code, resize};
+use executor::{InterpExecutor, InterpProgram, allocate, invalid_code};
 pub use format::{ARCHITECTURE, NAME};
 use lostwax_target_api::{Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes};
 use std::sync::Arc;
@@ -35,13 +35,11 @@ impl Device for Interp {
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
         let kernels = format::read(code).map_err(invalid_code)?;
-        Ok(Arc::new(InterpProgram { kernels, weights }))
+        Ok(Arc::new(InterpProgram::new(kernels, weights)))
     }
 
     fn allocate(&self, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
-        let mut memory = Vec::new();
-        resize(&mut memory, bytes)?;
-        Ok(Box::new(HostMemory(memory)))
+        Ok(Box::new(HostMemory(allocate(bytes)?)))
     }
 }
 
@@ -51,6 +49,6 @@ impl Program for InterpProgram {
     }
 
     fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
-        Ok(Box::new(InterpExecutor::new(self)))
+        Ok(Box::new(InterpExecutor::new(self)?))
     }
 }
