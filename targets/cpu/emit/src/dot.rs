@@ -34,7 +34,7 @@ fn fitting(machine: &Machine, (operation, depth): (Operation, u32), value: V<'_>
     intrinsic.map(|(_, width, name)| (*width, *name))
 }
 
-/// Applies `make` to so many lanes at a time.
+/// Applies `make` to `width` lanes at a time.
 fn by_parts<'c, const N: usize>(
     ir: &Ir<'_, 'c>,
     width: u32,

@@ -1,6 +1,6 @@
 //! The linker: ELF objects in, one position-independent image out.
 //!
-//! Sections are laid out by kind, one after another; every relocation must be a distance between two places of the image, so
+//! Sections are laid out by kind, one after another; every relocation must be a distance within the image, so
 //! that nothing is left to do when the image is loaded. Anything else in an object is an error.
 
 mod relocate;
@@ -35,7 +35,7 @@ struct Placed {
     offset: u64,
 }
 
-/// One object with the places of its sections.
+/// One object with the positions of its sections.
 struct Linked<'a> {
     elf: Elf<'a>,
     placed: BTreeMap<usize, Placed>,
@@ -122,7 +122,7 @@ impl Linked<'_> {
         Ok(())
     }
 
-    /// What a relocation refers to: a place of the image, or for the low half of a pair the distance that its high half is of.
+    /// What a relocation refers to: an address in the image, or for the low half of a pair the distance that its high half encodes.
     fn target(
         &self,
         arch: Arch,
@@ -150,7 +150,7 @@ impl Linked<'_> {
         }
     }
 
-    /// RISC-V names the instruction with the high half; its own relocation tells the distance.
+    /// RISC-V refers to the instruction with the high half, whose own relocation gives the distance.
     fn distance_of_high_half(&self, map: &MemoryMap, label: SymbolIndex) -> Result<i64, EmitError> {
         let missing = || generator("the high half of a relocation is missing");
         let label = self.elf.symbol_by_index(label).map_err(broken)?;

@@ -1,6 +1,6 @@
 //! Integer expressions: where they are computed, and how they depend on the lane.
 //!
-//! Every loop opens a scope with a place at its start for what does not change within one iteration. An expression is split by
+//! Every loop opens a scope with an insertion point at its start for what does not change within one iteration. An expression is split by
 //! the deepest scope that each of its terms depends on; partial sums and partial addresses are computed there, once.
 
 use crate::fault::{Emit, Fault};
@@ -14,10 +14,10 @@ use lostwax_ir::dim::{Atom, Dim, Monomial, Symbol};
 use lostwax_ir::kernel::BufferId;
 use std::collections::HashMap;
 
-/// What is known to be computed at the start of one iteration of a loop.
+/// Values that are computed at the start of one iteration of a loop.
 pub(crate) struct Scope<'c> {
     /// New computations go before this instruction.
-    pub(crate) anchor: InstructionValue<'c>,
+    pub(crate) insertion_point: InstructionValue<'c>,
     sums: HashMap<Dim, IntValue<'c>>,
     addresses: HashMap<(BufferId, Dim), PointerValue<'c>>,
 }
@@ -36,8 +36,8 @@ impl<'c> Emitter<'_, 'c, '_> {
     /// Ends the current block and opens a scope that lasts until [`Emitter::close_scope`].
     pub(crate) fn open_scope(&mut self) -> Emit<()> {
         let body = self.new_block();
-        let anchor = self.ir.builder.build_unconditional_branch(body)?;
-        self.scopes.push(Scope { anchor, sums: HashMap::new(), addresses: HashMap::new() });
+        let insertion_point = self.ir.builder.build_unconditional_branch(body)?;
+        self.scopes.push(Scope { insertion_point, sums: HashMap::new(), addresses: HashMap::new() });
         self.continue_in(body);
         Ok(())
     }
@@ -280,7 +280,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         }
     }
 
-    /// Compares the number of each lane with a bound.
+    /// Compares the index of each lane with a bound.
     pub(crate) fn lanes_against(&mut self, predicate: IntPredicate, bound: Dim) -> Emit<V<'c>> {
         let count = self.lane_count();
         let bits = self.mask_bits(count);
@@ -295,8 +295,8 @@ impl<'c> Emitter<'_, 'c, '_> {
         if lanes * 4 > 2 * self.machine.vector_bytes { 8 } else { 32 }
     }
 
-    /// A mask of constant lanes, of which LLVM does not know that they are constant on machines where it would compile loads by
-    /// such lanes wrongly. It adds the lanes in which memory that holds zeros is negative.
+    /// The same mask, hidden from LLVM's constant folding on machines where it miscompiles masked loads with constant lanes: adds
+    /// the lanes in which memory that holds zeros is negative.
     pub(crate) fn opaque_mask(&self, mask: V<'c>) -> Emit<V<'c>> {
         let Some(lanes) = lanes_of(mask).filter(|_| self.machine.confuses_constant_lanes) else { return Ok(mask) };
         let of = widen_type(self.ir.int_type(self.mask_bits(lanes)).into(), Some(lanes));

@@ -32,13 +32,13 @@ pub(crate) enum Binding<'c> {
     Shifted(Symbol, i64),
     /// A run-time integer, defined in the scope of that level.
     Value(usize, IntValue<'c>),
-    /// The variable of the vector loop around.
+    /// The variable of the enclosing vector loop.
     Lane,
     /// An integer that differs between lanes, by the symbols of each lane.
     PerLane(Vec<Symbol>),
 }
 
-/// The vector loop around.
+/// The enclosing vector loop.
 #[derive(Clone)]
 pub(crate) struct Lanes<'c> {
     pub(crate) var: Symbol,
@@ -52,7 +52,7 @@ pub(crate) struct Lanes<'c> {
 pub(crate) enum Position<'c> {
     /// To the end of a block.
     End(BasicBlock<'c>),
-    /// To where the scope of that level keeps what does not change within it.
+    /// To the insertion point of the scope of that level, for what does not change within it.
     Hoisted(usize),
 }
 
@@ -206,7 +206,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         self.position = position;
         match position {
             Position::End(block) => self.ir.builder.position_at_end(block),
-            Position::Hoisted(level) => self.ir.builder.position_before(&self.scopes[level].anchor),
+            Position::Hoisted(level) => self.ir.builder.position_before(&self.scopes[level].insertion_point),
         }
     }
 

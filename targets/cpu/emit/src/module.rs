@@ -25,7 +25,7 @@ pub(crate) const ZEROS_ALIGNMENT: u32 = 64;
 /// emitted outside of it in the first place, so nothing here needs to look at loops.
 const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint;max-iterations=1>,simplifycfg)";
 
-/// The compiled form of a group of kernels.
+/// The compiled code of a group of kernels.
 pub(crate) struct Compiled {
     /// An ELF object that defines a function for each.
     pub(crate) object: Vec<u8>,

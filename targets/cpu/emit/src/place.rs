@@ -265,7 +265,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         }
     }
 
-    /// A register's form of what memory holds: they differ for bools.
+    /// A value in a register from its bits in memory; they differ for bools.
     fn as_loaded(&self, dtype: DType, bits: V<'c>) -> Emit<V<'c>> {
         match dtype {
             DType::Bool => self.ir.icmp(IntPredicate::NE, bits, bits.get_type().const_zero()),

@@ -55,9 +55,7 @@ impl<'c> Emitter<'_, 'c, '_> {
             Stmt::For { var, extent, kind: LoopKind::Serial, body } => self.serial(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Unrolled, body } => self.unrolled(var, extent, body),
             Stmt::For { var, extent, kind: LoopKind::Vector { active }, body } => self.vector(var, extent, active.as_ref(), body),
-            Stmt::For { kind: LoopKind::Threads, .. } | Stmt::Reduce { .. } => {
-                Fault::unsupported("threads that share a work item")
-            }
+            Stmt::For { kind: LoopKind::Threads, .. } | Stmt::Reduce { .. } => Fault::unsupported("workgroups of threads"),
             Stmt::Let { id, value } => {
                 let value = self.scalar(value)?;
                 if self.values.insert(*id, value).is_some() {
@@ -120,7 +118,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         self.counted_loop(var, Range { first, last, copies }, after, body)
     }
 
-    /// Goes to `after` unless `a` compares with `b` as stated.
+    /// Branches to `after` unless the comparison of `a` and `b` holds.
     pub(crate) fn skip_unless(
         &mut self,
         predicate: IntPredicate,
@@ -157,7 +155,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         Ok(())
     }
 
-    /// Several iterations, the first of which is the one that `binding` stands for.
+    /// Several iterations; `binding` stands for the first.
     fn copies(&mut self, var: &Symbol, binding: Binding<'c>, copies: i64, body: &[Stmt]) -> Emit<()> {
         let base = Symbol::new(format!("{}.base", var.name()), var.min(), var.max());
         self.with_symbol(&base.clone(), binding, |this| {
@@ -254,7 +252,7 @@ impl<'c> Emitter<'_, 'c, '_> {
         Symbol::new(format!("{}.{lane}", symbol.name()), symbol.min(), symbol.max())
     }
 
-    /// Asks for an element in the second-level cache.
+    /// Prefetches an element into the second-level cache.
     fn prefetch(&mut self, buffer: BufferId, index: &Dim) -> Emit<()> {
         const READ: u64 = 0;
         const SECOND_LEVEL: u64 = 2;

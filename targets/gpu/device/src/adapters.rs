@@ -1,10 +1,10 @@
-//! What the machine has, described and chosen.
+//! Lists and selects the adapters of the machine.
 
 use crate::gpu::wait;
 use lostwax_target_api::{Adapter, Property, PropertyValue};
 use wgpu::{Backends, DeviceType, Features, InstanceDescriptor};
 
-/// The features that `describe` tells of.
+/// The features that `describe` lists.
 const FEATURES: &[(&str, Features)] = &[
     ("shader-int64", Features::SHADER_INT64),
     ("shader-f64", Features::SHADER_F64),
@@ -55,7 +55,7 @@ fn position(specification: &str, names: &[String]) -> Option<usize> {
 fn describe_missing(specification: &str, names: &[String]) -> String {
     let known: Vec<String> = names.iter().enumerate().map(|(position, name)| format!("{position}, {name}")).collect();
     match known.is_empty() {
-        true => "this machine has no graphics processor with a driver for Vulkan, not even one in software".into(),
+        true => "this machine has no GPU with a Vulkan driver, not even a software one".into(),
         false => format!("`{specification}` is none of: {}", known.join("; ")),
     }
 }

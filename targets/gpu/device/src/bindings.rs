@@ -1,4 +1,4 @@
-//! What binds the memory of a dispatch to its kernel, kept from run to run.
+//! Bind groups, which bind the memory of a dispatch to its kernel, kept from run to run.
 
 use crate::gpu::Gpu;
 use crate::invalid;
@@ -11,12 +11,12 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Weak};
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding};
 
-/// Bindings that are kept beyond those that the last plan uses.
+/// The number of bindings that are kept beyond those of the last plan.
 const SPARE: usize = 1024;
 
-/// The part of an allocation that an argument lies in.
+/// The range of an allocation that an argument lies in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Part {
+pub(crate) struct BindingRange {
     pub(crate) region: Region,
     /// The identity of a tensor that stays on the device; 0 for memory of the session.
     pub(crate) tensor: u64,
@@ -24,10 +24,10 @@ pub(crate) struct Part {
     pub(crate) size: u64,
 }
 
-/// Bindings by what they bind, as long as allocations stay where they are.
+/// Bind groups by the ranges that they bind, as long as allocations stay where they are.
 #[derive(Default)]
 pub(crate) struct Bindings {
-    kept: HashMap<Box<[Part]>, Kept>,
+    kept: HashMap<Box<[BindingRange]>, Kept>,
     /// The tensors that stay on the device and are bound, by identity.
     tensors: HashMap<u64, Weak<u64>>,
     /// The number of the plan that is being made.
@@ -47,17 +47,17 @@ impl Bindings {
         self.tensors.clear();
     }
 
-    /// Forgets the bindings of tensors that are no more, so that their memory is free.
+    /// Forgets the bindings of dropped tensors, so that their memory is free.
     pub(crate) fn forget_dropped(&mut self) {
         let Self { kept, tensors, .. } = self;
         let before = tensors.len();
         tensors.retain(|_, tensor| tensor.strong_count() > 0);
         if tensors.len() < before {
-            kept.retain(|parts, _| parts.iter().all(|part| part.tensor == 0 || tensors.contains_key(&part.tensor)));
+            kept.retain(|ranges, _| ranges.iter().all(|range| range.tensor == 0 || tensors.contains_key(&range.tensor)));
         }
     }
 
-    /// Begins a plan, and forgets tensors that are no more, and what the last one did not use if that is much.
+    /// Begins a plan. Forgets dropped tensors and, if they are many, bindings that the last plan did not use.
     pub(crate) fn begin(&mut self) {
         self.forget_dropped();
         let last = self.plan;
@@ -68,31 +68,30 @@ impl Bindings {
         self.plan += 1;
     }
 
-    /// The binding of these parts, in the order of arguments, and of a slot of the parameters whose place is given with each
-    /// dispatch.
+    /// The binding of these ranges, in the order of arguments, and of a slot of the parameters, whose offset each dispatch gives.
     pub(crate) fn get(
         &mut self,
         gpu: &Gpu,
         kernel: &Kernel,
-        parts: &[Part],
+        ranges: &[BindingRange],
         space: &Space,
         (parameters, slot): (&Memory, u64),
     ) -> Result<BindGroup, DeviceError> {
-        if let Some(kept) = self.kept.get_mut(parts) {
+        if let Some(kept) = self.kept.get_mut(ranges) {
             kept.plan = self.plan;
             return Ok(kept.binding.clone());
         }
-        let mut entries = Vec::with_capacity(parts.len() + 1);
-        for (binding, part) in (0..).zip(parts) {
-            let missing = || invalid(format!("there is no {:?}", part.region));
-            entries.push(entry(binding, space.memory(part.region).ok_or_else(missing)?, part.start, part.size));
+        let mut entries = Vec::with_capacity(ranges.len() + 1);
+        for (binding, range) in (0..).zip(ranges) {
+            let missing = || invalid(format!("there is no {:?}", range.region));
+            entries.push(entry(binding, space.memory(range.region).ok_or_else(missing)?, range.start, range.size));
         }
-        entries.push(entry(parts.len() as u32, parameters, 0, slot));
+        entries.push(entry(ranges.len() as u32, parameters, 0, slot));
         let descriptor = BindGroupDescriptor { label: None, layout: &kernel.layout, entries: &entries };
         let binding = gpu.guarded(invalid, || gpu.device.create_bind_group(&descriptor))?;
-        let identities = parts.iter().filter_map(|part| space.identity(part.region));
+        let identities = ranges.iter().filter_map(|range| space.identity(range.region));
         self.tensors.extend(identities.map(|identity| (**identity, Arc::downgrade(identity))));
-        self.kept.insert(parts.into(), Kept { binding: binding.clone(), plan: self.plan });
+        self.kept.insert(ranges.into(), Kept { binding: binding.clone(), plan: self.plan });
         Ok(binding)
     }
 }

@@ -15,17 +15,17 @@ pub(crate) const VARIABLE: &str = "LOSTWAX_PIPELINE_CACHE";
 
 const MAGIC: &[u8] = b"lostwax pipelines 1\n";
 
-/// The file that the pipelines of a processor are kept in.
+/// The file that the pipelines of a GPU are kept in.
 pub(crate) struct CacheFile {
     folder: PathBuf,
     name: String,
-    /// The checksum of what is in the file, if that is of use.
+    /// The checksum of what is in the file, if it is valid.
     stored: Mutex<Option<u64>>,
 }
 
 impl CacheFile {
-    /// The file of a processor in the folder that the environment names, and what was kept there; nothing without a folder or where
-    /// drivers keep pipelines themselves.
+    /// The file of a GPU in the folder that the environment names, and its content; nothing without a folder or where drivers keep
+    /// pipelines themselves.
     pub(crate) fn find(info: &AdapterInfo) -> Option<(Self, Option<Vec<u8>>)> {
         let folder = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty())?;
         Some(Self::read(folder.into(), wgpu::util::pipeline_cache_key(info)?))
@@ -74,7 +74,7 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     written
 }
 
-/// A number that no other writer has, in this process or in another that has the same folder, be it with the same process id.
+/// A number that no other writer of the folder has, in this process or another one, even with the same process id.
 fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
@@ -90,14 +90,14 @@ fn open(file: &[u8]) -> Option<&[u8]> {
     (u64::from_le_bytes(*sum) == checksum(content)).then_some(content)
 }
 
-/// Another release of the standard library may find another number, and the file of no use then.
+/// Another release of the standard library may compute another number; the file then counts as empty.
 fn checksum(content: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(content);
     hasher.finish()
 }
 
-/// A cache of pipelines that begins with what was kept; empty if it is of another processor or driver.
+/// A cache of pipelines that begins with what was kept; empty if that belongs to another GPU or driver.
 pub(crate) fn cache(gpu: &Gpu, content: Option<&[u8]>) -> Option<PipelineCache> {
     let refused = |problem| crate::invalid_code(problem);
     let make = |content: Option<&[u8]>| gpu.guarded(refused, || pipeline_cache(&gpu.device, content)).ok();

@@ -1,4 +1,4 @@
-//! What the processor reaches at most, measured with two small shaders.
+//! The peak of the GPU, measured with two small shaders.
 
 use crate::bindings::entry;
 use crate::gpu::{Gpu, lost};
@@ -13,25 +13,25 @@ use wgpu::{
 
 const SHADERS: &str = include_str!("ceilings.wgsl");
 
-/// Bytes that are copied, if bindings may be so large: more than caches hold.
+/// Bytes that are copied if bindings may be that large: more than caches hold.
 const BYTES: u64 = 128 << 20;
 
-/// Workgroups of 64 invocations: enough to keep large processors busy.
+/// Workgroups of 64 invocations: enough to keep large GPUs busy.
 const WORKGROUPS: u32 = 8192;
 
 /// Operations of one invocation of `multiply_add`: two for each element of four vectors in each of its steps.
 const OPERATIONS: f64 = 512.0 * 16.0 * 2.0;
 
-/// How long one measurement takes at least, so that handing it over does not count.
+/// The least time of one measurement, so that submission does not count.
 const SPAN: Duration = Duration::from_millis(50);
 
 /// The most dispatches of one measurement.
 const MOST_DISPATCHES: usize = 1 << 12;
 
-/// Measurements, of which the best counts.
+/// The number of measurements; the best counts.
 const ROUNDS: usize = 3;
 
-/// Measures f32 multiply-adds and copies in the processor's memory.
+/// Measures f32 multiply-adds and copies in GPU memory.
 pub(crate) fn measure(gpu: &Gpu) -> Result<Ceilings, DeviceError> {
     let bytes = BYTES.min(gpu.limits.max_storage_buffer_binding_size & !255).min((gpu.limits.max_buffer_size / 2) & !255);
     let memory = || Memory::new(gpu, Use::storage("measured copies"), bytes);
@@ -72,7 +72,7 @@ impl<'a> Shader<'a> {
         Ok(Self { gpu, pipeline, binding })
     }
 
-    /// The seconds that so many dispatches take.
+    /// The seconds that a number of dispatches takes.
     fn seconds(&self, dispatches: usize) -> Result<f64, DeviceError> {
         let start = Instant::now();
         self.gpu.guarded(lost, || {
@@ -88,7 +88,7 @@ impl<'a> Shader<'a> {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// Units of work per second, if a dispatch does so many of them.
+    /// Units of work per second, given those of one dispatch.
     fn rate(&self, work: f64) -> Result<f64, DeviceError> {
         let mut dispatches = 1;
         while self.seconds(dispatches)? < SPAN.as_secs_f64() && dispatches < MOST_DISPATCHES {

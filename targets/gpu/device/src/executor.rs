@@ -1,9 +1,9 @@
-//! One session: its memory, and a table of dispatches that a run hands over at once.
+//! One session: its memory, and a table of dispatches that a run submits at once.
 
 mod on_device;
 mod parts;
 
-use crate::bindings::{Bindings, Part};
+use crate::bindings::{BindingRange, Bindings};
 use crate::format::parameter_words;
 use crate::gpu::lost;
 use crate::memory::{Memory, Use, padded};
@@ -21,7 +21,7 @@ pub(crate) struct GpuExecutor {
     space: Space,
     /// All outputs, one after another.
     results: Memory,
-    /// The integers of all dispatches, as the processor has them and as they are put together.
+    /// The integers of all dispatches, in GPU memory and as they are assembled.
     parameters: Memory,
     integers: Vec<u8>,
     /// The bytes that the integers of one dispatch take, before those of the next.
@@ -39,7 +39,7 @@ pub(crate) struct GpuExecutor {
 /// One dispatch.
 struct Step {
     kernel: usize,
-    /// What it is bound to; nothing if there are no work items.
+    /// What it is bound to; nothing if the grid is empty.
     binding: Option<BindGroup>,
     /// Where its integers begin.
     parameters: u32,
@@ -62,7 +62,7 @@ impl GpuExecutor {
         Ok(Self { program, space, results, parameters, integers, slot, bindings, steps, movable, is_bound, sizes })
     }
 
-    /// Brings all memory to the sizes given.
+    /// Resizes all memory.
     fn allocate(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         let gpu = &self.program.gpu;
         let parameters = self.slot.saturating_mul(prepared.dispatches.len() as u64);
@@ -126,11 +126,11 @@ impl GpuExecutor {
     fn bind(&mut self, kernel: usize, pieces: &[Piece]) -> Result<BindGroup, DeviceError> {
         let Self { program, space, bindings, parameters, slot, .. } = self;
         let Some(kernel) = program.kernels.get(kernel) else { return Err(invalid(format!("there is no kernel {kernel}"))) };
-        let parts: Vec<Part> = pieces.iter().map(|piece| space.part(piece)).collect();
-        bindings.get(&program.gpu, kernel, &parts, space, (parameters, *slot))
+        let ranges: Vec<BindingRange> = pieces.iter().map(|piece| space.range(piece)).collect();
+        bindings.get(&program.gpu, kernel, &ranges, space, (parameters, *slot))
     }
 
-    /// Brings the inputs, and what the host changed of the states, to the processor.
+    /// Copies the inputs, and the states that the host has changed, to the GPU.
     fn send(&mut self, io: &Io<'_>) -> Result<(), DeviceError> {
         check_sizes("input", io.inputs.iter().map(|tensor| tensor.len() as u64), &self.sizes.input_bytes)?;
         check_sizes("output", io.outputs.iter().map(|tensor| tensor.len() as u64), &self.sizes.output_bytes)?;
@@ -157,12 +157,12 @@ impl GpuExecutor {
         }
     }
 
-    /// Hands commands over to the processor.
+    /// Submits commands.
     fn submit(&self, commands: impl FnOnce(&mut CommandEncoder)) -> Result<(), DeviceError> {
         self.program.gpu.submit(lost, commands)
     }
 
-    /// Brings the outputs that do not stay on the device together.
+    /// Collects the outputs that go to the host.
     fn collect(&self, encoder: &mut CommandEncoder) {
         let mut offset = 0;
         for output in self.space.outputs.iter().filter(|output| output.is_own()).map(Slot::memory) {
@@ -183,8 +183,8 @@ impl GpuExecutor {
     /// Runs steps, and adds the seconds that each took.
     fn time_all(&self, steps: &[Step], seconds: &mut [f64]) -> Result<(), DeviceError> {
         if !self.program.gpu.has_clock() {
-            let processor = self.program.gpu.description();
-            return Err(unsupported(format!("profiles: {processor} has no timestamp queries; measure whole runs instead")));
+            let gpu = self.program.gpu.description();
+            return Err(unsupported(format!("profiles: {gpu} has no timestamp queries; measure whole runs instead")));
         }
         let mut chunks = steps.chunks(Clock::MOST).zip(seconds.chunks_mut(Clock::MOST));
         chunks.try_for_each(|(steps, seconds)| self.time(steps, seconds))
@@ -271,7 +271,7 @@ fn put(parameters: &mut Vec<u8>, value: i32) {
     parameters.extend(value.to_le_bytes());
 }
 
-/// The largest number that shaders are given: what they calculate from it, such as the end of the last tile, still has 32 bits.
+/// The largest number that shaders are given: what they compute from it, such as the end of the last tile, still has 32 bits.
 const MOST: i128 = 1 << 30;
 
 /// A number that shaders calculate with.

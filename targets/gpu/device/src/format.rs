@@ -1,17 +1,17 @@
 //! The code bytes, shared with the target: shaders, one after another, and how they are called.
 //!
-//! A shader has one or more [`Form`]s, which compute the same: the last with what every processor has, as far as the kernel allows,
-//! those before it with [`Feature`]s that make it faster. A processor takes the first form all of whose features it has.
+//! A shader has one or more [`ShaderVariant`]s, which compute the same. The last needs as few [`Feature`]s as the kernel allows;
+//! those before it are faster and need more. A GPU takes the first variant whose features it has.
 //!
-//! A form is written in each [`Language`] that can express it. It has the entry point [`Language::entry_point`] with
+//! A variant is written in each [`Language`] that can express it. It has the entry point [`Language::entry_point`] with
 //! [`WORKGROUP`] invocations in a workgroup; the invocation at `(x, y)` of all is work item `y * width + x`, and those past the
-//! last do nothing. Where work items have threads, a workgroup is one work item, counted in the same way, and its invocations are
-//! the threads. Where there are more workgroups than one dimension takes, they go on in the second.
+//! last do nothing. In a kernel with threads the grid counts workgroups, numbered in the same way, and invocations are threads.
+//! Where there are more workgroups than one dimension takes, they go on in the second.
 //!
 //! A dispatch takes a storage buffer for each piece of each argument, in order, and then a buffer of *parameters*, integers of 32
-//! bits: the number of work items, the values of the symbols, and for each argument the element of its binding at which the argument
-//! begins; with zeros up to a multiple of 16 bytes. Almost all arguments are one piece; others are cut after every [`PIECE_BYTES`]
-//! from the start of the first binding on, so that every processor can bind them. In WGSL and SPIR-V, which is of version
+//! bits: the grid, the values of the symbols, and for each argument the element of its binding at which the argument
+//! begins; with zeros up to a multiple of 16 bytes. Almost all arguments are one piece; larger ones are split after every
+//! [`PIECE_BYTES`] from the start of the first binding on, so that every GPU can bind them. In WGSL and SPIR-V, which is of version
 //! [`SPIRV_VERSION`], these are bindings of group 0, the storage buffers from binding 0 on, the parameters after the last as a
 //! uniform buffer.
 //!
@@ -24,14 +24,14 @@
 //! | *pieces* + 1 | the *sizes*: the bytes that each piece's binding has, in order, integers of 32 bits | `constant` |
 //!
 //! The offset that a piece is set with is a multiple of [`Argument::alignment`] and of 4.
-//! Threadgroup memory has an index for each array of [`Form::shared`], in order, with its length.
+//! Threadgroup memory has an index for each array of [`ShaderVariant::shared`], in order, with its length.
 //!
 //! `dispatchThreadgroups` gets `(x, y, 1)` threadgroups of [`Shader::invocations`] threads. Indices are clamped to the sizes, so a
 //! shader reads and writes nothing but its bindings, whatever the parameters are. The sizes must be true, multiples of 16 where
 //! the alignment is 16, and no less than an element and 4. The compiler of Metal must not use fast math, which takes infinities
-//! and NaN for impossible. A shader that needs floats of 64 bits, which Metal has not, is not there in MSL.
+//! and NaN for impossible. A shader that needs floats of 64 bits, which Metal lacks, has no MSL source.
 //!
-//! In WGSL, a form with [`Feature::Subgroups`] lacks the directive `enable subgroups;`, which browsers want before it.
+//! In WGSL, a variant with [`Feature::Subgroups`] lacks the directive `enable subgroups;`, which browsers want before it.
 //!
 //! Integers in the code bytes are little-endian; texts and lists are preceded by their length, of 32 bits. A shader that is not
 //! written in a language has length 0 there.
@@ -51,31 +51,31 @@ const MAGIC: &[u8] = b"lostwax shaders 3\n";
 /// The version of the shading language of Metal: that of macOS 12 and iOS 15.
 pub const METAL_VERSION: (u8, u8) = (2, 4);
 
-/// The version of SPIR-V: what all processors with Vulkan 1.1 take.
+/// The version of SPIR-V: what all GPUs with Vulkan 1.1 take.
 pub const SPIRV_VERSION: (u8, u8) = (1, 3);
 
-/// The bytes of all but the last piece of an argument: what every processor can bind, less what alignment may put before it.
+/// The bytes of all but the last piece of an argument: what every GPU can bind, less what alignment may put before it.
 pub const PIECE_BYTES: u64 = (128 << 20) - 256;
 
 /// The invocations of one workgroup.
 pub const WORKGROUP: u32 = 64;
 
-/// The integers that a dispatch of a kernel takes, for so many symbols and arguments.
+/// The number of integers in the parameters of a dispatch.
 pub fn parameter_words(symbols: usize, arguments: usize) -> usize {
     base_word(symbols, arguments)
 }
 
-/// Which of the integers is the value of a symbol; number 0 is the number of work items.
+/// The position of the value of a symbol among the parameters; the grid comes first.
 pub fn symbol_word(symbol: usize) -> usize {
     symbol.saturating_add(1)
 }
 
-/// Which of the integers is the first element of an argument.
+/// The position of the first element of an argument among the parameters.
 pub fn base_word(symbols: usize, argument: usize) -> usize {
     symbol_word(symbols).saturating_add(argument)
 }
 
-/// What not every processor has.
+/// What not every GPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
     /// Integers of 64 bits.
@@ -94,7 +94,7 @@ impl Feature {
     /// All features, in the order of their bits in code bytes.
     pub const ALL: [Feature; 5] = [Feature::Int64, Feature::Float64, Feature::Float16, Feature::Subgroups, Feature::PackedDots];
 
-    /// For people.
+    /// The name for messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Int64 => "integers of 64 bits",
@@ -113,9 +113,9 @@ pub struct Argument {
     pub writable: bool,
     /// Bytes of one element: 1, 2, 4 or 8.
     pub element: u8,
-    /// The bytes of which the place where it begins is a multiple: those of an element, or 16.
+    /// The alignment of its first byte: the bytes of an element, or 16.
     pub alignment: u8,
-    /// The bindings that it takes, at least 1.
+    /// The number of bindings that it takes, at least 1.
     pub pieces: u8,
 }
 
@@ -126,18 +126,18 @@ pub struct Shader {
     pub name: String,
     /// The number of symbols.
     pub symbols: u32,
-    /// The threads of a work item; 0 if it has none, and workgroups have [`WORKGROUP`] work items.
+    /// The threads of a workgroup, if the grid counts workgroups; 0 if it counts work items, [`WORKGROUP`] to a workgroup.
     pub threads: u32,
     /// The arguments in order.
     pub arguments: Vec<Argument>,
-    /// Ways to compute it, the one that is preferred first; never empty.
-    pub forms: Vec<Form>,
+    /// The variants, the preferred one first; never empty.
+    pub variants: Vec<ShaderVariant>,
 }
 
-/// One way to compute a kernel.
+/// One implementation of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
-    /// What the processor must have.
+pub struct ShaderVariant {
+    /// The features that it needs.
     pub features: Vec<Feature>,
     /// The bytes of each array that the invocations of a workgroup share; multiples of 16.
     pub shared: Vec<u32>,
@@ -145,24 +145,24 @@ pub struct Form {
     pub sources: BTreeMap<Language, Vec<u8>>,
 }
 
-impl Form {
-    /// The shader in a language of texts, if it is written in it.
+impl ShaderVariant {
+    /// The source in a textual language, if there is one.
     pub fn text(&self, language: Language) -> Option<&str> {
         str::from_utf8(self.sources.get(&language)?).ok()
     }
 }
 
 impl Shader {
-    /// The form that asks for least.
-    pub fn plainest(&self) -> Option<&Form> {
-        self.forms.last()
+    /// The variant that needs the fewest features.
+    pub fn plainest(&self) -> Option<&ShaderVariant> {
+        self.variants.last()
     }
 
-    /// What of a processor's limits a form takes, as far as that does not depend on a dispatch; the rest is 0.
-    pub fn needs(&self, form: &Form) -> Limits {
+    /// The limits that a variant needs, as far as they do not depend on a dispatch; the others are 0.
+    pub fn needs(&self, variant: &ShaderVariant) -> Limits {
         Limits {
             storage_buffers: self.bindings() as u64,
-            workgroup_bytes: form.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
+            workgroup_bytes: variant.shared.iter().map(|bytes| u64::from(*bytes)).sum(),
             invocations: self.invocations().into(),
             ..Limits::default()
         }
@@ -182,7 +182,7 @@ impl Shader {
 /// What is wrong with code bytes.
 #[derive(Debug, Error)]
 pub enum FormatError {
-    /// They are no shaders, or of another version.
+    /// They are not shaders, or of another version.
     #[error("it does not begin with `lostwax shaders 3`")]
     Magic,
     /// They end too early.
@@ -191,7 +191,7 @@ pub enum FormatError {
     /// They go on after the last shader.
     #[error("{0} bytes follow the last shader")]
     Trailing(usize),
-    /// A text is no UTF-8.
+    /// A text is not UTF-8.
     #[error("a text is damaged: {0}")]
     Text(#[from] std::string::FromUtf8Error),
     /// A field has a value that is not allowed.
@@ -212,8 +212,8 @@ pub fn write(shaders: &[Shader]) -> Vec<u8> {
         bytes.extend(shader.threads.to_le_bytes());
         put_length(&mut bytes, shader.arguments.len());
         bytes.extend(shader.arguments.iter().flat_map(argument_bytes));
-        put_length(&mut bytes, shader.forms.len());
-        shader.forms.iter().for_each(|form| put_form(&mut bytes, form));
+        put_length(&mut bytes, shader.variants.len());
+        shader.variants.iter().for_each(|variant| put_variant(&mut bytes, variant));
     }
     bytes
 }
@@ -222,12 +222,12 @@ fn argument_bytes(argument: &Argument) -> [u8; 4] {
     [u8::from(argument.writable), argument.element, argument.alignment, argument.pieces]
 }
 
-fn put_form(bytes: &mut Vec<u8>, form: &Form) {
-    bytes.push(feature_bits(&form.features));
-    put_length(bytes, form.shared.len());
-    bytes.extend(form.shared.iter().flat_map(|array| array.to_le_bytes()));
+fn put_variant(bytes: &mut Vec<u8>, variant: &ShaderVariant) {
+    bytes.push(feature_bits(&variant.features));
+    put_length(bytes, variant.shared.len());
+    bytes.extend(variant.shared.iter().flat_map(|array| array.to_le_bytes()));
     for language in Language::ALL {
-        put_bytes(bytes, form.sources.get(&language).map_or(&[], Vec::as_slice));
+        put_bytes(bytes, variant.sources.get(&language).map_or(&[], Vec::as_slice));
     }
 }
 
@@ -300,17 +300,17 @@ impl<'a> Reader<'a> {
             symbols: self.word()?,
             threads: self.word()?,
             arguments: self.arguments()?,
-            forms: self.forms()?,
+            variants: self.variants()?,
         })
     }
 
-    fn forms(&mut self) -> Result<Vec<Form>, FormatError> {
+    fn variants(&mut self) -> Result<Vec<ShaderVariant>, FormatError> {
         let count = self.length()?;
-        let mut forms = Vec::new();
+        let mut variants = Vec::new();
         for _ in 0..count {
-            forms.push(Form { features: self.features()?, shared: self.words()?, sources: self.sources()? });
+            variants.push(ShaderVariant { features: self.features()?, shared: self.words()?, sources: self.sources()? });
         }
-        if forms.is_empty() { Err(FormatError::Value("a shader has no form".into())) } else { Ok(forms) }
+        if variants.is_empty() { Err(FormatError::Value("a shader has no variant".into())) } else { Ok(variants) }
     }
 
     fn arguments(&mut self) -> Result<Vec<Argument>, FormatError> {

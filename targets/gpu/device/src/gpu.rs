@@ -1,4 +1,4 @@
-//! A processor that is open, and what it answers when something goes wrong.
+//! An open GPU, and its errors.
 
 use crate::NAME;
 use crate::cache::{CacheFile, cache};
@@ -12,7 +12,7 @@ use wgpu::{
     PipelineCache, PollType,
 };
 
-/// What is asked for of an adapter that has it.
+/// The features that are requested where an adapter has them.
 const WANTED: Features = Features::SHADER_INT64
     .union(Features::SHADER_F64)
     .union(Features::SHADER_F16)
@@ -21,7 +21,7 @@ const WANTED: Features = Features::SHADER_INT64
     .union(Features::PASSTHROUGH_SHADERS)
     .union(Features::PIPELINE_CACHE);
 
-/// A processor that the caller has opened.
+/// A GPU that the caller has opened.
 #[derive(Clone, Debug)]
 pub struct Handles {
     /// The device.
@@ -38,7 +38,7 @@ impl From<(wgpu::Device, wgpu::Queue)> for Handles {
     }
 }
 
-/// A processor that is ready to work.
+/// An open GPU.
 pub(crate) struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
@@ -50,9 +50,9 @@ pub(crate) struct Gpu {
     pub(crate) takes_spirv: bool,
     features: Features,
     description: String,
-    /// Why the processor stopped answering, once it has said so.
+    /// Why the GPU was lost, once the driver has reported it.
     lost: Arc<Mutex<Option<String>>>,
-    /// A few bytes that can be mapped as long as the processor answers.
+    /// A few bytes that can be mapped until the GPU is lost.
     probe: Mutex<Buffer>,
 }
 
@@ -96,7 +96,7 @@ impl Gpu {
         both.map_or(Ok(()), |(file, cache)| file.keep(cache))
     }
 
-    /// The processor of the caller, whose callbacks stay.
+    /// The GPU of the caller, whose callbacks stay.
     pub(crate) fn of(handles: Handles) -> Self {
         let Handles { device, queue, pipeline_cache } = handles;
         let (info, limits, features) = (device.adapter_info(), device.limits(), device.features());
@@ -125,8 +125,8 @@ impl Gpu {
         })
     }
 
-    /// The limits that shaders are held to.
-    pub(crate) fn offered(&self) -> Amounts {
+    /// The limits of shaders.
+    pub(crate) fn available(&self) -> Amounts {
         let limits = &self.limits;
         Amounts {
             storage_buffers: limits.max_storage_buffers_per_shader_stage.into(),
@@ -138,12 +138,12 @@ impl Gpu {
         }
     }
 
-    /// For people.
+    /// The name for messages.
     pub(crate) fn description(&self) -> &str {
         &self.description
     }
 
-    /// Runs something on the processor's interface; `refused` makes an error of what the interface objects to.
+    /// Calls wgpu; `refused` makes an error of a validation error.
     pub(crate) fn guarded<T>(
         &self,
         refused: impl FnOnce(String) -> DeviceError,
@@ -163,7 +163,7 @@ impl Gpu {
         }
     }
 
-    /// Hands commands over to the processor; `refused` makes an error of what the interface objects to.
+    /// Submits commands; `refused` makes an error of a validation error.
     pub(crate) fn submit(
         &self,
         refused: impl FnOnce(String) -> DeviceError,
@@ -176,7 +176,7 @@ impl Gpu {
         })
     }
 
-    /// Runs something, and tells what was invalid, what found no memory, and what failed within the driver.
+    /// Calls wgpu and returns its validation, out-of-memory and internal errors.
     fn scoped<T>(&self, action: impl FnOnce() -> T) -> (T, [Option<String>; 3]) {
         let invalid = self.device.push_error_scope(ErrorFilter::Validation);
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
@@ -189,15 +189,15 @@ impl Gpu {
     /// Waits until all that was submitted is done.
     pub(crate) fn finish(&self) -> Result<(), DeviceError> {
         let wait = || self.device.poll(PollType::Wait { submission_index: None, timeout: None });
-        // wgpu panics where the processor is lost while it is waited for, and holds no lock then.
+        // wgpu panics if the GPU is lost during the wait, and holds no lock then.
         let waited = catch_unwind(AssertUnwindSafe(wait));
         self.alive()?;
-        let waited = waited.map_err(|_| lost("it stopped while it was waited for".into()))?;
+        let waited = waited.map_err(|_| lost("it stopped during a wait".into()))?;
         waited.map(|_| ()).map_err(|error| lost(error.to_string()))
     }
 
-    /// Whether the processor still answers. A lost one ignores all that it is asked without an error, but maps nothing. Where there
-    /// is an error, the few bytes are still being mapped by a thread that waits.
+    /// Fails if the GPU is lost. A lost GPU ignores commands without an error, but maps nothing. An error of the mapping itself means
+    /// that another thread is still mapping the few bytes.
     fn alive(&self) -> Result<(), DeviceError> {
         let refused = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&refused);
@@ -220,7 +220,7 @@ pub(crate) fn lost(problem: String) -> DeviceError {
 }
 
 pub(crate) fn out_of_memory(problem: String) -> DeviceError {
-    DeviceError::LimitExceeded { resource: "memory of the graphics processor", problem }
+    DeviceError::LimitExceeded { resource: "GPU memory", problem }
 }
 
 /// The result of a future of wgpu, which natively is ready when it is made.

@@ -3,19 +3,19 @@
 //! The GPU device of lostwax: runs the shaders that `lostwax-target-gpu` writes, through wgpu.
 //!
 //! - [`mod@format`]: the code bytes, shared with the target.
-//! - `adapters`: what the machine has, described and chosen.
-//! - `gpu`: a processor that is open, and what it answers when something goes wrong.
-//! - `program`: shaders made into pipelines, and the weights in the processor's memory.
-//! - `spirv`: shaders in SPIR-V, looked at before a driver gets them.
-//! - `unchecked`: what is handed to wgpu without its own checks.
+//! - `adapters`: lists and selects the adapters of the machine.
+//! - `gpu`: an open GPU, and its errors.
+//! - `program`: shaders compiled to pipelines, and the weights in GPU memory.
+//! - `spirv`: checks shaders in SPIR-V before a driver gets them.
+//! - `unchecked`: what wgpu gets without its own checks.
 //! - `cache`: pipelines kept in a folder between processes.
 //! - `memory`: allocations, copies to and from them.
-//! - `bindings`: what binds the memory of a dispatch to its kernel, kept from run to run.
+//! - `bindings`: bind groups, kept from run to run.
 //! - `space`: the memory of a session, and where in it the arguments of a dispatch lie.
-//! - `tensor`: memory of tensors that stay with the processor from run to run.
-//! - `executor`: one session: a table of dispatches that a run hands over at once.
-//! - `profile`: the time of each dispatch, by the processor's own clock.
-//! - `ceilings`: what the processor reaches at most, measured.
+//! - `tensor`: memory of tensors that stay on the GPU from run to run.
+//! - `executor`: one session: a table of dispatches that a run submits at once.
+//! - `profile`: the time of each dispatch, by GPU timestamps.
+//! - `ceilings`: the measured peak of the GPU.
 
 mod adapters;
 mod bindings;
@@ -47,24 +47,24 @@ use tensor::GpuTensor;
 /// The name of the device family.
 pub const NAME: &str = "gpu";
 
-/// The architecture of shaders that any processor takes.
+/// The architecture of shaders that any GPU takes.
 pub const ARCHITECTURE: &str = "shader";
 
-/// The fastest graphics processor of the machine, which is looked for when it is first used.
+/// The fastest GPU of the machine; found and opened on first use.
 pub fn device() -> Arc<dyn Device> {
-    Arc::new(Processor { specification: String::new(), gpu: OnceLock::new() })
+    Arc::new(GpuDevice { specification: String::new(), gpu: OnceLock::new() })
 }
 
-/// A processor that the caller has opened and goes on to use for other work. Its features and limits are what kernels may use:
+/// A GPU that the caller has opened and goes on to use for other work. Its features and limits are what kernels may use:
 /// 64-bit numbers need `SHADER_INT64` and `SHADER_F64`, profiles `TIMESTAMP_QUERY`.
 ///
 /// Callbacks for errors and for a lost device stay those of the caller; nothing that lostwax does wrong reaches them.
 pub fn device_of(handles: impl Into<Handles>) -> Arc<dyn Device> {
     let gpu = OnceLock::from(Ok(Arc::new(Gpu::of(handles.into()))));
-    Arc::new(Processor { specification: String::new(), gpu })
+    Arc::new(GpuDevice { specification: String::new(), gpu })
 }
 
-/// A buffer of the caller as memory for a tensor of so many bytes, from its beginning. It must be of the device's processor, have
+/// A buffer of the caller as memory for a tensor of `bytes` bytes, from its beginning. It must belong to the device's GPU, have
 /// the usage `STORAGE`, and at least the bytes rounded up to a multiple of 16; to read and write the tensor from the host it needs
 /// `COPY_SRC` and `COPY_DST`. What the caller does with it happens before or after a run, in the order of the queue.
 ///
@@ -73,13 +73,13 @@ pub fn device_of(handles: impl Into<Handles>) -> Arc<dyn Device> {
 ///
 /// # Errors
 /// [`DeviceError::Unsupported`] if the device is of another family or the buffer lacks the usage, [`DeviceError::InvalidPlan`] if
-/// the buffer is too small or of another processor.
+/// the buffer is too small or belongs to another GPU.
 pub fn memory_of(device: &dyn Device, buffer: wgpu::Buffer, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
     let what = || "buffers of wgpu".into();
     let other = || DeviceError::Unsupported { device: device.name().into(), what: what() };
     let any: &dyn Any = device;
-    let processor = any.downcast_ref::<Processor>().ok_or_else(other)?;
-    Ok(Box::new(GpuTensor::of(processor.gpu()?, buffer, bytes)?))
+    let own = any.downcast_ref::<GpuDevice>().ok_or_else(other)?;
+    Ok(Box::new(GpuTensor::of(own.gpu()?, buffer, bytes)?))
 }
 
 /// The buffer that a tensor begins in, if it is memory of this family of devices. It may be larger than the tensor.
@@ -88,20 +88,20 @@ pub fn buffer_of(memory: &dyn DeviceMemory) -> Option<&wgpu::Buffer> {
     any.downcast_ref::<GpuTensor>().map(|tensor| &tensor.memory.buffer)
 }
 
-/// One processor, opened when it is first used.
-struct Processor {
+/// One GPU, opened on first use.
+struct GpuDevice {
     specification: String,
     gpu: OnceLock<Result<Arc<Gpu>, String>>,
 }
 
-impl Processor {
+impl GpuDevice {
     fn gpu(&self) -> Result<Arc<Gpu>, DeviceError> {
         let open = || adapters::find(&self.specification).and_then(|adapter| Gpu::open(&adapter).map(Arc::new));
         self.gpu.get_or_init(open).clone().map_err(missing)
     }
 }
 
-impl Device for Processor {
+impl Device for GpuDevice {
     fn name(&self) -> &str {
         NAME
     }
@@ -134,7 +134,7 @@ impl Device for Processor {
 
     fn choose(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
         adapters::find(specification).map_err(missing)?;
-        Ok(Arc::new(Processor { specification: specification.into(), gpu: OnceLock::new() }))
+        Ok(Arc::new(GpuDevice { specification: specification.into(), gpu: OnceLock::new() }))
     }
 
     fn allocate(&self, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
@@ -146,9 +146,9 @@ impl Device for Processor {
     }
 }
 
-/// The bytes of all forms in a language.
+/// The bytes of all variants in a language.
 fn written_bytes(shader: &Shader, language: Language) -> u64 {
-    shader.forms.iter().filter_map(|form| form.sources.get(&language)).map(|source| source.len() as u64).sum()
+    shader.variants.iter().filter_map(|variant| variant.sources.get(&language)).map(|source| source.len() as u64).sum()
 }
 
 fn missing(problem: String) -> DeviceError {

@@ -1,4 +1,4 @@
-//! Allocations of the processor, and copies to and from them.
+//! Allocations on the GPU, and copies to and from them.
 
 use crate::gpu::{Gpu, lost, out_of_memory};
 use lostwax_target_api::DeviceError;
@@ -18,10 +18,10 @@ const MARGIN: u64 = 256;
 /// Bytes that are handed over to be copied at a time.
 const CHUNK: usize = 64 << 20;
 
-/// The longest that an answer takes on its way, once there is one.
+/// The longest time between a completed mapping and its callback.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// Memory of the processor. Clones are the same memory.
+/// GPU memory. Clones are the same memory.
 #[derive(Clone)]
 pub(crate) struct Memory {
     pub(crate) buffer: Buffer,
@@ -33,7 +33,7 @@ pub(crate) struct Memory {
 /// What memory is for.
 #[derive(Clone, Copy)]
 pub(crate) struct Use {
-    /// For people, in the plural.
+    /// The name for messages, in the plural.
     what: &'static str,
     usage: BufferUsages,
 }
@@ -44,7 +44,7 @@ impl Use {
         Self { what, usage: BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST) }
     }
 
-    /// Memory that the processor copies to and the host reads.
+    /// Memory that the GPU copies to and the host reads.
     pub(crate) const fn readable(what: &'static str) -> Self {
         Self { what, usage: BufferUsages::MAP_READ.union(BufferUsages::COPY_DST) }
     }
@@ -87,7 +87,7 @@ impl Memory {
         Self { buffer, bytes, use_: Use::FOREIGN }
     }
 
-    /// Makes it as large as is asked for, and tells whether it is another allocation now. What was in it is lost if so.
+    /// Makes it at least that large. Returns whether it is a new allocation, in which the content is lost.
     pub(crate) fn resize(&mut self, gpu: &Gpu, bytes: u64) -> Result<bool, DeviceError> {
         let has_room = bytes <= self.buffer.size().saturating_sub(MARGIN);
         match has_room {
@@ -107,7 +107,7 @@ impl Memory {
         gpu.guarded(lost, || self.hand_over(gpu, offset, content))
     }
 
-    /// As [`Memory::write_at`], for callers that look at what the interface objects to themselves.
+    /// As [`Memory::write_at`], for callers that handle validation errors themselves.
     pub(crate) fn hand_over(&self, gpu: &Gpu, offset: u64, content: &[u8]) {
         let (whole, rest) = content.split_at(content.len() - content.len() % COPY as usize);
         for (position, chunk) in whole.chunks(CHUNK).enumerate() {
@@ -123,13 +123,13 @@ impl Memory {
         }
     }
 
-    /// Copies the whole to a place of another.
+    /// Copies the whole to an offset of another.
     pub(crate) fn copy_to(&self, target: &Memory, offset: u64, encoder: &mut CommandEncoder) {
         encoder.copy_buffer_to_buffer(&self.buffer, 0, &target.buffer, offset, padded(self.bytes));
     }
 
-    /// Reads the whole into memory of its size, once all that was submitted is done; `refused` makes an error of what the interface
-    /// objects to.
+    /// Reads the whole into memory of its size, once all that was submitted is done; `refused` makes an error of a validation
+    /// error.
     pub(crate) fn fetch(&self, gpu: &Gpu, refused: impl FnOnce(String) -> DeviceError, to: &mut [u8]) -> Result<(), DeviceError> {
         let copy = Self::new(gpu, Use::readable("copies for the host"), self.bytes)?;
         gpu.submit(refused, |encoder| self.copy_to(&copy, 0, encoder))?;
@@ -158,7 +158,7 @@ impl Memory {
     }
 }
 
-/// The bytes that a buffer must have for kernels to read and write a tensor of so many in it.
+/// The bytes that a buffer needs so that kernels can read and write a tensor of `bytes` bytes in it.
 pub(crate) fn room(bytes: u64) -> u64 {
     bytes.max(1).next_multiple_of(BINDING)
 }

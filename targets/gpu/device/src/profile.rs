@@ -1,4 +1,4 @@
-//! The time of each dispatch, by the processor's own clock.
+//! The time of each dispatch, by GPU timestamps.
 
 use crate::gpu::{Gpu, out_of_memory};
 use crate::memory::{Memory, Use};
@@ -8,7 +8,7 @@ use wgpu::{
     QuerySetDescriptor, QueryType,
 };
 
-/// Two points in time for each of some passes.
+/// Two timestamps for each pass.
 pub(crate) struct Clock {
     queries: QuerySet,
     count: u32,
@@ -30,7 +30,7 @@ impl Clock {
         Ok(Self { queries, count, times, copies: Memory::new(gpu, Use::readable("points in time"), bytes)? })
     }
 
-    /// A pass whose beginning and end are points in time.
+    /// A pass with timestamps at its beginning and end.
     pub(crate) fn pass<'a>(&self, position: usize, encoder: &'a mut CommandEncoder) -> ComputePass<'a> {
         let first = position as u32 * 2;
         let timestamp_writes = ComputePassTimestampWrites {
@@ -41,7 +41,7 @@ impl Clock {
         encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: Some(timestamp_writes) })
     }
 
-    /// Brings the points in time to where they can be read, after all passes.
+    /// Copies the timestamps to where they can be read, after all passes.
     pub(crate) fn stop(&self, encoder: &mut CommandEncoder) {
         encoder.resolve_query_set(&self.queries, 0..self.count, &self.times.buffer, 0);
         self.times.copy_to(&self.copies, 0, encoder);

@@ -1,7 +1,7 @@
-//! Shaders made into pipelines, and the weights in the processor's memory.
+//! Shaders compiled to pipelines, and the weights in GPU memory.
 
 use crate::executor::GpuExecutor;
-use crate::format::{Argument, Form, Language, Shader, Shortage, WORKGROUP};
+use crate::format::{Argument, Language, Shader, ShaderVariant, Shortage, WORKGROUP};
 use crate::gpu::Gpu;
 use crate::memory::{Memory, Use};
 use crate::{invalid_code, spirv, unchecked, unsupported};
@@ -25,10 +25,9 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// The workgroups that so many work items take, in two dimensions of which none has more than `most`; nothing if that is not
-    /// enough.
-    pub(crate) fn workgroups(&self, items: u64, most: u32) -> Option<(u32, u32)> {
-        let count = if self.threads == 0 { items.div_ceil(WORKGROUP.into()) } else { items };
+    /// The workgroups of a grid in two dimensions of at most `most` each; nothing if they do not fit.
+    pub(crate) fn workgroups(&self, grid: u64, most: u32) -> Option<(u32, u32)> {
+        let count = if self.threads == 0 { grid.div_ceil(WORKGROUP.into()) } else { grid };
         let most = u64::from(most).max(1);
         let (x, y) = (count.clamp(1, most), count.div_ceil(most));
         (y <= most).then_some((x as u32, y as u32))
@@ -44,10 +43,10 @@ pub(crate) struct GpuProgram {
 
 impl GpuProgram {
     pub(crate) fn new(gpu: Arc<Gpu>, shaders: Vec<Shader>, weights: &[u8]) -> Result<Self, DeviceError> {
-        let chosen: Vec<(&Shader, &Form)> =
+        let chosen: Vec<(&Shader, &ShaderVariant)> =
             shaders.iter().map(|shader| Ok((shader, choose(&gpu, shader)?))).collect::<Result<_, DeviceError>>()?;
         let layouts = layouts(&gpu, &shaders)?;
-        let kernels = on_all_cores(&chosen, |(shader, form)| kernel(&gpu, &layouts, shader, form))?;
+        let kernels = on_all_cores(&chosen, |(shader, variant)| kernel(&gpu, &layouts, shader, variant))?;
         gpu.keep_pipelines()?;
         let memory = Memory::new(&gpu, Use::storage("the weights"), weights.len() as u64)?;
         memory.write(&gpu, weights)?;
@@ -65,18 +64,18 @@ impl Program for GpuProgram {
     }
 }
 
-/// The first form of a shader that the processor can run.
-fn choose<'s>(gpu: &Gpu, shader: &'s Shader) -> Result<&'s Form, DeviceError> {
-    let missing = |form: &Form| -> Vec<&str> {
-        form.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect()
+/// The first variant of a shader that the GPU can run.
+fn choose<'s>(gpu: &Gpu, shader: &'s Shader) -> Result<&'s ShaderVariant, DeviceError> {
+    let missing = |variant: &ShaderVariant| -> Vec<&str> {
+        variant.features.iter().filter(|feature| !gpu.has(**feature)).map(|feature| feature.name()).collect()
     };
-    let (name, processor) = (&shader.name, gpu.description());
-    let Some(form) = shader.forms.iter().find(|form| missing(form).is_empty()) else {
+    let (name, description) = (&shader.name, gpu.description());
+    let Some(variant) = shader.variants.iter().find(|variant| missing(variant).is_empty()) else {
         let missing = shader.plainest().map(missing).unwrap_or_default().join(" and ");
-        return Err(unsupported(format!("{missing}; kernel `{name}` needs them, {processor} has them not")));
+        return Err(unsupported(format!("{missing}, which kernel `{name}` needs; {description} lacks them")));
     };
-    shader.needs(form).shortage(&gpu.offered()).map_or(Ok(form), |Shortage { what, needed, most }| {
-        let problem = format!("kernel `{name}` needs {needed}, {processor} takes at most {most}");
+    shader.needs(variant).shortage(&gpu.available()).map_or(Ok(variant), |Shortage { what, needed, most }| {
+        let problem = format!("kernel `{name}` needs {needed}, {description} takes at most {most}");
         Err(DeviceError::LimitExceeded { resource: what, problem })
     })
 }
@@ -125,16 +124,21 @@ pub(crate) fn layout(gpu: &Gpu, bindings: usize, has_parameters: bool) -> BindGr
     gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
-fn kernel(gpu: &Gpu, layouts: &BTreeMap<usize, BindGroupLayout>, shader: &Shader, form: &Form) -> Result<Kernel, DeviceError> {
+fn kernel(
+    gpu: &Gpu,
+    layouts: &BTreeMap<usize, BindGroupLayout>,
+    shader: &Shader,
+    variant: &ShaderVariant,
+) -> Result<Kernel, DeviceError> {
     let refused = |problem: String| invalid_code(format!("kernel `{}`: {problem}", shader.name));
     let layout = layouts.get(&shader.bindings()).ok_or_else(|| refused("it has no layout".into()))?.clone();
-    let source = source(gpu, shader, form).map_err(refused)?;
+    let source = source(gpu, shader, variant).map_err(refused)?;
     let pipeline = gpu.guarded(refused, || pipeline(gpu, shader, &source, &layout))?;
     let Shader { name, symbols, threads, arguments, .. } = shader;
     Ok(Kernel { name: name.clone(), symbols: *symbols, threads: *threads, arguments: arguments.clone(), layout, pipeline })
 }
 
-/// A shader in the language that the processor takes.
+/// A shader in the language that the GPU takes.
 enum Source<'s> {
     Spirv(Vec<u32>),
     Wgsl(&'s str),
@@ -149,14 +153,14 @@ impl Source<'_> {
     }
 }
 
-/// SPIR-V where the processor takes it and the form is written in it, WGSL otherwise.
-fn source<'s>(gpu: &Gpu, shader: &Shader, form: &'s Form) -> Result<Source<'s>, String> {
-    if let Some(bytes) = form.sources.get(&Language::Spirv).filter(|_| gpu.takes_spirv) {
+/// SPIR-V where the GPU takes it and the variant is written in it, WGSL otherwise.
+fn source<'s>(gpu: &Gpu, shader: &Shader, variant: &'s ShaderVariant) -> Result<Source<'s>, String> {
+    if let Some(bytes) = variant.sources.get(&Language::Spirv).filter(|_| gpu.takes_spirv) {
         let words = spirv::read(bytes, shader.invocations(), shader.bindings());
         return words.map(Source::Spirv).map_err(|problem| format!("in {}, {problem}", Language::Spirv.name()));
     }
     let missing = || format!("it is not written in {}", Language::Wgsl.name());
-    form.text(Language::Wgsl).map(Source::Wgsl).ok_or_else(missing)
+    variant.text(Language::Wgsl).map(Source::Wgsl).ok_or_else(missing)
 }
 
 fn pipeline(gpu: &Gpu, shader: &Shader, source: &Source<'_>, layout: &BindGroupLayout) -> ComputePipeline {

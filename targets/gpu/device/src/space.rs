@@ -1,6 +1,6 @@
 //! The memory of a session, and where in it the arguments of a dispatch lie.
 
-use crate::bindings::Part;
+use crate::bindings::BindingRange;
 use crate::executor::index;
 use crate::format::PIECE_BYTES;
 use crate::gpu::Gpu;
@@ -39,7 +39,7 @@ impl Slot {
         self.bound.is_none()
     }
 
-    /// Puts a tensor in its place, or nothing, and tells whether there was another.
+    /// Puts a tensor in its place, or nothing. Returns whether that changes anything.
     pub(crate) fn bind(&mut self, tensor: Option<&GpuTensor>) -> bool {
         let is_same = self.bound.as_ref().map(|(_, identity)| **identity) == tensor.map(|tensor| *tensor.identity);
         if !is_same {
@@ -49,7 +49,7 @@ impl Slot {
     }
 }
 
-/// What a piece of an argument needs of the memory of a region.
+/// The bytes of a region that a piece of an argument lies in.
 #[derive(Clone, Copy)]
 pub(crate) struct Piece {
     pub(crate) region: Region,
@@ -70,7 +70,7 @@ impl Space {
         Ok(Self { program, arena, states: Vec::new(), inputs: Vec::new(), outputs: Vec::new() })
     }
 
-    /// Brings all memory to the sizes given, and tells whether an allocation has moved. What has room stays where it is.
+    /// Resizes all memory. Returns whether an allocation has moved; large enough ones stay.
     pub(crate) fn fit(&mut self, prepared: &Prepared) -> Result<bool, DeviceError> {
         let gpu = Arc::clone(&self.program.gpu);
         let arena = self.arena.resize(&gpu, prepared.arena_bytes)?;
@@ -152,28 +152,28 @@ impl Space {
         let (start, bytes) = if start == end { (0, room(0)) } else { (start, room(end - start)) };
         let most = self.most();
         if bytes > most {
-            let (bytes, processor) = (end - start, self.program.gpu.description());
-            let problem = format!("a tensor of {bytes} bytes in {region:?}; {processor} takes at most {most}");
+            let (bytes, gpu) = (end - start, self.program.gpu.description());
+            let problem = format!("a tensor of {bytes} bytes in {region:?}; {gpu} takes at most {most}");
             return Err(DeviceError::LimitExceeded { resource: "memory that a kernel can address", problem });
         }
         Ok(Piece { region, start, bytes })
     }
 
-    /// The part that a piece is bound to. Its size is one of few, so that buffers that grow keep their binding.
-    pub(crate) fn part(&self, piece: &Piece) -> Part {
+    /// The range that a piece is bound to. Its size is a power of two where possible, so that buffers that grow keep their binding.
+    pub(crate) fn range(&self, piece: &Piece) -> BindingRange {
         let Piece { region, start, bytes } = *piece;
         let there = self.memory(region).map_or(bytes, |memory| (memory.buffer.size() - start) & !15);
         let tensor = self.identity(region).map_or(0, |identity| **identity);
-        Part { region, tensor, start, size: bytes.next_power_of_two().min(there).min(self.most()) }
+        BindingRange { region, tensor, start, size: bytes.next_power_of_two().min(there).min(self.most()) }
     }
 
-    /// The most bytes of a part.
+    /// The most bytes of a range.
     fn most(&self) -> u64 {
         self.program.gpu.limits.max_storage_buffer_binding_size & !15
     }
 }
 
-/// Brings tensors to their sizes in memory of the session, and tells whether one has moved.
+/// Resizes tensors in memory of the session. Returns whether one has moved.
 fn fit_all(gpu: &Gpu, use_: Use, tensors: &mut Vec<Slot>, sizes: &[u64]) -> Result<bool, DeviceError> {
     let mut moved = tensors.len() != sizes.len();
     tensors.truncate(sizes.len());

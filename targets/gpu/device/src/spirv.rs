@@ -1,15 +1,15 @@
-//! Shaders in SPIR-V, looked at before a driver gets them: drivers need not survive words that are no shader.
+//! Checks shaders in SPIR-V before a driver gets them: drivers need not survive words that are not a shader.
 
 use crate::format::{Language, SPIRV_VERSION};
 use std::collections::{HashMap, HashSet};
 
-/// The latest version that is taken, as headers hold it.
+/// The latest version that is accepted, as headers encode it.
 const VERSION: u32 = u32::from_be_bytes([0, SPIRV_VERSION.0, SPIRV_VERSION.1, 0]);
 
 const MAGIC: u32 = 0x0723_0203;
 const HEADER_WORDS: usize = 5;
 
-// Instructions, and what their operands say.
+// Opcodes and operands.
 const ENTRY_POINT: u32 = 15;
 const EXECUTION_MODE: u32 = 16;
 const FUNCTION: u32 = 54;
@@ -23,7 +23,7 @@ const GROUP: u32 = 34;
 const UNIFORM: u32 = 2;
 const STORAGE_BUFFER: u32 = 12;
 
-/// How a shader is called.
+/// The interface of a shader.
 #[derive(Default)]
 struct Interface {
     /// Model, function, and whether it has the name of the entry point.
@@ -43,8 +43,8 @@ struct Interface {
     is_complete: bool,
 }
 
-/// The words of a shader: header, whole instructions, one entry point that computes with so many invocations in a workgroup, and
-/// so many storage buffers at most before the parameters.
+/// The words of a shader: header, whole instructions, one compute entry point with this number of invocations in a workgroup,
+/// and at most this number of storage buffers before the parameters.
 ///
 /// # Errors
 /// What is wrong with the bytes.
@@ -62,7 +62,7 @@ pub(crate) fn read(bytes: &[u8], invocations: u32, buffers: usize) -> Result<Vec
     let mut interface = Interface::default();
     instructions(code, |operation, operands| interface.see(operation, operands))?;
     if !interface.is_called(invocations) {
-        return Err("it has not the entry point and workgroup of its kernel");
+        return Err("it lacks the entry point and workgroup of its kernel");
     }
     if interface.binds(buffers) { Ok(words) } else { Err("it binds other buffers than its kernel") }
 }
@@ -107,7 +107,7 @@ impl Interface {
     }
 }
 
-/// Goes through whole instructions.
+/// Iterates over whole instructions.
 fn instructions(mut code: &[u32], mut see: impl FnMut(u32, &[u32])) -> Result<(), &'static str> {
     while let Some(first) = code.first() {
         let (operation, count) = (first & 0xffff, (first >> 16) as usize);

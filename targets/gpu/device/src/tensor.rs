@@ -1,4 +1,4 @@
-//! Tensors that stay in the processor's memory from run to run.
+//! Tensors that stay in GPU memory from run to run.
 
 use crate::gpu::Gpu;
 use crate::memory::{Memory, Use, room};
@@ -12,7 +12,7 @@ use wgpu::{BindGroupDescriptor, Buffer, BufferUsages};
 /// Which tensor memory belongs to; it lives as long as the tensor, or as it is bound.
 pub(crate) type Identity = Arc<u64>;
 
-/// Memory of the processor for one tensor.
+/// GPU memory for one tensor.
 pub(crate) struct GpuTensor {
     gpu: Arc<Gpu>,
     pub(crate) memory: Memory,
@@ -37,13 +37,13 @@ impl GpuTensor {
         Ok(tensor)
     }
 
-    /// The tensor that memory is, if it is one of this processor.
+    /// The tensor that memory is, if it is one of this GPU.
     pub(crate) fn from_memory<'a>(gpu: &Arc<Gpu>, memory: &'a dyn DeviceMemory) -> Option<&'a Self> {
         let memory: &dyn Any = memory;
         memory.downcast_ref::<Self>().filter(|tensor| Arc::ptr_eq(&tensor.gpu, gpu))
     }
 
-    /// Whether the processor takes the buffer, which may belong to another.
+    /// Whether the GPU takes the buffer, which may belong to another one.
     fn check_bindable(&self) -> Result<(), DeviceError> {
         self.gpu.guarded(invalid, || {
             let layout = crate::program::layout(&self.gpu, 1, false);

@@ -1,4 +1,4 @@
-//! What is handed to wgpu without its own checks: shaders and kept pipelines. The only place of this crate that is unsafe.
+//! What wgpu gets without its own checks: shaders and kept pipelines. The only unsafe module of this crate.
 #![allow(unsafe_code)]
 
 use crate::format::Language;
@@ -8,10 +8,10 @@ use wgpu::{
     ShaderModuleDescriptor, ShaderModuleDescriptorPassthrough, ShaderRuntimeChecks, ShaderSource,
 };
 
-/// The version of Vulkan from which on all drivers take [`crate::format::SPIRV_VERSION`], as Vulkan numbers it.
+/// The first version of Vulkan whose drivers all take [`crate::format::SPIRV_VERSION`], as Vulkan encodes it.
 const VULKAN_1_1: u32 = 1 << 22 | 1 << 12;
 
-/// Whether a processor takes SPIR-V as code bytes hold it.
+/// Whether a GPU takes SPIR-V as code bytes hold it.
 pub(crate) fn takes_spirv(device: &Device) -> bool {
     let is_passed_through = device.features().contains(Features::PASSTHROUGH_SHADERS);
     is_passed_through && device.adapter_info().backend == Backend::Vulkan && vulkan_version(device) >= VULKAN_1_1
@@ -60,6 +60,6 @@ pub(crate) fn wgsl_module(gpu: &Gpu, name: &str, text: &str) -> ShaderModule {
 
 /// A cache of pipelines that begins with what one like it held, or empty.
 pub(crate) fn pipeline_cache(device: &Device, data: Option<&[u8]>) -> PipelineCache {
-    // SAFETY: the data is what a cache gave and a checksum finds unchanged; wgpu and the driver check that it was of such a processor.
+    // SAFETY: the data is what a cache gave and a checksum finds unchanged; wgpu and the driver check that it belongs to such a GPU.
     unsafe { device.create_pipeline_cache(&PipelineCacheDescriptor { label: Some("lostwax"), data, fallback: true }) }
 }

@@ -32,7 +32,7 @@ fn executor() -> Box<dyn Executor> {
     let variants = target.variants("").expect("there is a variant");
     let code = target.emit(&variants[0], &[kernel], &EmitOptions::default()).expect("the kernel can be written").code;
     let weights = Arc::new(vec![0u8; STEPS as usize * 256]);
-    device().load(&code, weights).expect("there is a processor").executor(1).expect("it has memory")
+    device().load(&code, weights).expect("there is a GPU").executor(1).expect("it has memory")
 }
 
 fn plan(tokens: u64) -> Prepared {
@@ -67,7 +67,7 @@ fn main() {
         executor.prepare(&plan).expect("the plan is valid");
         prepared.push(start.elapsed());
         let start = Instant::now();
-        executor.run(&mut Io { inputs: &[], outputs: &mut [] }).expect("the processor answers");
+        executor.run(&mut Io { inputs: &[], outputs: &mut [] }).expect("the GPU answers");
         run.push(start.elapsed());
     }
     println!("{STEPS} dispatches: median {:?} to prepare, {:?} to run", median(prepared), median(run));

@@ -1,7 +1,6 @@
 //! A thin layer over naga's arenas: expressions go to a block once, and are known by what they mean.
 //!
-//! Blocks that are open form levels: level 0 is the body of the entry point, each loop or branch around the current statement one
-//! more. An expression may go to any level, since the statement that the inner levels will become is not yet part of it.
+//! Open blocks are numbered by level: level 0 is the body of the entry point, and each enclosing loop or branch adds one. An expression may go to any level, since the statement that the inner levels will become is not yet part of it.
 
 use crate::fault::{Emit, Fault};
 use naga::{
@@ -41,7 +40,7 @@ impl Builder {
         (self.module, self.function)
     }
 
-    /// Nobody needs to wait at the end.
+    /// A barrier at the end has no effect.
     fn drop_last_barrier(&mut self) {
         if let Some(Statement::ControlBarrier(_)) = self.function.body.last() {
             self.function.body.cull(self.function.body.len() - 1..);
@@ -201,7 +200,7 @@ impl Builder {
         self.module.types.insert(Type { name: None, inner }, Span::UNDEFINED)
     }
 
-    /// What each invocation is given.
+    /// A built-in input of each invocation.
     pub(crate) fn argument(&mut self, built_in: BuiltIn, ty: TypeInner) -> Value {
         let ty = self.add_type(ty);
         let binding = Some(Binding::BuiltIn(built_in));

@@ -1,4 +1,4 @@
-// What kernels call for floats of 64 bits, of which the language has arithmetic and roots only. Series rather than tables: such
+// What kernels call for floats of 64 bits, for which the language has arithmetic and roots only. Series rather than tables: such
 // numbers are rare where shaders run.
 
 fn double_of_bits(bits: u64) -> f64 { return bitcast<f64>(bits); }

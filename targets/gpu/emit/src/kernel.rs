@@ -14,7 +14,7 @@ use naga::{
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-/// A value of kernel IR: one for all lanes, or one for each.
+/// A value of kernel IR: one for all lanes, or one per lane.
 #[derive(Clone, Debug)]
 pub(crate) struct Typed {
     pub(crate) dtype: DType,
@@ -28,13 +28,13 @@ pub(crate) enum Binding {
     Constant(i64),
     /// An integer that is known from the block of that level on.
     Value(usize, Value),
-    /// The variable of the vector loop around.
+    /// The variable of the enclosing vector loop.
     Lane,
     /// An integer that differs between lanes, by the symbols of each lane.
     PerLane(Vec<Symbol>),
 }
 
-/// The vector loop around, and which of its lanes run.
+/// The enclosing vector loop, and which of its lanes run.
 #[derive(Clone, Debug)]
 pub(crate) struct Lanes {
     pub(crate) count: usize,
@@ -98,8 +98,8 @@ const HALF: Scalar = Scalar { kind: ScalarKind::Float, width: 2 };
 pub(crate) struct Emitter<'k> {
     pub(crate) builder: Builder,
     pub(crate) kernel: &'k Kernel,
-    /// What the processor has beyond what the kernel cannot do without.
-    extras: &'k [Feature],
+    /// The optional features that the kernel may use.
+    optional: &'k [Feature],
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) locals: Vec<Local>,
     pub(crate) rows: Vec<Vec<Row>>,
@@ -109,18 +109,18 @@ pub(crate) struct Emitter<'k> {
     pub(crate) values: HashMap<ValueId, Typed>,
     pub(crate) defined: Vec<ValueId>,
     pub(crate) lanes: Option<Lanes>,
-    /// The thread that this invocation is, if work items have threads.
+    /// The thread that this invocation is, in kernels with threads.
     pub(crate) thread: Option<Value>,
     /// Whether threads may read what others have written to a buffer.
     pub(crate) rereads: bool,
 }
 
-/// The kernel as the entry point's function, in a module that also has the functions of `prelude`; uses the extras where they help.
-pub(crate) fn emit_kernel(prelude: Module, kernel: &Kernel, extras: &[Feature]) -> Emit<(Module, naga::Function)> {
+/// The kernel as the entry point's function, in a module that also has the functions of `prelude`; uses optional features where they help.
+pub(crate) fn emit_kernel(prelude: Module, kernel: &Kernel, optional: &[Feature]) -> Emit<(Module, naga::Function)> {
     let mut emitter = Emitter {
         builder: Builder::new(prelude),
         kernel,
-        extras,
+        optional,
         buffers: Vec::new(),
         locals: Vec::new(),
         rows: Vec::new(),
@@ -164,7 +164,7 @@ pub(crate) fn prefix(scalar: Scalar) -> &'static str {
 }
 
 impl Emitter<'_> {
-    /// Declares the arguments, makes room for the locals, and leaves those invocations that have no work item.
+    /// Declares the arguments, makes room for the locals, and ends the invocations outside of the grid.
     fn frame(&mut self) -> Emit<()> {
         let kernel = self.kernel;
         let accesses = Accesses::of(kernel);
@@ -216,7 +216,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Tells the element at which an argument begins. A vector of four begins there if it is accessed by such vectors.
+    /// Reads the element at which an argument begins. A vector of four begins there if it is accessed by such vectors.
     fn set_base(&mut self, position: usize, value: Value) {
         let Some(buffer) = self.buffers.get_mut(position) else { return };
         let symbol = Symbol::new(format!("%base.{position}"), 0, i64::from(i32::MAX) / QUAD);
@@ -239,9 +239,9 @@ impl Emitter<'_> {
         }
     }
 
-    /// Whether the processor has an extra.
-    pub(crate) fn may_use(&self, extra: Feature) -> bool {
-        self.extras.contains(&extra)
+    /// Whether the kernel may use an optional feature.
+    pub(crate) fn may_use(&self, feature: Feature) -> bool {
+        self.optional.contains(&feature)
     }
 
     /// The bindings that are declared.
@@ -270,9 +270,9 @@ impl Emitter<'_> {
         self.builder.value(Expression::AccessIndex { base, index: component })
     }
 
-    /// Finds the work item of this invocation; those past the last of `grid` have none and end.
+    /// Finds the work item or workgroup of this invocation; invocations outside of the grid end.
     fn leave_unless_below(&mut self, grid: Value) -> Emit<()> {
-        let item = self.work_item();
+        let item = self.grid_index();
         let limit = self.builder.convert(grid, ScalarKind::Uint, Some(4));
         let none = self.builder.binary(BinaryOperator::GreaterEqual, item, limit);
         self.builder.when(none, |builder| {
@@ -284,8 +284,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// The number of the workgroup, for kernels whose work items have threads, or that of the invocation.
-    fn work_item(&mut self) -> Value {
+    /// The number of the workgroup in kernels with threads, otherwise that of the invocation.
+    fn grid_index(&mut self) -> Value {
         let (id, width) = match self.kernel.threads() {
             Some(_) => (BuiltIn::WorkGroupId, 1),
             None => (BuiltIn::GlobalInvocationId, WORKGROUP),
@@ -297,7 +297,7 @@ impl Emitter<'_> {
         self.builder.binary(BinaryOperator::Add, x, above)
     }
 
-    /// The thread of a work item that this invocation is.
+    /// Finds the thread that this invocation is.
     fn declare_thread(&mut self) {
         let index = self.builder.argument(BuiltIn::LocalInvocationIndex, TypeInner::Scalar(Scalar::U32));
         self.thread = Some(self.builder.convert(index, ScalarKind::Sint, Some(4)));

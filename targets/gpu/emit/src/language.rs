@@ -20,11 +20,11 @@ pub(crate) struct Checked {
 
 /// A language that shaders are written in.
 pub(crate) struct Writer {
-    /// For people.
+    /// The name for messages.
     pub(crate) name: &'static str,
     /// The language in code bytes, if they hold it.
     pub(crate) stored: Option<Language>,
-    /// Whether it is for people too.
+    /// Whether listings show it.
     pub(crate) is_listed: bool,
     /// What it cannot express in the version that is written.
     lacks: &'static [Feature],
@@ -59,7 +59,7 @@ pub(crate) fn missing(language: Language, features: &[Feature]) -> Vec<Feature> 
 }
 
 impl Writer {
-    /// The shader in this language, or the feature that it would take and the language has not.
+    /// The shader in this language, or the feature that it needs and the language lacks.
     pub(crate) fn write(&self, shader: &Checked) -> Emit<Result<Vec<u8>, Feature>> {
         match self.lacks.iter().find(|feature| shader.features.contains(feature)) {
             Some(feature) => Ok(Err(*feature)),
@@ -130,7 +130,7 @@ fn slot(binding: u32) -> Emit<u8> {
     u8::try_from(binding).map_err(|_| Fault::Unsupported(format!("{binding} buffers; there are at most {}", u8::MAX)))
 }
 
-/// Registers are bindings; the number of workgroups, which Direct3D does not tell shaders, has the one after the last.
+/// Registers are bindings; the number of workgroups, which Direct3D does not give to shaders, has the one after the last.
 fn write_hlsl(shader: &Checked) -> Emit<Vec<u8>> {
     let target = |register| hlsl::BindTarget { register, ..hlsl::BindTarget::default() };
     let options = hlsl::Options {

@@ -3,13 +3,13 @@
 //! The GPU target of lostwax: kernels in, shaders out.
 //!
 //! - `module`: one kernel as one shader module, checked by naga and written in every language.
-//! - `language`: the table of languages. `limits`: the table of what kernels may take.
+//! - `language`: the table of languages. `limits`: the table of profiles.
 //! - `kernel`: its entry point: arguments, locals, scopes. Statements are written by `stmt`, index arithmetic by `index`, memory
 //!   access by `place`, of four elements at once by `quads`, operations by `ops`, reductions among threads by `reduce`, conversions
 //!   by `convert`, all through `builder`, a thin layer over naga's arenas; `survey` looks through the kernel before.
 //! - `prelude.wgsl`, `double.wgsl`: functions that kernels call, in the shading language itself.
 //!
-//! A work item is an invocation. The lanes of a vector loop take each step together, as values of one invocation.
+//! A work item is an invocation; in kernels with threads a thread is. The lanes of a vector loop take each step together, as values of one invocation.
 
 mod builder;
 mod convert;
@@ -67,7 +67,7 @@ impl Target for Gpu {
     }
 
     fn doc(&self) -> &'static str {
-        "shaders for graphics processors, as WGSL, SPIR-V and MSL; a specification is a profile of limits"
+        "shaders for GPUs, as WGSL, SPIR-V and MSL; a specification is a profile of limits"
     }
 
     fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError> {

@@ -1,19 +1,19 @@
-//! What kernels may take: profiles of limits, for the processors that code is made for.
+//! Profiles: the limits of the GPUs that code is generated for.
 
 use crate::fault::unsupported;
 use crate::language::missing;
 use lostwax_device_gpu::NAME;
-use lostwax_device_gpu::format::{Form, Language, Limits, Shader, Shortage, WORKGROUP};
+use lostwax_device_gpu::format::{Language, Limits, Shader, ShaderVariant, Shortage, WORKGROUP};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{EmitError, VariantInfo};
 
-/// Processors that have the same in common.
+/// What the GPUs of a group have in common.
 pub(crate) struct Profile {
-    /// What specifications and variants call it.
+    /// Its name in specifications and variants.
     pub(crate) name: &'static str,
-    /// Which processors it is.
+    /// The GPUs of the group.
     pub(crate) doc: &'static str,
-    /// What all of them have.
+    /// The limits that all of them have.
     limits: Limits,
     /// The language that they take, which every kernel must be written in.
     language: Language,
@@ -31,11 +31,11 @@ const COMMON: Limits = Limits {
 
 /// All profiles; the first is that of code for which none is named.
 ///
-/// Metal has 31 slots for buffers, of which the parameters and the sizes take two.
+/// Metal has 31 slots for buffers; the parameters and the sizes take two.
 pub(crate) const PROFILES: [Profile; 4] = [
     Profile {
         name: "native",
-        doc: "what Vulkan, Metal and Direct3D 12 have in common on today's processors",
+        doc: "what Vulkan, Metal and Direct3D 12 have in common on today's GPUs",
         limits: Limits { storage_buffers: 29, ..COMMON },
         language: Language::Wgsl,
     },
@@ -48,7 +48,7 @@ pub(crate) const PROFILES: [Profile; 4] = [
     },
     Profile {
         name: "metal",
-        doc: "what Metal has on Apple's own processors",
+        doc: "what Metal has on Apple GPUs",
         limits: Limits { storage_buffers: 29, binding_bytes: 256 << 20, workgroup_bytes: 32 << 10, invocations: 1024, ..COMMON },
         language: Language::Msl,
     },
@@ -77,15 +77,15 @@ impl Profile {
         u32::try_from(self.limits.storage_buffers).unwrap_or(u32::MAX)
     }
 
-    /// Whether all processors of the profile can run the kernel.
+    /// Whether all GPUs of the profile can run the kernel.
     ///
     /// # Errors
     /// What it takes, what the profile allows, and the profiles that allow it.
     pub(crate) fn check(&self, kernel: &Kernel, shader: &Shader) -> Result<(), EmitError> {
-        let Some(form) = shader.plainest() else { return Ok(()) };
-        let needs = Limits { workgroups: least_workgroups(kernel, shader), ..shader.needs(form) };
-        let Some(problem) = self.objection(form, &needs) else { return Ok(()) };
-        let fitting = PROFILES.iter().filter(|profile| profile.objection(form, &needs).is_none());
+        let Some(variant) = shader.plainest() else { return Ok(()) };
+        let needs = Limits { workgroups: least_workgroups(kernel, shader), ..shader.needs(variant) };
+        let Some(problem) = self.objection(variant, &needs) else { return Ok(()) };
+        let fitting = PROFILES.iter().filter(|profile| profile.objection(variant, &needs).is_none());
         let targets: Vec<String> = fitting.map(|profile| format!("{NAME}:{}", profile.name)).collect();
         let advice = match targets.is_empty() {
             true => "no profile has them; another target may".to_string(),
@@ -95,23 +95,23 @@ impl Profile {
         Err(EmitError::LimitExceeded { target: NAME.into(), kernel: kernel.name.clone(), problem })
     }
 
-    /// What a form takes and not all processors of the profile have.
-    fn objection(&self, form: &Form, needs: &Limits) -> Option<String> {
+    /// What a variant needs and not all GPUs of the profile have.
+    fn objection(&self, variant: &ShaderVariant, needs: &Limits) -> Option<String> {
         let (name, language) = (self.name, self.language.name());
         if let Some(Shortage { what, needed, most }) = needs.shortage(&self.limits) {
             return Some(format!("{needed} {what}, the profile `{name}` has {most}"));
         }
-        let missing = missing(self.language, &form.features);
+        let missing = missing(self.language, &variant.features);
         let features: Vec<&str> = missing.iter().map(|feature| feature.name()).collect();
-        let problem = || format!("{}, which the language of the profile `{name}`, {language}, has not", features.join(" and "));
+        let problem = || format!("{}, which {language}, the language of the profile `{name}`, lacks", features.join(" and "));
         (!features.is_empty()).then(problem)
     }
 }
 
-/// The workgroups in each of two dimensions that even the smallest sizes take.
+/// The workgroups in each of two dimensions at the smallest sizes.
 fn least_workgroups(kernel: &Kernel, shader: &Shader) -> u64 {
-    let items = u64::try_from(kernel.grid.bounds().0).unwrap_or(0);
-    let groups = if shader.threads == 0 { items.div_ceil(WORKGROUP.into()) } else { items };
+    let grid = u64::try_from(kernel.grid.bounds().0).unwrap_or(0);
+    let groups = if shader.threads == 0 { grid.div_ceil(WORKGROUP.into()) } else { grid };
     let root = groups.isqrt();
     if root * root < groups { root + 1 } else { root }
 }

@@ -4,7 +4,7 @@ use crate::fault::{Emit, Fault};
 use crate::kernel::emit_kernel;
 use crate::language::{Checked, WRITERS};
 use crate::survey::{Accesses, QUAD};
-use lostwax_device_gpu::format::{Argument, Feature, Form, Language, Shader, WORKGROUP};
+use lostwax_device_gpu::format::{Argument, Feature, Language, Shader, ShaderVariant, WORKGROUP};
 use lostwax_ir::kernel::{BufferDecl, Kernel};
 use naga::compact::{KeepUnused, compact};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -21,66 +21,66 @@ pub(crate) fn prelude() -> Emit<Module> {
 /// One kernel as a shader, in every language that can express it.
 pub(crate) struct Written {
     pub(crate) shader: Shader,
-    /// What people read, each with its title.
+    /// The listings, each with its title.
     pub(crate) listings: Vec<(String, String)>,
 }
 
-/// What forms of a kernel may do without, though they are faster with it.
-const EXTRAS: [Feature; 3] = [Feature::Float16, Feature::Subgroups, Feature::PackedDots];
+/// Features that make kernels faster, but that they can do without.
+const OPTIONAL: [Feature; 3] = [Feature::Float16, Feature::Subgroups, Feature::PackedDots];
 
-/// Writes a kernel; what only people read is left out unless it is asked for.
+/// Writes a kernel, with listings if they are asked for.
 pub(crate) fn write(prelude: &Module, kernel: &Kernel, is_listed: bool) -> Emit<Written> {
-    let with = |extras: &[Feature]| check(assemble(prelude, kernel, extras)?);
-    let richest = with(&EXTRAS)?;
+    let with = |optional: &[Feature]| check(assemble(prelude, kernel, optional)?);
+    let richest = with(&OPTIONAL)?;
     let mut choices = choices(&richest.features).into_iter();
-    let first = choices.next().map(|extras| (extras, Ok(richest)));
-    let (mut forms, mut listings) = (Vec::new(), Vec::new());
-    for (extras, checked) in first.into_iter().chain(choices.map(|extras| (extras.clone(), with(&extras)))) {
+    let first = choices.next().map(|optional| (optional, Ok(richest)));
+    let (mut variants, mut listings) = (Vec::new(), Vec::new());
+    for (optional, checked) in first.into_iter().chain(choices.map(|optional| (optional.clone(), with(&optional)))) {
         let checked = checked?;
-        forms.push(form(&checked)?);
+        variants.push(variant(&checked)?);
         if is_listed {
-            listings.extend(list(&checked, &extras)?);
+            listings.extend(list(&checked, &optional)?);
         }
     }
-    Ok(Written { shader: shader(kernel, forms)?, listings })
+    Ok(Written { shader: shader(kernel, variants)?, listings })
 }
 
-/// All choices of those extras that a kernel uses if it has all, the one of all first.
+/// All subsets of the optional features that a kernel uses if it may use all, the largest first.
 fn choices(used: &[Feature]) -> Vec<Vec<Feature>> {
-    let useful: Vec<Feature> = EXTRAS.into_iter().filter(|extra| used.contains(extra)).collect();
-    let choice = |bits: usize| (0..).zip(&useful).filter(|(at, _)| bits >> at & 1 == 1).map(|(_, extra)| *extra).collect();
+    let useful: Vec<Feature> = OPTIONAL.into_iter().filter(|feature| used.contains(feature)).collect();
+    let choice = |bits: usize| (0..).zip(&useful).filter(|(at, _)| bits >> at & 1 == 1).map(|(_, feature)| *feature).collect();
     let mut choices: Vec<Vec<Feature>> = (0..1 << useful.len()).map(choice).collect();
     choices.sort_by_key(|choice| useful.len() - choice.len());
     choices
 }
 
-fn form(checked: &Checked) -> Emit<Form> {
+fn variant(checked: &Checked) -> Emit<ShaderVariant> {
     let mut sources = BTreeMap::new();
     for writer in &WRITERS {
         if let (Some(language), Ok(source)) = (writer.stored, writer.write(checked)?) {
             sources.insert(language, source);
         }
     }
-    Ok(Form { features: checked.features.clone(), shared: shared(&checked.module)?, sources })
+    Ok(ShaderVariant { features: checked.features.clone(), shared: shared(&checked.module)?, sources })
 }
 
-/// What people read of a form. Languages that lack an extra have only the forms without it.
-fn list(checked: &Checked, extras: &[Feature]) -> Emit<Vec<(String, String)>> {
-    let with: Vec<&str> = extras.iter().map(|extra| extra.name()).collect();
+/// The listings of a variant. Languages that lack an optional feature have only the variants without it.
+fn list(checked: &Checked, optional: &[Feature]) -> Emit<Vec<(String, String)>> {
+    let with: Vec<&str> = optional.iter().map(|feature| feature.name()).collect();
     let with = if with.is_empty() { String::new() } else { format!(", with {}", with.join(" and ")) };
     let mut listings = Vec::new();
     for writer in WRITERS.iter().filter(|writer| writer.is_listed) {
         let text = match writer.write(checked)? {
             Ok(source) => String::from_utf8_lossy(&source).into_owned(),
-            Err(feature) if extras.contains(&feature) => continue,
-            Err(feature) => format!("// It takes {}, which {} has not.\n", feature.name(), writer.name),
+            Err(feature) if optional.contains(&feature) => continue,
+            Err(feature) => format!("// It needs {}, which {} lacks.\n", feature.name(), writer.name),
         };
         listings.push((format!("{}{with}", writer.name), text));
     }
     Ok(listings)
 }
 
-fn shader(kernel: &Kernel, forms: Vec<Form>) -> Emit<Shader> {
+fn shader(kernel: &Kernel, variants: Vec<ShaderVariant>) -> Emit<Shader> {
     let argument = |(decl, quads): (&BufferDecl, bool)| {
         let pieces =
             u8::try_from(decl.pieces).map_err(|_| Fault::Unsupported(format!("{} pieces of one tensor", decl.pieces)))?;
@@ -93,7 +93,7 @@ fn shader(kernel: &Kernel, forms: Vec<Form>) -> Emit<Shader> {
         symbols: kernel.symbols.len() as u32,
         threads: kernel.threads().unwrap_or(0),
         arguments: kernel.buffers.iter().zip(Accesses::of(kernel).quad_buffers).map(argument).collect::<Emit<_>>()?,
-        forms,
+        variants,
     })
 }
 
@@ -108,8 +108,8 @@ fn shared(module: &Module) -> Emit<Vec<u32>> {
 }
 
 /// The module of a kernel, with what it uses and nothing else.
-fn assemble(prelude: &Module, kernel: &Kernel, extras: &[Feature]) -> Emit<Module> {
-    let (mut module, mut function) = emit_kernel(prelude.clone(), kernel, extras)?;
+fn assemble(prelude: &Module, kernel: &Kernel, optional: &[Feature]) -> Emit<Module> {
+    let (mut module, mut function) = emit_kernel(prelude.clone(), kernel, optional)?;
     keep_arguments(&module, &mut function);
     module.entry_points.push(EntryPoint {
         name: Language::Wgsl.entry_point().into(),

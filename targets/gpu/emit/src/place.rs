@@ -1,4 +1,4 @@
-//! Loads and stores: no access to memory whose guard fails, and elements of less than a word as parts of words.
+//! Loads and stores: no access to memory whose guard fails, and elements smaller than a word as bits of words.
 
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
@@ -10,9 +10,9 @@ use lostwax_ir::kernel::{BufferId, LocalId, Operand, Place};
 use lostwax_ir::types::DType;
 use naga::{AtomicFunction, BinaryOperator, Expression, MathFunction, Scalar, ScalarKind, Statement, UnaryOperator};
 
-/// Where in a word an element lies: the number of the word, and the first bit.
+/// An element smaller than a word: the number of its word, and its first bit.
 #[derive(Clone, Copy)]
-struct Part {
+struct PackedElement {
     word: Value,
     shift: Value,
 }
@@ -71,15 +71,15 @@ impl Emitter<'_> {
                 self.builder.convert(half, ScalarKind::Float, Some(4))
             }
             Element::Bits => {
-                let part = self.part(dtype, index);
-                let word = self.load_from(&pointers, part.word, size_of::<u32>())?;
-                self.part_of_word(dtype, word, part.shift)?
+                let packed = self.packed_element(dtype, index);
+                let word = self.load_from(&pointers, packed.word, size_of::<u32>())?;
+                self.bits_of_word(dtype, word, packed.shift)?
             }
         };
         Ok((dtype, value))
     }
 
-    /// Reads an element of so many bytes: one of each piece, of which the one that it lies in counts.
+    /// Reads an element of `bytes` bytes: reads from each piece and selects the value of the piece that holds the element.
     fn load_from(&mut self, pieces: &[Value], index: Value, bytes: usize) -> Emit<Value> {
         let Some((first, rest)) = pieces.split_first() else { return Fault::invalid("a buffer without pieces") };
         let elements = PIECE_BYTES as i64 / bytes as i64;
@@ -120,18 +120,18 @@ impl Emitter<'_> {
         self.builder.load(pointer)
     }
 
-    fn part(&mut self, dtype: DType, index: Value) -> Part {
+    fn packed_element(&mut self, dtype: DType, index: Value) -> PackedElement {
         let (per_word, bits) = (4 / dtype.size() as i32, 8 * dtype.size() as u32);
         let (distance, last) = (self.builder.uint(per_word.trailing_zeros()), self.builder.int(per_word - 1));
         let word = self.builder.binary(BinaryOperator::ShiftRight, index, distance);
         let within = self.builder.binary(BinaryOperator::And, index, last);
         let within = self.builder.convert(within, ScalarKind::Uint, Some(4));
         let bits = self.builder.uint(bits);
-        Part { word, shift: self.builder.binary(BinaryOperator::Multiply, within, bits) }
+        PackedElement { word, shift: self.builder.binary(BinaryOperator::Multiply, within, bits) }
     }
 
     /// The element that begins at a bit of a word.
-    fn part_of_word(&mut self, dtype: DType, word: Value, shift: Value) -> Emit<Value> {
+    fn bits_of_word(&mut self, dtype: DType, word: Value, shift: Value) -> Emit<Value> {
         let shifted = self.builder.binary(BinaryOperator::ShiftRight, word, shift);
         let mask = self.builder.uint(mask(dtype));
         let bits = self.builder.binary(BinaryOperator::And, shifted, mask);
@@ -179,7 +179,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// The lanes whose stores differ; one stands for all that store the same to the same place.
+    /// The lanes whose stores differ; one stands for all that store the same value to the same element.
     fn storing_lanes(&self, index: &Dim, value: &Typed) -> Emit<usize> {
         match self.varies(index) {
             true => Ok(self.lane_count()),
@@ -231,12 +231,12 @@ impl Emitter<'_> {
 
     fn store_bits(&mut self, base: Value, dtype: DType, index: Value, value: Value) -> Emit<()> {
         let bits = self.packed(dtype, value)?;
-        let part = self.part(dtype, index);
-        let pointer = self.builder.value(Expression::Access { base, index: part.word });
+        let packed = self.packed_element(dtype, index);
+        let pointer = self.builder.value(Expression::Access { base, index: packed.word });
         let mask = self.builder.uint(mask(dtype));
-        let place = self.builder.binary(BinaryOperator::ShiftLeft, mask, part.shift);
-        let others = self.builder.unary(UnaryOperator::BitwiseNot, place);
-        let bits = self.builder.binary(BinaryOperator::ShiftLeft, bits, part.shift);
+        let own = self.builder.binary(BinaryOperator::ShiftLeft, mask, packed.shift);
+        let others = self.builder.unary(UnaryOperator::BitwiseNot, own);
+        let bits = self.builder.binary(BinaryOperator::ShiftLeft, bits, packed.shift);
         // Other invocations change other bits of the word meanwhile; these two change only ours.
         self.atomic(AtomicFunction::And, pointer, others);
         self.atomic(AtomicFunction::InclusiveOr, pointer, bits);

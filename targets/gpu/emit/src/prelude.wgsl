@@ -102,7 +102,7 @@ fn float_erf(x: f32) -> f32 {
     return fma(sum, x, x);
 }
 
-// The sine of `x` plus so many quarter turns: `x` less the nearest multiple of a quarter turn, in three parts.
+// The sine of `x` plus a number of quarter turns: `x` less the nearest multiple of a quarter turn, in three parts.
 fn float_sine(x: f32, quarters: i32) -> f32 {
     if float_is_nan(x) || abs(x) == float_infinity() { return float_nan(); }
     let turns = round(clamp(x * 0.636619772367581, -1.0e9, 1.0e9));
@@ -150,7 +150,7 @@ fn float_pow(x: f32, y: f32) -> f32 {
 }
 
 // The remainder with the sign of `x`, exact: multiples of the divisor that are powers of two are taken off, largest first. Numbers
-// below the normal ones count as 0, as many processors take them.
+// below the normal ones count as 0, as on many GPUs.
 fn float_rem(x: f32, y: f32) -> f32 {
     let divisor = abs(y);
     var rest = abs(x);

@@ -1,8 +1,8 @@
-//! Reductions among the threads of a work item.
+//! Reductions among the threads of a workgroup.
 //!
 //! With subgroups, the threads of each exchange what they have, and one of each leaves the result to the first thread. Which threads
 //! form a subgroup does not matter, but all of its invocations must be threads: the number of threads is a power of two, as the size
-//! of subgroups is, so processors fill them. Without, or where what lies apart is reduced, halves are reduced in shared memory.
+//! of subgroups is, so GPUs fill them. Without subgroups, or where the elements to reduce are not adjacent, halves are reduced in shared memory.
 
 use crate::builder::Value;
 use crate::fault::{Emit, Fault};
@@ -41,7 +41,7 @@ impl Emitter<'_> {
     }
 
     fn thread_number(&self) -> Emit<Value> {
-        self.thread.ok_or_else(|| Fault::Invalid("threads without a number of their own".into()))
+        self.thread.ok_or_else(|| Fault::Invalid("threads without a number".into()))
     }
 
     /// Runs `body` in those threads whose number, or another one, is below a limit.

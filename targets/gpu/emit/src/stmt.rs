@@ -106,9 +106,9 @@ impl Emitter<'_> {
         }
     }
 
-    /// What each thread does; then they wait for each other.
+    /// What each thread does, and then a barrier.
     fn each_thread(&mut self, var: &Symbol, body: &[Stmt]) -> Emit<()> {
-        let Some(thread) = self.thread else { return Fault::invalid("threads without a number of their own") };
+        let Some(thread) = self.thread else { return Fault::invalid("threads without a number") };
         self.with_symbol(var, Binding::Value(0, thread), |this| this.block(body))?;
         let storage = if self.rereads { Barrier::STORAGE } else { Barrier::empty() };
         self.builder.push(Statement::ControlBarrier(Barrier::WORK_GROUP | storage));
@@ -188,7 +188,7 @@ impl Emitter<'_> {
         lanes.collect()
     }
 
-    /// The lanes of the vector loop around, or 1.
+    /// The lanes of the enclosing vector loop, or 1.
     pub(crate) fn lane_count(&self) -> usize {
         self.lanes.as_ref().map_or(1, |lanes| lanes.count)
     }
@@ -218,7 +218,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// A symbol that is defined anew must not find what an earlier one of its name came to.
+    /// Forgets values of an earlier symbol of the same name.
     fn forget_sums(&mut self) {
         if let Some(sums) = self.sums.last_mut() {
             sums.clear();

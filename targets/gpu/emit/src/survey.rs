@@ -13,7 +13,8 @@ pub(crate) fn first_of_quads(index: &Dim, lane: &Symbol) -> Option<Dim> {
     (stride.is(1) && first.is_multiple_of(QUAD)).then_some(first)
 }
 
-/// Whether a loop has lanes that may access four elements at once: some fours, which all run and know all symbols alike.
+/// Whether the lanes of a loop may access four elements at once: their number is a multiple of four, all of them run, and no symbol
+/// differs between them.
 pub(crate) fn takes_quads(extent: &Dim, kind: &LoopKind, body: &[Stmt]) -> bool {
     *kind == LoopKind::Vector { active: None }
         && extent.as_constant().is_some_and(|lanes| lanes % QUAD == 0)
@@ -77,7 +78,7 @@ struct Survey<'k> {
     locals: Vec<Uses>,
     /// The buffers that rows lie in.
     rows: Vec<BufferId>,
-    /// The variable of the vector loop around, if its lanes may access four elements at once.
+    /// The variable of the enclosing vector loop, if its lanes may access four elements at once.
     lane: Option<&'k Symbol>,
 }
 

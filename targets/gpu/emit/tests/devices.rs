@@ -1,4 +1,4 @@
-//! Processors are described and chosen; one that the caller has opened serves kernels and the caller.
+//! GPUs are listed and selected; one that the caller has opened serves kernels and the caller.
 
 #[path = "common/opened.rs"]
 mod opened;
@@ -51,7 +51,7 @@ fn run(model: &mut dyn Executor, input: [f32; 4]) -> Vec<u8> {
 }
 
 #[test]
-fn a_processor_that_the_caller_has_opened_serves_two_models_and_the_caller() {
+fn a_gpu_that_the_caller_has_opened_serves_two_models_and_the_caller() {
     let opened = Opened::new(Features::empty(), |_| {});
     let shared = opened.for_kernels();
     let mut first = model(&*shared, [1.0, 2.0, 3.0, 4.0], 0);

@@ -1,4 +1,4 @@
-//! What goes wrong on a processor is an error of the right kind, and what fits afterwards still runs.
+//! Failures of a GPU are errors of the right kind, and what fits afterwards still runs.
 
 #[path = "common/opened.rs"]
 mod opened;
@@ -77,7 +77,7 @@ fn resource(result: Result<(), DeviceError>) -> &'static str {
 }
 
 #[test]
-fn what_a_processor_does_not_take_is_told_by_its_limit() {
+fn errors_name_the_limit_of_the_gpu_that_is_exceeded() {
     let cases: [Case<Limits>; 3] = [
         (|limits| limits.max_storage_buffers_per_shader_stage = 1, "storage buffers in a shader"),
         (|limits| limits.max_compute_invocations_per_workgroup = 32, "invocations in a workgroup"),
@@ -98,13 +98,13 @@ fn memory_beyond_the_limits_is_refused_and_smaller_plans_run() {
     });
     let device = opened.for_kernels();
     let weights = device.load(&code("f32"), Arc::new(vec![0u8; 1 << 20]));
-    assert_eq!(resource(weights.map(drop)), "memory of the graphics processor");
+    assert_eq!(resource(weights.map(drop)), "GPU memory");
     let mut executor = executor(&*device);
     let cases: [Case<Prepared>; 5] = [
-        (|plan| plan.arena_bytes = 1 << 21, "memory of the graphics processor"),
-        (|plan| plan.state_bytes[0] = 1 << 21, "memory of the graphics processor"),
-        (|plan| plan.input_bytes[0] = 1 << 21, "memory of the graphics processor"),
-        (|plan| plan.output_bytes[0] = u64::MAX - 3, "memory of the graphics processor"),
+        (|plan| plan.arena_bytes = 1 << 21, "GPU memory"),
+        (|plan| plan.state_bytes[0] = 1 << 21, "GPU memory"),
+        (|plan| plan.input_bytes[0] = 1 << 21, "GPU memory"),
+        (|plan| plan.output_bytes[0] = u64::MAX - 3, "GPU memory"),
         (|plan| *plan = prepared(1 << 15), "memory that a kernel can address"),
     ];
     for (change, expected) in cases {
@@ -119,7 +119,7 @@ fn memory_beyond_the_limits_is_refused_and_smaller_plans_run() {
 }
 
 #[test]
-fn features_that_a_processor_lacks_are_told() {
+fn errors_name_the_features_that_a_gpu_lacks() {
     let opened = Opened::new(Features::empty(), |_| {});
     match opened.for_kernels().load(&code("f64"), Arc::new(Vec::new())).map(drop) {
         Err(DeviceError::Unsupported { what, .. }) => assert!(what.contains("floats of 64 bits"), "{what}"),
@@ -128,7 +128,7 @@ fn features_that_a_processor_lacks_are_told() {
 }
 
 #[test]
-fn a_lost_processor_is_told_from_everywhere() {
+fn every_call_reports_a_lost_gpu() {
     let opened = Opened::new(Features::TIMESTAMP_QUERY, |_| {});
     let device = opened.for_kernels();
     let mut executor = executor(&*device);

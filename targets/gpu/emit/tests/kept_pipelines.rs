@@ -93,7 +93,7 @@ fn pipelines_are_kept_and_written_once() {
 }
 
 #[test]
-fn what_is_damaged_or_of_another_processor_is_replaced() {
+fn files_that_are_damaged_or_of_another_gpu_are_replaced() {
     let folder = workplace("damaged/pipelines");
     assert!(run(&folder).0);
     let file = file(&folder);

@@ -22,7 +22,7 @@ fn check(text: &str, buffers: &[Vec<u8>], symbols: &[i64], grid: u64) {
     assert_ne!(expected, buffers, "the kernel does nothing");
 }
 
-/// Rows of any length, of which the last lanes of the last vector do not run.
+/// Rows of any length; the last lanes of the last vector do not run.
 #[test]
 fn loops_end_where_they_should() {
     let text = r#"kernel "rows" {

@@ -7,7 +7,7 @@ use lostwax_target_api::{EmitError, EmitOptions, Emitted, OutputKind};
 use lostwax_target_gpu::target;
 use std::path::PathBuf;
 
-/// Lanes of which the last do not run.
+/// Lanes; the last ones do not run.
 const SCALE: &str = r#"kernel "scale" {
   symbols n: 1..
   item %i: 0..
@@ -69,7 +69,7 @@ const BYTES: &str = r#"kernel "bytes" {
 }
 "#;
 
-/// Types of 64 bits, one of which MSL has not.
+/// Types of 64 bits, one of which MSL lacks.
 const DOUBLES: &str = r#"kernel "doubles" {
   symbols n: 1..
   item %i: 0..
@@ -156,41 +156,41 @@ fn kernels_are_written_as_before() {
     }
 }
 
-/// What an embedder of MSL is told: slots of arguments, parameters and sizes, an element of which belongs to each argument.
+/// The contract for programs that embed MSL: slots of arguments, parameters and sizes, one size for each argument.
 #[test]
 fn metal_finds_arguments_in_slots() {
     for (_, text) in &KERNELS[..5] {
         let shaders = read(&emit("metal", text).unwrap().code).unwrap();
         let shader = &shaders[0];
-        let form = shader.plainest().unwrap();
-        let text = form.text(Language::Msl).unwrap();
+        let variant = shader.plainest().unwrap();
+        let text = variant.text(Language::Msl).unwrap();
         let arguments = shader.arguments.len();
         assert!(text.contains(&format!("kernel void {}(", Language::Msl.entry_point())), "{text}");
         assert!(text.contains(&format!("[[buffer({arguments})]]")), "{text}");
         assert!(text.contains(&format!("constant _mslBufferSizes& _buffer_sizes [[buffer({})]]", arguments + 1)), "{text}");
         assert!(!text.contains(&format!("[[buffer({})]]", arguments + 2)), "{text}");
         assert_eq!(text.matches("uint size").count(), arguments, "{text}");
-        assert_eq!(text.matches(", threadgroup ").count(), form.shared.len(), "{text}");
+        assert_eq!(text.matches(", threadgroup ").count(), variant.shared.len(), "{text}");
     }
 }
 
 #[test]
 fn shared_memory_is_told() {
     let shaders = read(&emit("", REVERSE).unwrap().code).unwrap();
-    assert_eq!((shaders[0].forms[0].shared.as_slice(), shaders[0].invocations()), ([256].as_slice(), 64));
+    assert_eq!((shaders[0].variants[0].shared.as_slice(), shaders[0].invocations()), ([256].as_slice(), 64));
 }
 
 #[test]
 fn languages_have_what_can_be_expressed_in_them() {
     let shaders = read(&emit("", DOUBLES).unwrap().code).unwrap();
-    assert!(shaders[0].forms[0].features.contains(&Feature::Float64));
-    let languages: Vec<Language> = shaders[0].forms[0].sources.keys().copied().collect();
+    assert!(shaders[0].variants[0].features.contains(&Feature::Float64));
+    let languages: Vec<Language> = shaders[0].variants[0].sources.keys().copied().collect();
     assert_eq!(languages, [Language::Wgsl, Language::Spirv]);
     let text = listing(DOUBLES);
-    assert!(text.contains("// It takes floats of 64 bits, which MSL has not.") && text.contains("double("), "{text}");
+    assert!(text.contains("// It needs floats of 64 bits, which MSL lacks.") && text.contains("double("), "{text}");
 }
 
-/// A kernel that adds up so many buffers.
+/// A kernel that adds up a number of buffers.
 fn sum(buffers: usize) -> String {
     let declared: String = (0..buffers).map(|buffer| format!("  buffer \"x{buffer}\": f32\n")).collect();
     let add =
@@ -234,8 +234,8 @@ fn kernels_that_take_too_much_are_refused() {
         (
             "metal",
             DOUBLES.into(),
-            "kernel `doubles` is too large for the gpu target: it takes floats of 64 bits, which the language of the profile `metal`, \
-             MSL, has not; the target `gpu:native` or `gpu:webgpu-default` or `gpu:vulkan` has them",
+            "kernel `doubles` is too large for the gpu target: it takes floats of 64 bits, which MSL, the language of the profile \
+             `metal`, lacks; the target `gpu:native` or `gpu:webgpu-default` or `gpu:vulkan` has them",
         ),
     ];
     for (profile, text, message) in refusals {

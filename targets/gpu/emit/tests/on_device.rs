@@ -1,4 +1,4 @@
-//! Tensors that stay with the processor: bound in place, in buffers of the caller too, without growth, and what goes wrong with
+//! Tensors that stay on the GPU: bound in place, in buffers of the caller too, without growth, and what goes wrong with
 //! them.
 
 #[path = "common/opened.rs"]
@@ -173,7 +173,7 @@ fn a_buffer_that_the_host_has_mapped_is_told_until_it_is_not() {
     assert!(opened.uncaught.lock().unwrap().is_empty());
 }
 
-/// The bytes that the processor has given away.
+/// The bytes that are allocated on the GPU.
 fn held(opened: &Opened) -> u64 {
     opened.device.generate_allocator_report().unwrap().total_allocated_bytes
 }

@@ -198,7 +198,7 @@ fn rounding_of_doubles() {
     check_rounding(&[DType::F64]);
 }
 
-/// Drivers emulate what a processor lacks. Mesa's software GPU can be told to do without instructions of this CPU; on other
+/// Drivers emulate what a CPU lacks. Mesa's software GPU can be told to do without instructions of this CPU; on other
 /// drivers, the tests only run again. It cannot compile doubles without SSE.
 #[test]
 fn rounding_is_right_where_it_is_emulated() {

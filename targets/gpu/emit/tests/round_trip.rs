@@ -117,12 +117,12 @@ fn plans_that_do_not_fit_are_refused() {
 }
 
 fn replace(shader: &mut Shader, from: &str, to: &str) {
-    let text = shader.forms[0].text(Language::Wgsl).unwrap().replace(from, to);
-    shader.forms[0].sources.insert(Language::Wgsl, text.into_bytes());
+    let text = shader.variants[0].text(Language::Wgsl).unwrap().replace(from, to);
+    shader.variants[0].sources.insert(Language::Wgsl, text.into_bytes());
 }
 
 fn put(shader: &mut Shader, language: Language, source: &[u8]) {
-    shader.forms[0].sources.insert(language, source.to_vec());
+    shader.variants[0].sources.insert(language, source.to_vec());
 }
 
 /// Loads code whose second shader was changed.
@@ -142,7 +142,7 @@ fn shaders_that_break_the_rules_are_refused() {
     let device = opened.for_kernels();
     let damages: [fn(&mut Shader); 5] = [
         |shader| put(shader, Language::Wgsl, b"no shader"),
-        |shader| drop(shader.forms[0].sources.remove(&Language::Wgsl)),
+        |shader| drop(shader.variants[0].sources.remove(&Language::Wgsl)),
         |shader| replace(shader, "main", "other"),
         |shader| replace(shader, "@binding(1)", "@binding(7)"),
         |shader| shader.arguments.truncate(1),
@@ -159,7 +159,7 @@ fn shaders_that_break_the_rules_are_refused() {
 fn words_that_are_no_shader_are_refused() {
     let opened = Opened::new(Features::PASSTHROUGH_SHADERS, |_| {});
     let device = opened.for_kernels();
-    let words = read(&code()).unwrap()[1].forms[0].sources[&Language::Spirv].clone();
+    let words = read(&code()).unwrap()[1].variants[0].sources[&Language::Spirv].clone();
     for end in (13..words.len()).step_by(13) {
         is_refused(load_changed(&*device, |shader| put(shader, Language::Spirv, &words[..end])), &end);
     }
@@ -172,18 +172,18 @@ fn words_that_are_no_shader_are_refused() {
     }
     is_refused(load_changed(&*device, |shader| shader.arguments.truncate(1)), &"arguments");
     is_refused(load_changed(&*device, |shader| shader.threads = 32), &"threads");
-    is_refused(load_changed(&*device, |shader| shader.forms[0].sources.clear()), &"no source");
+    is_refused(load_changed(&*device, |shader| shader.variants[0].sources.clear()), &"no source");
     load_changed(&*device, |shader| put(shader, Language::Wgsl, b"no shader")).unwrap();
-    load_changed(&*device, |shader| drop(shader.forms[0].sources.remove(&Language::Spirv))).unwrap();
+    load_changed(&*device, |shader| drop(shader.variants[0].sources.remove(&Language::Spirv))).unwrap();
     assert!(opened.uncaught.lock().unwrap().is_empty());
 }
 
-/// What shaders need is compared before the processor is asked to compile them.
+/// What shaders need is compared before the GPU compiles them.
 #[test]
 fn needs_of_shaders_are_checked() {
     let intact = read(&code()).unwrap();
     let changes: [fn(&mut Shader); 2] =
-        [|shader| shader.forms[0].shared = vec![1 << 20, 16], |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
+        [|shader| shader.variants[0].shared = vec![1 << 20, 16], |shader| shader.arguments = shader.arguments.repeat(1 << 20)];
     let expected = [
         "bytes of workgroup memory: kernel `negate` needs 1048592",
         "storage buffers in a shader: kernel `negate` needs 2097152",
@@ -205,10 +205,10 @@ fn contents_are_told_by_language() {
     assert_eq!(names, ["WGSL", "SPIR-V", "MSL"]);
     for (content, language) in contents.iter().zip(Language::ALL) {
         let shaders = read(&code()).unwrap();
-        assert_eq!(content.bytes, shaders.iter().map(|shader| shader.forms[0].sources[&language].len() as u64).sum::<u64>());
+        assert_eq!(content.bytes, shaders.iter().map(|shader| shader.variants[0].sources[&language].len() as u64).sum::<u64>());
     }
     let mut shaders = read(&code()).unwrap();
-    shaders[0].forms[0].sources.remove(&Language::Msl);
+    shaders[0].variants[0].sources.remove(&Language::Msl);
     assert_eq!(device().contents(&write(&shaders)).unwrap()[2].name, "MSL of 1 kernels");
     assert!(matches!(device().contents(b"no shaders"), Err(DeviceError::InvalidCode { .. })));
 }

@@ -1,4 +1,4 @@
-//! Runs hand-written kernels on every variant that this machine can run, in memory that ends at a page no one may touch, and
+//! Runs hand-written kernels on every variant that this machine can run, in memory that ends at an inaccessible page, and
 //! on those of other architectures that an emulator is installed for.
 #![allow(dead_code)]
 

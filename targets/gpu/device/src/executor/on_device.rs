@@ -49,7 +49,7 @@ impl GpuExecutor {
         self.bind_moved()
     }
 
-    /// Binds the steps anew whose inputs or outputs lie elsewhere, and forgets tensors that are no more.
+    /// Binds the steps anew whose inputs or outputs lie elsewhere, and forgets dropped tensors.
     fn bind_moved(&mut self) -> Result<(), DeviceError> {
         let bound = if self.is_bound { Ok(()) } else { self.bind_all() };
         self.bindings.forget_dropped();
@@ -79,7 +79,7 @@ impl GpuExecutor {
     }
 }
 
-/// The tensor of this processor that memory is, where there is any.
+/// The tensor of this GPU that memory is, if there is any.
 fn tensor<'a>(
     gpu: &Arc<crate::gpu::Gpu>,
     memory: Option<&'a dyn DeviceMemory>,

@@ -11,7 +11,7 @@ pub enum Language {
     Msl,
 }
 
-/// What is to know of a language.
+/// The properties of a language.
 struct Facts {
     name: &'static str,
     entry_point: &'static str,
@@ -30,7 +30,7 @@ impl Language {
         }
     }
 
-    /// For people.
+    /// The name for messages.
     pub const fn name(self) -> &'static str {
         self.facts().name
     }

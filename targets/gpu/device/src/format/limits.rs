@@ -1,6 +1,6 @@
-//! What shaders need of a processor, and what it has.
+//! What shaders need of a GPU, and what it has.
 
-/// Amounts: what is needed, what a processor has, or what a profile allows.
+/// Amounts: what a shader needs, what a GPU has, or what a profile allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Storage buffers of one shader.
@@ -17,7 +17,7 @@ pub struct Limits {
     pub workgroups: u64,
 }
 
-/// What people call an amount, and where it is.
+/// The name of an amount for messages, and the amount.
 type Amount = (&'static str, fn(&Limits) -> u64);
 
 const AMOUNTS: [Amount; 6] = [
@@ -29,10 +29,10 @@ const AMOUNTS: [Amount; 6] = [
     ("workgroups in each dimension", |limits| limits.workgroups),
 ];
 
-/// Something of which there is less than needed.
+/// A limit that is too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// What people call it.
+    /// Its name for messages.
     pub what: &'static str,
     /// How much is needed.
     pub needed: u64,
@@ -41,9 +41,9 @@ pub struct Shortage {
 }
 
 impl Limits {
-    /// What of these needs `offered` does not cover, if there is such a thing.
-    pub fn shortage(&self, offered: &Limits) -> Option<Shortage> {
-        let amounts = AMOUNTS.iter().map(|(what, amount)| Shortage { what, needed: amount(self), most: amount(offered) });
+    /// The first of these needs that exceeds what is available.
+    pub fn shortage(&self, available: &Limits) -> Option<Shortage> {
+        let amounts = AMOUNTS.iter().map(|(what, amount)| Shortage { what, needed: amount(self), most: amount(available) });
         amounts.into_iter().find(|shortage| shortage.needed > shortage.most)
     }
 }

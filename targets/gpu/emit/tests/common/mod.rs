@@ -1,4 +1,4 @@
-//! Runs kernels on the graphics processor of this machine, or its software stand-in, beside the reference interpreter.
+//! Runs kernels on the GPU of this machine, or a software one, beside the reference interpreter.
 #![allow(dead_code)]
 
 use lostwax_device_gpu::format::{Feature, Language, read};
@@ -25,11 +25,11 @@ pub fn code(kernels: &[Kernel]) -> Vec<u8> {
     let options = EmitOptions { outputs: [OutputKind::Listing].into() };
     let emitted = target.emit(&variants[0], kernels, &options).unwrap_or_else(|error| panic!("{error}"));
     for shader in read(&emitted.code).unwrap() {
-        for form in &shader.forms {
-            let has = |feature: Feature| form.features.contains(&feature);
-            form.sources.get(&Language::Spirv).into_iter().for_each(|words| check_spirv(words));
-            assert_eq!(form.sources.contains_key(&Language::Spirv), !has(Feature::PackedDots));
-            assert_eq!(form.sources.contains_key(&Language::Msl), !has(Feature::Float64) && !has(Feature::PackedDots));
+        for variant in &shader.variants {
+            let has = |feature: Feature| variant.features.contains(&feature);
+            variant.sources.get(&Language::Spirv).into_iter().for_each(|words| check_spirv(words));
+            assert_eq!(variant.sources.contains_key(&Language::Spirv), !has(Feature::PackedDots));
+            assert_eq!(variant.sources.contains_key(&Language::Msl), !has(Feature::Float64) && !has(Feature::PackedDots));
         }
     }
     emitted.code

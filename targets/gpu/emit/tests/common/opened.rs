@@ -1,4 +1,4 @@
-//! A processor that the test has opened itself, as programs do that use it for other work.
+//! A GPU that the test has opened itself, as programs do that use it for other work.
 #![allow(dead_code)]
 
 use lostwax_device_gpu::{device_of, wgpu};
@@ -6,7 +6,7 @@ use lostwax_target_api::Device;
 use std::sync::{Arc, Mutex};
 use wgpu::{DeviceDescriptor, Features, InstanceDescriptor, Limits, RequestAdapterOptions};
 
-/// The processor, and what went wrong on it without being caught.
+/// The GPU, and its errors that nothing caught.
 pub struct Opened {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
@@ -14,10 +14,10 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// A processor with some of its features and less than its limits.
+    /// A GPU with some of its features and reduced limits.
     pub fn new(features: Features, limit: impl FnOnce(&mut Limits)) -> Self {
         let instance = wgpu::Instance::new(InstanceDescriptor::new_without_display_handle());
-        let adapter = ready(instance.request_adapter(&RequestAdapterOptions::default())).expect("a processor, or its stand-in");
+        let adapter = ready(instance.request_adapter(&RequestAdapterOptions::default())).expect("a GPU, or a software one");
         let mut required_limits = adapter.limits();
         limit(&mut required_limits);
         let descriptor = DeviceDescriptor { required_features: features, required_limits, ..Default::default() };
@@ -28,7 +28,7 @@ impl Opened {
         Self { device, queue, uncaught }
     }
 
-    /// The same processor for kernels.
+    /// The same GPU for kernels.
     pub fn for_kernels(&self) -> Arc<dyn Device> {
         device_of((self.device.clone(), self.queue.clone()))
     }

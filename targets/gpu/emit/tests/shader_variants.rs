@@ -1,4 +1,4 @@
-//! All forms of a kernel compute the same: each processor takes the one that its features allow.
+//! All variants of a shader compute the same: a GPU takes the first one whose features it has.
 
 mod common;
 #[path = "common/opened.rs"]
@@ -15,7 +15,7 @@ use lostwax_target_api::Device;
 use opened::Opened;
 use std::fmt::Debug;
 
-/// Rows of as many elements as threads, of which those are reduced that are `STRIDE` apart; two rows of each work item.
+/// Rows with one element for each thread, reduced over elements `STRIDE` apart; two rows in each workgroup.
 const REDUCE: &str = r#"kernel "reduce" {
   symbols n: 1..
   item %i: 0..
@@ -78,12 +78,12 @@ fn numbers(dtype: DType, count: usize) -> Vec<Number> {
     (0..count).map(number).collect()
 }
 
-/// Compares each form with the reference, and what a processor takes that has no features; tells what the forms need. `counts` are
-/// the elements of input and output.
+/// Compares each variant with the reference, and the one for a GPU without features. Returns the features of the variants. `counts`
+/// are the elements of input and output.
 fn check(kernel: &Kernel, dtypes: [DType; 2], counts: [usize; 2], grid: u64) -> Vec<Vec<Feature>> {
     let buffers = [to_bytes(&numbers(dtypes[0], counts[0])), vec![0; counts[1] * dtypes[1].size()]];
     let expected = from_bytes(dtypes[1], &reference(kernel, &buffers, &[grid as i64])[1]);
-    assert!(expected.iter().any(|number| *number != expected[0]), "the test tells nothing");
+    assert!(expected.iter().any(|number| *number != expected[0]), "all results are equal");
     let compare = |device: &dyn Device, code: &[u8], what: &dyn Debug| {
         let found = from_bytes(dtypes[1], &run_code(device, code, &buffers, &[grid as i64], grid)[1]);
         for (found, expected) in found.iter().zip(&expected) {
@@ -93,11 +93,11 @@ fn check(kernel: &Kernel, dtypes: [DType; 2], counts: [usize; 2], grid: u64) -> 
     let code = code(std::slice::from_ref(kernel));
     compare(&*Opened::new(Features::empty(), |_| {}).for_kernels(), &code, &"without features");
     let shader = read(&code).unwrap().remove(0);
-    for form in &shader.forms {
-        let only = write(&[Shader { forms: vec![form.clone()], ..shader.clone() }]);
-        compare(&**device(), &only, &form.features);
+    for variant in &shader.variants {
+        let only = write(&[Shader { variants: vec![variant.clone()], ..shader.clone() }]);
+        compare(&**device(), &only, &variant.features);
     }
-    shader.forms.into_iter().map(|form| form.features).collect()
+    shader.variants.into_iter().map(|variant| variant.features).collect()
 }
 
 fn reduce(dtype: &str, op: &str, threads: usize, stride: usize) -> Kernel {
@@ -114,20 +114,20 @@ fn threads_reduce_with_and_without_subgroups() {
         for stride in [1usize, 16] {
             let kernel = reduce(dtype, op, threads, stride);
             let dtype = DType::from_name(dtype).unwrap();
-            let forms = check(&kernel, [dtype; 2], [3 * 2 * threads, 3 * 2 * stride], 3);
-            assert_eq!(forms, if stride == 1 { vec![vec![Feature::Subgroups], vec![]] } else { vec![vec![]] });
+            let features = check(&kernel, [dtype; 2], [3 * 2 * threads, 3 * 2 * stride], 3);
+            assert_eq!(features, if stride == 1 { vec![vec![Feature::Subgroups], vec![]] } else { vec![vec![]] });
         }
     }
 }
 
 #[test]
 fn halves_are_floats_or_parts_of_words() {
-    let forms = check(&parse_kernel(HALVES).unwrap(), [DType::F16; 2], [301; 2], 301);
-    assert_eq!(forms, [vec![Feature::Float16], vec![]]);
+    let features = check(&parse_kernel(HALVES).unwrap(), [DType::F16; 2], [301; 2], 301);
+    assert_eq!(features, [vec![Feature::Float16], vec![]]);
 }
 
 #[test]
 fn bytes_are_multiplied_together_or_apart() {
-    let forms = check(&parse_kernel(DOTS).unwrap(), [DType::U32, DType::I32], [101, 100], 100);
-    assert_eq!(forms, [vec![Feature::PackedDots], vec![]]);
+    let features = check(&parse_kernel(DOTS).unwrap(), [DType::U32, DType::I32], [101, 100], 100);
+    assert_eq!(features, [vec![Feature::PackedDots], vec![]]);
 }
