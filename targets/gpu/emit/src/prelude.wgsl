@@ -42,7 +42,7 @@ fn half_of_float(x: f32) -> u32 {
     let magnitude = bits & 0x7fffffffu;
     if magnitude > 0x7f800000u { return sign | 0x7e00u; }
     if magnitude >= 0x477ff000u { return sign | 0x7c00u; }
-    if magnitude < 0x38800000u { return sign | u32(round(bitcast<f32>(magnitude) * 0x1p24)); }
+    if magnitude < 0x38800000u { return sign | u32(float_round(bitcast<f32>(magnitude) * 0x1p24)); }
     let odd = (magnitude >> 13u) & 1u;
     return sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13u);
 }
