@@ -1,16 +1,18 @@
 //! The ONNX backend suite on a target: each case is compiled into an artifact in memory and run on the target's device.
 
+use crate::levels;
 use crate::model_path;
 use crate::suite::{IgnoreList, Passed, SuiteCase, case_folders, case_name, run_suite};
 use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::ir::graph::Graph;
 use lostwax::ir::tensor::Tensor as Reference;
-use lostwax::ir::types::{DType, TensorType};
-use lostwax::target_api::OutputKind;
+use lostwax::ir::types::DType;
+use lostwax::target_api::{self, OutputKind};
 use lostwax_runtime::{AlignedBuffer, Device, Model, Options, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The cases that no target gets because importers refuse them, relative to the checkout.
 pub const IMPORT_LIST: &str = "compiler/import/conformance-ignore.txt";
@@ -41,38 +43,31 @@ pub fn target_conforms(registry: &Registry, target: &str, step: usize, list: &Ig
     run_suite(&folders, Some(&import), &list, |folder| subject.check(folder))
 }
 
-/// A target and its device.
+/// A target with the levels that its device can run.
 struct Subject<'a> {
     registry: &'a Registry,
     target: String,
-    device: Device,
+    device: Arc<dyn target_api::Device>,
 }
 
 impl<'a> Subject<'a> {
-    fn new(registry: &'a Registry, target: &str) -> Result<Self, String> {
-        let device = registry.device(Some(target), &[]).map_err(|error| error.to_string())?.into();
-        let any = Self { registry, target: target.into(), device };
-        Ok(Self { target: any.best_level()?, ..any })
+    fn new(registry: &'a Registry, name: &str) -> Result<Self, String> {
+        let device = registry.device(Some(name), &[]).map_err(|error| error.to_string())?;
+        let found = registry.targets().find(|target| target.name() == name);
+        let target = levels::runnable(&**found.ok_or("there is no such target")?, &*device)?;
+        Ok(Self { registry, target, device })
     }
 
-    /// The target restricted to the level that this machine runs best, if it has several.
-    fn best_level(&self) -> Result<String, String> {
-        let mut graph = Graph::new("copy");
-        let x = graph.input("x", &TensorType::new(DType::F32, [1])).map_err(|error| error.to_string())?;
-        graph.output("y", x);
-        let model = self.compile(&graph)?;
-        if model.variants().len() == 1 {
-            return Ok(self.target.clone());
-        }
-        let session = model.session(self.device.clone()).map_err(|error| error.to_string())?;
-        let variant = model.variants().iter().find(|variant| variant.name == session.variant());
-        let variant = variant.ok_or("the session runs a variant that is not in the artifact")?;
-        Ok(format!("{}:{}+{}", self.target, variant.arch, variant.name))
-    }
-
+    /// Compiles a case once and checks what it computes at each level that the device can run.
     fn check(&self, folder: &Path) -> Result<Passed, String> {
         let case = SuiteCase::load(folder)?;
-        case.check(&self.run(&case)?)
+        let model = self.compile(&case.graph)?;
+        let mut passed = Passed { constants: case.constants };
+        for (variant, device) in levels::devices(&model, &self.device)? {
+            let checked = run(&case, &model, device).and_then(|outputs| case.check(&outputs));
+            passed = checked.map_err(|problem| format!("{variant}: {problem}"))?;
+        }
+        Ok(passed)
     }
 
     /// The target must also be able to write what people read.
@@ -83,16 +78,15 @@ impl<'a> Subject<'a> {
         compile(self.registry, &graph.clone().into(), &options, &mut |_| {}, &mut artifact).map_err(|error| error.to_string())?;
         Model::from_bytes(artifact).map_err(|error| error.to_string())
     }
+}
 
-    fn run(&self, case: &SuiteCase) -> Result<BTreeMap<String, Reference>, String> {
-        let model = self.compile(&case.graph)?;
-        let inputs = case.inputs.iter().map(|(name, tensor)| Ok((name, convert(tensor)?)));
-        let inputs: Vec<(&String, Tensor)> = inputs.collect::<Result<_, String>>()?;
-        let session = model.session_with(self.device.clone(), Options::new().with_threads(1));
-        let outputs = session.and_then(|mut session| session.run(inputs.iter().map(|(name, tensor)| (name, tensor))));
-        let outputs = outputs.map_err(|error| error.to_string())?;
-        outputs.iter().map(|(name, tensor)| Ok((name.to_string(), convert_back(tensor)?))).collect()
-    }
+fn run(case: &SuiteCase, model: &Model, device: Device) -> Result<BTreeMap<String, Reference>, String> {
+    let inputs = case.inputs.iter().map(|(name, tensor)| Ok((name, convert(tensor)?)));
+    let inputs: Vec<(&String, Tensor)> = inputs.collect::<Result<_, String>>()?;
+    let session = model.session_with(device, Options::new().with_threads(1));
+    let outputs = session.and_then(|mut session| session.run(inputs.iter().map(|(name, tensor)| (name, tensor))));
+    let outputs = outputs.map_err(|error| error.to_string())?;
+    outputs.iter().map(|(name, tensor)| Ok((name.to_string(), convert_back(tensor)?))).collect()
 }
 
 fn convert(tensor: &Reference) -> Result<Tensor, String> {

@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod decoder;
 pub mod fuzz;
 mod fuzz_models;
+pub mod levels;
 pub mod suite;
 pub mod tiny;
 

@@ -8,6 +8,7 @@ use lostwax_ir::types::DType;
 use lostwax_runtime::llm::{DecoderOptions, open_decoder, open_decoders};
 use lostwax_runtime::{AlignedBuffer, Device, Model};
 use lostwax_tests::decoder::Interpreted;
+use lostwax_tests::levels;
 use lostwax_tests::tiny::{TinyModel, TinyModels};
 use std::path::Path;
 
@@ -29,7 +30,8 @@ fn distance(left: &[f32], right: &[f32]) -> f32 {
     differences.fold(0.0, |largest, difference| if difference.is_nan() { f32::INFINITY } else { largest.max(difference) })
 }
 
-/// Compiles a model for devices and compares it on each with its graphs: tokens that are appended at once, then others one by one.
+/// Compiles a model for devices and compares it with its graphs, on each device at each level that it can run: tokens that are
+/// appended at once, then others one by one.
 fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options, devices: &[&str]) {
     let tokens = &recorded.reading.tokens;
     let folder = tempfile::tempdir().unwrap();
@@ -44,16 +46,16 @@ fn check(name: &str, recorded: &TinyModels, model: &TinyModel, language: Options
         Options { cache: DType::F16, .. } => HALF_TOLERANCE,
         _ => TOLERANCE,
     };
-    for device in devices {
-        let mut decoder =
-            open_decoder(&compiled, DecoderOptions::new(Registry::default().device(Some(device), &[]).unwrap())).unwrap();
+    let device = |name: &&str| Registry::default().device(Some(name), &[]).unwrap();
+    for (level, device) in devices.iter().flat_map(|name| levels::devices(&compiled, &device(name)).unwrap()) {
+        let mut decoder = open_decoder(&compiled, DecoderOptions::new(device)).unwrap();
         let (start, rest) = tokens.split_at(TOGETHER);
         let mut largest = distance(decoder.append(start).unwrap(), rows[TOGETHER - 1]);
         for (position, token) in (TOGETHER..).zip(rest) {
             largest = largest.max(distance(decoder.append(&[*token]).unwrap(), rows[position]));
         }
-        println!("{name} on {device}: {largest}");
-        assert!(largest < tolerance, "{name} on {device}: {largest}");
+        println!("{name} on {level}: {largest}");
+        assert!(largest < tolerance, "{name} on {level}: {largest}");
     }
 }
 

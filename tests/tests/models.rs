@@ -3,8 +3,10 @@
 use lostwax::Registry;
 use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::import::{ImportOptions, ShapeSpec};
-use lostwax_runtime::{AlignedBuffer, Bindings, Device, Model, Tensor};
-use lostwax_tests::{Case, model_to_test, recorded_models};
+use lostwax::target_api::Device;
+use lostwax_runtime::{AlignedBuffer, Bindings, Model, Tensor};
+use lostwax_tests::{Case, levels, model_to_test, recorded_models};
+use std::sync::Arc;
 
 /// The largest difference to a recorded output, relative to that output's range.
 const TOLERANCE: f64 = 1e-3;
@@ -22,26 +24,37 @@ fn check_memory(model: &Model, file: &str, inputs: &[(&str, Tensor)]) {
     assert!(ratio <= ARENA_RATIO, "{file}: the arena is {ratio} of its lower bound");
 }
 
-fn check_case(model: &Model, device: &Device, file: &str, case: &Case) {
-    let mut session = model.session(device.clone()).unwrap();
+/// Runs a case at each level that the device can run.
+fn check_case(model: &Model, device: &Arc<dyn Device>, file: &str, case: &Case) {
     let inputs: Vec<_> = case.inputs.iter().map(|(name, spec)| (name.as_str(), spec.tensor())).collect();
     check_memory(model, file, &inputs);
+    for (variant, device) in levels::devices(model, device).unwrap() {
+        check_outputs(model, &device, &format!("{file} {variant}"), &inputs, case);
+    }
+}
+
+fn check_outputs(model: &Model, device: &lostwax_runtime::Device, what: &str, inputs: &[(&str, Tensor)], case: &Case) {
+    let mut session = model.session(device.clone()).unwrap();
     let outputs = session.run(inputs.iter().map(|(name, tensor)| (*name, tensor))).unwrap();
     for (name, recorded) in &case.outputs {
         let output = &outputs[name.as_str()];
-        assert_eq!(output.shape(), recorded.shape, "{file}: {name}");
+        assert_eq!(output.shape(), recorded.shape, "{what}: {name}");
         let error = recorded.error(output.view::<f32>().unwrap());
-        println!("{file} {:?} {name}: {error:.1e}", recorded.shape);
-        assert!(error <= TOLERANCE, "{file}: {name} differs by {error:e} of its range");
+        println!("{what} {:?} {name}: {error:.1e}", recorded.shape);
+        assert!(error <= TOLERANCE, "{what}: {name} differs by {error:e} of its range");
     }
+}
+
+fn cpu() -> Arc<dyn Device> {
+    Registry::default().device(Some("cpu"), &[]).unwrap()
 }
 
 /// Compiles the model once and runs all its cases from that artifact.
 fn check(file: &str) {
-    check_with(file, &CompileOptions::default(), &Device::cpu());
+    check_with(file, &CompileOptions::default(), &cpu());
 }
 
-fn check_with(file: &str, options: &CompileOptions, device: &Device) {
+fn check_with(file: &str, options: &CompileOptions, device: &Arc<dyn Device>) {
     let Some(path) = model_to_test(file) else { return };
     let recorded = recorded_models().into_iter().find(|model| model.file == file).unwrap();
     let shapes = recorded.shapes.iter().map(|text| text.parse::<ShapeSpec>().unwrap()).map(|spec| (spec.name, spec.dims));
@@ -82,7 +95,7 @@ fn every_level_is_right() {
     for level in 0..=Registry::default().highest_level() {
         let targets = vec!["cpu:x86_64+x86-64-v2".to_string()];
         let targets = if cfg!(target_arch = "x86_64") { targets } else { CompileOptions::default().targets };
-        check_with(DIRECTION, &CompileOptions { level: Some(level), targets, ..CompileOptions::default() }, &Device::cpu());
+        check_with(DIRECTION, &CompileOptions { level: Some(level), targets, ..CompileOptions::default() }, &cpu());
     }
 }
 
@@ -92,6 +105,6 @@ fn every_target_runs_artifacts() {
     for target in Registry::default().targets() {
         let options = CompileOptions { targets: vec![target.name().to_string()], ..CompileOptions::default() };
         let device = Registry::default().device(Some(target.name()), &[]).unwrap();
-        check_with(DIRECTION, &options, &device.into());
+        check_with(DIRECTION, &options, &device);
     }
 }
