@@ -15,7 +15,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(bytes: u64) -> Result<Self, DeviceError> {
-        let problem = || format!("{bytes} bytes of working memory cannot be had");
+        let problem = || format!("{bytes} bytes of working memory cannot be allocated");
         let missing = || DeviceError::LimitExceeded { resource: "memory", problem: problem() };
         let bytes = usize::try_from(bytes).map_err(|_| missing())?;
         let (mut lines, count) = (Vec::new(), bytes.div_ceil(64));

@@ -24,9 +24,9 @@ pub struct Artifact {
 
 impl Artifact {
     /// Checks the bytes of a file. Header, plan, certificate, language model, tokenizer and code are checked against their
-    /// hashes; weights and other sections are so by [`Artifact::verify`] only.
+    /// hashes; only [`Artifact::verify`] checks weights and other sections.
     ///
-    /// What is returned holds: every position in the plan exists, names are unique, the weights are where the plan says, and each
+    /// In a parsed artifact every position in the plan exists, names are unique, the weights are where the plan says, and each
     /// variant has code.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Artifact {
         &self.certificate
     }
 
-    /// What the file says about text, if the model is a language model.
+    /// The description of the language model, if the model is one.
     pub fn language_model(&self) -> Option<&LanguageModel> {
         self.language_model.as_ref()
     }

@@ -11,7 +11,7 @@ pub enum FormatError {
         /// The broken rule.
         problem: String,
     },
-    /// The bytes may be fine, but not for this version.
+    /// The file may be valid, but this version cannot read it.
     #[error("the artifact, written by {producer}, needs {needs}; this is lostwax {ours}, which reads {reads}. {help}")]
     Incompatible {
         /// What the file needs that is not here.

@@ -2,7 +2,7 @@ use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 
 pub(crate) const HASH_BYTES: usize = 32;
-/// What [`hash`] gives.
+/// A SHA-256 hash.
 pub type Hash = [u8; HASH_BYTES];
 
 /// SHA-256.
@@ -10,7 +10,7 @@ pub fn hash(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
-/// Passes bytes on and hashes them since the last call of [`HashingWriter::take`].
+/// Writes bytes through and hashes those since the last call of [`HashingWriter::take`].
 pub struct HashingWriter<W> {
     out: W,
     hasher: Sha256,
@@ -18,12 +18,12 @@ pub struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// A writer that hands everything to `out`.
+    /// A writer that writes everything to `out`.
     pub fn new(out: W) -> Self {
         Self { out, hasher: Sha256::new(), written: 0 }
     }
 
-    /// The hash of what was written since the last call.
+    /// The hash of all bytes since the last call.
     pub fn take(&mut self) -> Hash {
         std::mem::take(&mut self.hasher).finalize().into()
     }

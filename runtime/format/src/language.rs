@@ -1,4 +1,4 @@
-//! What must hold in the description of a language model.
+//! Checks the description of a language model.
 
 use crate::{FormatError, LANGUAGE_MODEL, LanguageModel};
 
@@ -6,7 +6,7 @@ fn require(condition: bool, text: impl FnOnce() -> String) -> Result<(), FormatE
     if condition { Ok(()) } else { Err(FormatError::invalid(LANGUAGE_MODEL, text())) }
 }
 
-/// Every token exists, and there is room for one.
+/// Checks that vocabulary and context are not empty, and that every token is in the vocabulary.
 pub(crate) fn check_language_model(model: &LanguageModel) -> Result<(), FormatError> {
     let size = model.vocabulary_size;
     require(size >= 1 && i32::try_from(size).is_ok(), || format!("the vocabulary has {size} tokens"))?;
@@ -17,6 +17,6 @@ pub(crate) fn check_language_model(model: &LanguageModel) -> Result<(), FormatEr
     let texts = model.vectors.iter().flat_map(|vector| &vector.ids);
     let all = special.chain(texts).chain(model.conversations.iter().flat_map(|vector| &vector.ids));
     let outside = all.copied().find(|id| *id >= size);
-    require(outside.is_none(), || format!("token {} is none of the {size} tokens", outside.unwrap_or_default()))?;
-    require(!model.add_bos || model.bos.is_some(), || "prompts start with a token that is not given".into())
+    require(outside.is_none(), || format!("token {} is not in the vocabulary of {size} tokens", outside.unwrap_or_default()))?;
+    require(!model.add_bos || model.bos.is_some(), || "prompts start with `bos`, which is not given".into())
 }

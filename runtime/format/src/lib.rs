@@ -16,7 +16,7 @@
 //! | `__lostwax__/index` | an [`Index`] message and the SHA-256 of that message; the last tensor | 64 |
 //!
 //! - [`Writer`] makes an artifact; the same input gives the same bytes.
-//! - [`Artifact::parse`] checks one and tells where everything lies. It copies nothing but the plan.
+//! - [`Artifact::parse`] checks one and locates its sections. It copies only the plan.
 //! - [`Exprs`] builds the table of expressions in a plan.
 //! - [`ElementType`] describes the element types.
 //!
@@ -45,7 +45,7 @@ pub use hash::{Hash, HashingWriter, hash};
 pub use messages::*;
 pub use writer::{WeightData, Writer, Written};
 
-/// What the names of all tensors start with that are not weights.
+/// The prefix of the names of all tensors that are not weights.
 pub const PREFIX: &str = "__lostwax__/";
 
 /// The format version that [`Writer`] writes.

@@ -175,10 +175,10 @@ pub struct EntryPoint {
     /// The name.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// What it takes.
+    /// The inputs.
     #[prost(message, repeated, tag = "2")]
     pub inputs: ::prost::alloc::vec::Vec<TensorSpec>,
-    /// What it gives.
+    /// The outputs.
     #[prost(message, repeated, tag = "3")]
     pub outputs: ::prost::alloc::vec::Vec<TensorSpec>,
     /// What must hold between shapes.
@@ -206,7 +206,7 @@ pub struct Constraint {
     /// The second expression.
     #[prost(uint32, tag = "2")]
     pub right: u32,
-    /// What to tell the user when they differ.
+    /// The message for the user when they differ.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
 }
@@ -267,7 +267,7 @@ pub struct Variant {
     /// The names of the kernels, for reports; as many as the code holds.
     #[prost(string, repeated, tag = "6")]
     pub kernels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// What runs in each step of the plan; of the steps in `fallback_steps` nothing is read.
+    /// What runs in each step of the plan; entries of the steps in `fallback_steps` are ignored.
     #[prost(message, repeated, tag = "7")]
     pub dispatches: ::prost::alloc::vec::Vec<Dispatch>,
     /// The steps that this code has no kernels for, ascending. A device of the family `fallback_device` runs them, with the dispatches
@@ -298,7 +298,7 @@ pub struct Dispatch {
     /// Expressions for the values of the kernel's symbols.
     #[prost(uint32, repeated, tag = "3")]
     pub symbols: ::prost::alloc::vec::Vec<u32>,
-    /// The arguments of the kernel, if they are other ones than those of the step, such as weights that are packed for this variant.
+    /// The arguments of the kernel, if they differ from those of the step, such as weights that are packed for this variant.
     #[prost(message, repeated, tag = "4")]
     pub buffers: ::prost::alloc::vec::Vec<Buffer>,
 }
@@ -327,7 +327,7 @@ pub struct CertificateCase {
     /// The inputs.
     #[prost(message, repeated, tag = "5")]
     pub inputs: ::prost::alloc::vec::Vec<ReferenceInput>,
-    /// What came out.
+    /// The outputs.
     #[prost(message, repeated, tag = "6")]
     pub outputs: ::prost::alloc::vec::Vec<ReferenceOutput>,
     /// Values of symbols that no input determines.
@@ -375,7 +375,7 @@ pub struct ReferenceOutput {
     /// The largest difference relative to the magnitude of the reference.
     #[prost(double, tag = "4")]
     pub max_rel: f64,
-    /// A difference is fine up to `tolerance_abs + tolerance_rel * |reference|`.
+    /// A difference is accepted up to `tolerance_abs + tolerance_rel * |reference|`.
     #[prost(double, tag = "5")]
     pub tolerance_abs: f64,
     /// See `tolerance_abs`.
@@ -454,29 +454,29 @@ pub struct LanguageModel {
     /// Whether a prompt starts with `bos`.
     #[prost(bool, tag = "7")]
     pub add_bos: bool,
-    /// How to sample if nobody says otherwise.
+    /// The default sampling parameters.
     #[prost(message, optional, tag = "8")]
     pub sampling: ::core::option::Option<SamplingDefaults>,
-    /// What the tokenizer gave when the model was compiled.
+    /// Results of the tokenizer when the model was compiled.
     #[prost(message, repeated, tag = "9")]
     pub vectors: ::prost::alloc::vec::Vec<TokenizerVector>,
-    /// Where layers that see a window hold the last tokens only: how many the entry point `slide` leaves.
+    /// For models whose layers with a sliding window keep the last tokens only: how many the entry point `slide` keeps.
     #[prost(uint32, optional, tag = "10")]
     pub window: ::core::option::Option<u32>,
-    /// What the chat template gave when the model was compiled, as on the first day of 2025.
+    /// Results of the chat template when the model was compiled, with the date 2025-01-01.
     #[prost(message, repeated, tag = "11")]
     pub conversations: ::prost::alloc::vec::Vec<TemplateVector>,
 }
-/// Settings of the sampler; absent ones have the values of the runtime.
+/// Sampling parameters; absent ones have the defaults of the runtime.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct SamplingDefaults {
-    /// See the runtime; 0 always takes the most likely token.
+    /// What logits are divided by; 0 always takes the most likely token.
     #[prost(float, optional, tag = "1")]
     pub temperature: ::core::option::Option<f32>,
-    /// The number of tokens among which is chosen.
+    /// The number of most likely tokens to sample from.
     #[prost(uint32, optional, tag = "2")]
     pub top_k: ::core::option::Option<u32>,
-    /// The probability that the tokens among which is chosen have together.
+    /// The cumulative probability of the tokens to sample from.
     #[prost(float, optional, tag = "3")]
     pub top_p: ::core::option::Option<f32>,
     /// The smallest probability, relative to the most likely token.
@@ -515,10 +515,10 @@ pub struct TemplateVector {
 /// A message of a conversation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TemplateMessage {
-    /// Who speaks.
+    /// The role of its author, such as `user`.
     #[prost(string, tag = "1")]
     pub role: ::prost::alloc::string::String,
-    /// What is said.
+    /// Its text.
     #[prost(string, tag = "2")]
     pub content: ::prost::alloc::string::String,
 }

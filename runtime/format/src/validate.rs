@@ -1,4 +1,4 @@
-//! What must hold in a plan before anybody follows its positions.
+//! Checks a plan before its positions are used.
 
 use crate::header::Entry;
 use crate::{
@@ -66,7 +66,7 @@ fn check_weight_table(weights: &[Weight]) -> Result<(), FormatError> {
         require(expected == Some(weight.offset), || format!("weight `{}` does not follow the one before it", weight.name))?;
         end = match weight.offset.checked_add(weight.bytes) {
             Some(end) => end,
-            None => return problem(format!("weight `{}` ends beyond all bounds", weight.name)),
+            None => return problem(format!("weight `{}` has an end that is out of range", weight.name)),
         };
     }
     Ok(())
@@ -156,7 +156,7 @@ fn check_variant(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {
     plan.entry_points.iter().try_for_each(|entry| check_own_buffers(plan, variant, entry))
 }
 
-/// Steps that other code runs are there, and so is code that has them.
+/// Checks that the steps left to another device exist, and that there is code for them.
 fn check_fallback(plan: &Plan, variant: &Variant) -> Result<(), FormatError> {
     let Variant { name, device, fallback_steps: steps, fallback_device: fallback, .. } = variant;
     let is_ascending = steps.iter().zip(steps.iter().skip(1)).all(|(step, next)| step < next);

@@ -16,9 +16,9 @@ use std::io::{self, Read, Write};
 
 /// The contents of a weight.
 pub enum WeightData<'a> {
-    /// At hand.
+    /// In memory.
     Bytes(Cow<'a, [u8]>),
-    /// Made when the file is written, so that not all weights are in memory at once. Must give the same bytes each time.
+    /// Computed when the file is written, so that not all weights are in memory at once. Must return the same bytes each time.
     Later(Box<dyn Fn() -> io::Result<Vec<u8>> + 'a>),
 }
 
@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
         self.sections.push((CERTIFICATE.into(), certificate.encode_to_vec().into()));
     }
 
-    /// Says that the model is a language model; replaces what was said before. `tokenizer` is a `tokenizer.json`.
+    /// Sets the description of the language model; replaces an earlier one. `tokenizer` is a `tokenizer.json`.
     ///
     /// # Errors
     /// [`FormatError::Invalid`] if a token is not in the vocabulary, [`FormatError::LimitExceeded`] if a reader would refuse the
@@ -112,7 +112,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Adds a section of another kind as `__lostwax__/NAME`. Readers that do not know it pass over it.
+    /// Adds a section of another kind as `__lostwax__/NAME`. Readers that do not know it skip it.
     ///
     /// # Errors
     /// [`FormatError::Invalid`] if the name is taken or belongs to the format itself.
@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Says that readers must know `feature`.
+    /// Requires readers to support `feature`.
     pub fn feature(&mut self, feature: impl Into<String>) {
         self.features.push(feature.into());
     }

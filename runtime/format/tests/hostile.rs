@@ -53,7 +53,7 @@ fn weights_are_left_to_verify() {
 }
 
 #[test]
-fn other_safetensors_files_are_told_apart() {
+fn other_safetensors_files_are_recognized() {
     let file = forge(&[], index());
     assert!(problem(&file).contains("__lostwax__/plan: it is missing"));
     let foreign = br#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
@@ -100,7 +100,7 @@ fn other_versions_name_the_way_out() {
     assert!(problem(&file).contains("the feature `time-travel`"));
 }
 
-/// Changes a valid plan and tells why the file is refused.
+/// Changes a valid plan and returns why the file is refused.
 fn changed(change: impl FnOnce(&mut Plan)) -> String {
     let mut plan = forged_plan();
     assert!(problem(&forge_plan(&plan.encode_to_vec())).is_empty());

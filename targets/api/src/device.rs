@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Weights as the artifact holds them; shared by all executors of a program.
 pub type WeightBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// What a machine must be and have to run one variant of the code.
+/// What one variant of the code requires of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VariantInfo {
     /// The device family, such as `cpu`.
@@ -38,14 +38,14 @@ impl fmt::Display for VariantInfo {
     }
 }
 
-/// One piece of hardware, or its stand-in in software, that a device family can run on.
+/// One piece of hardware, or a software implementation, that a device family can run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
-    /// What [`Device::choose`] takes for it; empty where the family has a single adapter and no choice.
+    /// The specification for [`Device::choose`]; empty if the family has a single adapter.
     pub specification: String,
-    /// Its name, as the system gives it.
+    /// Its name, as the system reports it.
     pub name: String,
-    /// What else there is to know, in the order of a list for people.
+    /// Further facts, in display order.
     pub properties: Vec<Property>,
 }
 
@@ -71,17 +71,17 @@ pub enum PropertyValue {
     Names(Vec<&'static str>),
 }
 
-/// What a device reaches at most.
+/// Peak throughput of a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ceilings {
-    /// Arithmetic operations: f32 multiply-adds, each of which counts as two.
+    /// Arithmetic operations per second: f32 multiply-adds, counted as two operations each.
     pub flops_per_second: f64,
-    /// Bytes that are read and written.
+    /// Bytes read and written per second.
     pub bytes_per_second: f64,
 }
 
 impl Ceilings {
-    /// The least time in which the work can be done.
+    /// A lower bound on the time for this work, in seconds.
     pub fn least_seconds(&self, flops: u64, bytes: u64) -> f64 {
         (flops as f64 / self.flops_per_second).max(bytes as f64 / self.bytes_per_second)
     }
@@ -92,8 +92,9 @@ pub trait Device: Any + Send + Sync {
     /// The name for reports, such as `cpu`.
     fn name(&self) -> &str;
 
-    /// Why this device cannot run a variant, such as `it is for aarch64, this machine is x86_64`; `None` if it can. A device takes
-    /// only code for its own family, architecture, operating system and calling convention, whose features it has all.
+    /// Why this device cannot run a variant, such as `it is for aarch64, this machine is x86_64`; `None` if it can. A device runs
+    /// only code for its own family, architecture, operating system and calling convention, and only if it has all required
+    /// features.
     fn refusal(&self, variant: &VariantInfo) -> Option<String>;
 
     /// The position of the fastest variant that this device can run, or `None`. Targets list the best variants first.
@@ -101,27 +102,27 @@ pub trait Device: Any + Send + Sync {
         variants.iter().position(|variant| self.refusal(variant).is_none())
     }
 
-    /// Makes the code of a variant that [`Device::select`] chose ready to run.
+    /// Loads the code of a variant that [`Device::select`] chose.
     ///
     /// # Errors
-    /// [`DeviceError::InvalidCode`] when the bytes are not what the target's other half writes.
+    /// [`DeviceError::InvalidCode`] if the bytes are not valid code of the matching target.
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError>;
 
-    /// What the code bytes hold, for people; nothing if there is no more to tell than their number. The machine is not asked.
+    /// What the code bytes contain, for reports; empty if there is nothing beyond their size. Does not access the hardware.
     ///
     /// # Errors
-    /// [`DeviceError::InvalidCode`] when the bytes are not what the target's other half writes.
+    /// [`DeviceError::InvalidCode`] if the bytes are not valid code of the matching target.
     fn contents(&self, _code: &[u8]) -> Result<Vec<Content>, DeviceError> {
         Ok(Vec::new())
     }
 
-    /// What this machine has for the family, the one that the family prefers first; none if there is nothing to tell.
+    /// The adapters of this machine, the preferred one first; empty if there is nothing to report.
     fn describe(&self) -> Vec<Adapter> {
         Vec::new()
     }
 
     /// The device on the adapter that a specification names: what follows `NAME:` on the command line. Calls with the same
-    /// specification need not give the same device.
+    /// specification may return different devices.
     ///
     /// # Errors
     /// [`DeviceError::Missing`] if there is no such adapter, [`DeviceError::Unsupported`] if the family knows no specifications.
@@ -130,19 +131,20 @@ pub trait Device: Any + Send + Sync {
         Err(DeviceError::Unsupported { device: self.name().into(), what })
     }
 
-    /// Zeroed memory for a tensor that runs of all code loaded by this device can read and write.
+    /// Zeroed memory for one tensor. All code loaded by this device can read and write it.
     ///
     /// # Errors
-    /// [`DeviceError::LimitExceeded`] if there is not so much, [`DeviceError::Unsupported`] if tensors cannot stay on the device.
+    /// [`DeviceError::LimitExceeded`] if there is not enough memory, [`DeviceError::Unsupported`] if tensors cannot stay on the
+    /// device.
     fn allocate(&self, _bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
         Err(DeviceError::Unsupported { device: self.name().into(), what: "tensors that stay on it".into() })
     }
 
-    /// What the device reaches at most with a number of threads, as [`Program::executor`] takes it. Measured by this call, which may
-    /// take a second; nothing if the device cannot measure itself.
+    /// Peak throughput with a number of threads, as [`Program::executor`] takes it. This call measures and may take a second;
+    /// `None` if the device cannot measure itself.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     fn ceilings(&self, _threads: usize) -> Result<Option<Ceilings>, DeviceError> {
         Ok(None)
     }
@@ -151,7 +153,7 @@ pub trait Device: Any + Send + Sync {
 /// One kind of content of code bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// What people call it, such as the name of a language.
+    /// Its name, such as that of a shading language.
     pub name: String,
     /// The number of bytes.
     pub bytes: u64,
@@ -163,6 +165,9 @@ pub trait Program: Send + Sync {
     fn kernel_count(&self) -> usize;
 
     /// A new executor with its own working memory. `threads` = 0 lets the device decide.
+    ///
+    /// # Errors
+    /// [`DeviceError::LimitExceeded`] if there are not enough threads or memory, and errors of the device.
     fn executor(self: Arc<Self>, threads: usize) -> Result<Box<dyn Executor>, DeviceError>;
 }
 
@@ -205,7 +210,7 @@ pub struct Dispatch {
     pub grid: u64,
 }
 
-/// All that a run needs to know for one choice of shapes.
+/// The description of a run for one choice of shapes.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
     /// Bytes of working memory.
@@ -222,8 +227,8 @@ pub struct Prepared {
 
 /// Working memory and threads of one session.
 pub trait Executor: Send {
-    /// Checks every buffer reference against the sizes given and allocates what is missing. Called whenever a size changes, so for
-    /// each token of a language model: should allocate nothing if there are no more dispatches and bytes than before.
+    /// Checks every buffer reference against the given sizes and allocates missing memory. Called whenever a size changes, which
+    /// for language models is every token: should not allocate unless there are more dispatches or bytes than before.
     ///
     /// # Errors
     /// [`DeviceError::InvalidPlan`] when a dispatch names a kernel or memory that does not exist.
@@ -241,18 +246,18 @@ pub trait Executor: Send {
     /// As [`Executor::run`], and [`DeviceError::Unsupported`] if the device cannot time single dispatches.
     fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError>;
 
-    /// The contents of a state tensor, by position; what is written there counts for the next run.
+    /// The contents of a state tensor, by position. The next run sees changes to them.
     ///
     /// # Errors
-    /// [`DeviceError::InvalidPlan`] if there is no such state, and what the device reports.
+    /// [`DeviceError::InvalidPlan`] if there is no such state, and errors of the device.
     fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError>;
 
-    /// What is needed to share runs with another device; `None` if this executor cannot.
+    /// The interface for runs that are shared with another device; `None` if this executor has none.
     fn parts(&mut self) -> Option<&mut dyn Parts> {
         None
     }
 
-    /// What runs on tensors that stay on the device; `None` if this executor cannot.
+    /// The interface for tensors that stay on the device; `None` if this executor has none.
     fn on_device(&mut self) -> Option<&mut dyn OnDevice> {
         None
     }
@@ -263,14 +268,14 @@ pub trait Executor: Send {
     }
 }
 
-/// An executor that runs some steps of a plan while that of another device runs the others. Each is prepared with all memory and with
-/// its own dispatches only. Whoever runs them copies what one has written and the other needs.
+/// An executor that runs some steps of a plan while that of another device runs the others. Each is prepared with all memory and
+/// with its own dispatches only. The caller copies what one has written and the other needs.
 ///
 /// A run is a sequence of parts that together are all dispatches, in order, with copies in between, before and after. All parts get
 /// the same tensors.
 pub trait Parts {
-    /// Runs the dispatches at these positions of the prepared ones. The part that begins at 0 takes the inputs. If `seconds` is given,
-    /// waits for each dispatch and adds what it took, one entry for each dispatch of the part.
+    /// Runs the dispatches at these positions of the prepared ones. The part that begins at 0 reads the inputs. If `seconds` is
+    /// given, waits for each dispatch and adds the time that it took, one entry for each dispatch of the part.
     ///
     /// # Errors
     /// As [`Executor::run`], and [`DeviceError::InvalidPlan`] when there are no such dispatches.
@@ -288,7 +293,7 @@ pub trait Parts {
     /// [`DeviceError::InvalidPlan`] when there is no such memory.
     fn write(&mut self, to: &BufferRef, io: &mut Io<'_>, from: &[u8]) -> Result<(), DeviceError>;
 
-    /// Brings an output to `io`. Does nothing on devices whose kernels write there.
+    /// Copies an output to `io`. Does nothing on devices whose kernels write there directly.
     ///
     /// # Errors
     /// [`DeviceError::InvalidPlan`] when there is no such output.

@@ -1,4 +1,4 @@
-//! What devices refuse or fail at.
+//! Errors of devices.
 
 use thiserror::Error;
 
@@ -35,12 +35,12 @@ pub enum DeviceError {
         /// What is missing.
         what: String,
     },
-    /// Something was asked for that is more than the device has or takes, such as memory, threads or buffers of one kernel.
+    /// A request exceeds what the device has or accepts, such as memory, threads or buffers of one kernel.
     #[error("out of {resource}: {problem}")]
     LimitExceeded {
         /// Which resource.
         resource: &'static str,
-        /// The request and the answer.
+        /// What was requested, and why it was refused.
         problem: String,
     },
     /// A file or folder that the user named cannot be used.
@@ -53,12 +53,12 @@ pub enum DeviceError {
         /// Why not.
         problem: String,
     },
-    /// The device stopped answering; a new session on a new device is needed.
+    /// The device stopped responding; a new session on a new device is needed.
     #[error("the {device} device was lost: {problem}")]
     Lost {
         /// The device.
         device: String,
-        /// The answer it gave last.
+        /// Its last message.
         problem: String,
     },
 }

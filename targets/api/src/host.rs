@@ -98,7 +98,7 @@ pub struct HostRegions<M> {
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> HostRegions<M> {
-    /// Regions without working memory and states; `allocate` makes zeroed memory of so many bytes.
+    /// Regions without working memory and states; `allocate` makes zeroed memory of that many bytes.
     ///
     /// # Errors
     /// Those of `allocate`.

@@ -11,7 +11,7 @@ pub trait DeviceMemory: Any + Send + Sync {
     /// Copies all to `to`, which has its size, once the runs that write there are done.
     ///
     /// # Errors
-    /// [`DeviceError::InvalidPlan`] when the sizes differ, and what the device reports, of earlier runs too.
+    /// [`DeviceError::InvalidPlan`] when the sizes differ, and errors of the device, also those of earlier runs.
     fn read(&self, to: &mut [u8]) -> Result<(), DeviceError>;
 
     /// Copies `from`, which has its size, to all of it. Runs before see what was there before.
@@ -20,7 +20,7 @@ pub trait DeviceMemory: Any + Send + Sync {
     /// As [`DeviceMemory::read`].
     fn write(&mut self, from: &[u8]) -> Result<(), DeviceError>;
 
-    /// Whether what is written to the one changes the other.
+    /// Whether writes to one change the other.
     fn is_shared_with(&self, _other: &dyn DeviceMemory) -> bool {
         false
     }
@@ -61,8 +61,8 @@ pub struct DeviceIo<'a> {
 
 /// An executor whose inputs and outputs may stay on the device.
 pub trait OnDevice {
-    /// As [`crate::Executor::run`]. If no output goes to the host, this need not wait until the device is done; what fails then is
-    /// told by the next call that waits.
+    /// As [`crate::Executor::run`]. If no output goes to the host, this need not wait until the device is done; the next
+    /// call that waits reports its failures.
     ///
     /// # Errors
     /// As [`crate::Executor::run`], and [`DeviceError::InvalidPlan`] when memory belongs to another device.

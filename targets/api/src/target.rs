@@ -20,14 +20,16 @@ pub struct Caps {
     pub instructions: &'static [Instruction],
     /// The memories between registers and main memory that schedules keep to.
     pub memories: &'static [Memory],
-    /// Work items that should at least exist for the machine to be busy. Maps, windows and contractions are cut into so many.
+    /// The least number of work items that keeps the machine busy. Maps, windows and contractions are cut into at least this
+    /// many.
     pub parallelism: u32,
-    /// Elements that one work item should compute, if there are enough: so many that handing it out costs little. Maps, windows,
-    /// row reductions and contractions are cut by it.
+    /// Elements that one work item should compute, if there are enough, to amortize the cost of distributing it. Maps, windows,
+    /// row reductions and contractions are cut accordingly.
     pub item_elements: u32,
-    /// The most arguments of a kernel, `u32::MAX` for any number. Fusion keeps to the least of all variants of an artifact.
+    /// The largest number of arguments of a kernel, `u32::MAX` if unlimited. Fusion keeps to the minimum over all variants of an
+    /// artifact.
     pub arguments: u32,
-    /// The bytes of an argument that a kernel can address at once, `u64::MAX` for any number. Larger ones come in pieces.
+    /// The bytes of an argument that a kernel can address at once, `u64::MAX` if unlimited. Larger arguments are bound in pieces.
     pub binding_bytes: u64,
     /// Workgroups, on machines whose threads share memory and meet at barriers. Contractions, reductions and attention are then
     /// divided among the threads of a workgroup, where they are large enough.
@@ -71,9 +73,9 @@ pub enum MemoryKind {
 pub struct WorkgroupCaps {
     /// The most threads of a workgroup; a power of two.
     pub threads: u32,
-    /// Workgroups that should at least exist for the machine to be busy.
+    /// The least number of workgroups that keeps the machine busy.
     pub count: u32,
-    /// Threads that read as one: neighbours in memory are best read by so many neighbouring threads.
+    /// Consecutive threads whose accesses to consecutive addresses are coalesced into one.
     pub coalesced: u32,
 }
 
@@ -148,15 +150,15 @@ impl fmt::Display for Instruction {
 pub struct Variant {
     /// What the device must offer.
     pub info: VariantInfo,
-    /// What schedules follow from.
+    /// What schedules depend on.
     pub caps: Caps,
-    /// The operations of [`Caps::instructions`] for whose sake the variant is there: it is left out of programs that use none of
-    /// them, for which a variant after it does as well. Empty for variants that are worth having for all programs.
+    /// The operations of [`Caps::instructions`] that this variant is for. Programs that use none of them leave it out,
+    /// because a later variant is as fast for them. Empty for variants that serve all programs.
     pub only_for: &'static [Operation],
 }
 
 impl Variant {
-    /// Whether the variant is worth having for a program that uses these operations.
+    /// Whether a program that uses these operations benefits from the variant.
     pub fn serves(&self, operations: &BTreeSet<Operation>) -> bool {
         self.only_for.is_empty() || self.only_for.iter().any(|operation| operations.contains(operation))
     }
@@ -185,7 +187,7 @@ pub struct EmitOptions {
 pub struct Emitted {
     /// The bytes for [`crate::Device::load`].
     pub code: Vec<u8>,
-    /// Every output that was asked for.
+    /// Every requested output.
     pub outputs: BTreeMap<OutputKind, Vec<u8>>,
 }
 
@@ -201,7 +203,7 @@ pub trait Target: Send + Sync {
     /// target empty for the host's architecture, or an architecture such as `aarch64`.
     ///
     /// # Errors
-    /// [`EmitError::Unsupported`] lists what would be understood.
+    /// [`EmitError::Unsupported`] lists the valid specifications.
     fn variants(&self, specification: &str) -> Result<Vec<Variant>, EmitError>;
 
     /// Writes the code of all kernels for one variant; kernel `i` of the program is `kernels[i]`. Deterministic.
@@ -210,7 +212,7 @@ pub trait Target: Send + Sync {
     /// [`EmitError`] naming the kernel, and [`EmitError::Unsupported`] for an output that the target does not write.
     fn emit(&self, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Emitted, EmitError>;
 
-    /// Tells whether a kernel can be written; asked of each one when [`Target::emit`] refuses them together.
+    /// Checks whether a kernel can be written. Called for each kernel after [`Target::emit`] refused all of them together.
     ///
     /// # Errors
     /// As [`Target::emit`].
@@ -220,7 +222,7 @@ pub trait Target: Send + Sync {
 }
 
 impl EmitError {
-    /// Whether the target may do well with other kernels: it cannot write this one, and nothing is wrong.
+    /// Whether the target refuses one kernel that is valid, and may accept others.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Unsupported { .. } | Self::LimitExceeded { .. } => true,
@@ -248,17 +250,17 @@ pub enum EmitError {
         /// What is missing and what there is instead.
         what: String,
     },
-    /// The kernel takes more than the machines have that the code is for.
+    /// The kernel exceeds a limit of the machines that the code is for.
     #[error("kernel `{kernel}` is too large for the {target} target: {problem}")]
     LimitExceeded {
         /// The target.
         target: String,
         /// The kernel.
         kernel: String,
-        /// What it takes, what there is, and what helps.
+        /// What it needs, the limit, and the way out.
         problem: String,
     },
-    /// A code generator or linker below us failed.
+    /// The code generator or linker failed.
     #[error("the {target} code generator failed: {problem}")]
     Generator {
         /// The target.

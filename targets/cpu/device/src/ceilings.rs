@@ -1,4 +1,4 @@
-//! What the processor reaches at most, measured.
+//! Measures the peak throughput of the CPU.
 
 use crate::pool::no_thread;
 use lostwax_target_api::{Ceilings, DeviceError};
@@ -12,16 +12,17 @@ const CHAINS: usize = 12;
 /// How long one measurement takes, about.
 const SPAN: Duration = Duration::from_millis(60);
 
-/// Measurements, of which the best counts.
+/// The number of measurements; the best one counts.
 const ROUNDS: usize = 3;
 
-/// Values that are read to measure memory, per thread: more than caches hold, and not zero, as zeros may not be in memory.
+/// Values read per thread to measure memory bandwidth: more than caches hold. They are not zero, because zero pages may have no
+/// memory of their own.
 const READ_VALUES: usize = 6 << 20;
 
 /// Measures f32 multiply-adds and memory reads on a number of threads.
 ///
 /// # Errors
-/// [`DeviceError::LimitExceeded`] if there are not so many threads.
+/// [`DeviceError::LimitExceeded`] if the system cannot start that many threads.
 pub(crate) fn measure(threads: usize) -> Result<Ceilings, DeviceError> {
     let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; READ_VALUES]).collect();
     let reads = |thread: usize| rate(|_| read(data.get(thread).map_or(&[], Vec::as_slice)));
@@ -35,7 +36,7 @@ fn best(measure: impl Fn() -> Result<f64, DeviceError>) -> Result<f64, DeviceErr
     (0..ROUNDS).try_fold(0.0, |best: f64, _| Ok(best.max(measure()?)))
 }
 
-/// The sum of what all threads reach at the same time.
+/// The sum of the rates of all threads, measured at the same time.
 fn total(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> Result<f64, DeviceError> {
     let work = &work;
     std::thread::scope(|scope| {
@@ -45,7 +46,7 @@ fn total(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> Result<f64, Devi
     })
 }
 
-/// Units of work per second; `work` does some and says how much.
+/// Units of work per second; `work` does some and returns how much.
 fn rate(work: impl Fn(usize) -> f64) -> f64 {
     let start = Instant::now();
     let mut done = 0.0;
@@ -60,21 +61,21 @@ fn read(values: &[u64]) -> f64 {
     size_of_val(values) as f64
 }
 
-/// Runs `count` multiply-adds on each chain and gives the number of operations.
+/// Runs `count` multiply-adds on each chain and returns the number of operations.
 #[cfg(target_arch = "x86_64")]
 fn multiply_add(count: usize) -> f64 {
     if std::arch::is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has the features.
+        // SAFETY: the CPU has the features.
         return unsafe { multiply_add_avx512(count) };
     }
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        // SAFETY: the processor has the features.
+        // SAFETY: the CPU has the features.
         return unsafe { multiply_add_avx2(count) };
     }
     multiply_add_lanes(count)
 }
 
-/// Runs `count` multiply-adds on each chain and gives the number of operations.
+/// Runs `count` multiply-adds on each chain and returns the number of operations.
 #[cfg(not(target_arch = "x86_64"))]
 fn multiply_add(count: usize) -> f64 {
     multiply_add_lanes(count)
@@ -101,7 +102,7 @@ fn multiply_add_lanes(count: usize) -> f64 {
     chains(count, 4, [black_box(0.5f32); 4], |sum| sum.map(|value| value * factor + offset))
 }
 
-/// Takes `count` steps on vectors of so many lanes and gives the number of operations.
+/// Takes `count` steps on vectors of `lanes` lanes and returns the number of operations.
 #[inline(always)]
 fn chains<V: Copy>(count: usize, lanes: usize, start: V, step: impl Fn(V) -> V) -> f64 {
     let mut sums = [start; CHAINS];

@@ -66,7 +66,7 @@ pub(crate) struct CpuExecutor {
     steps: Steps,
 }
 
-// SAFETY: the pointers in `steps` lead to memory that the executor owns or keeps alive, or are written anew by every run.
+// SAFETY: the pointers in `steps` lead to memory that the executor owns or keeps alive, or are rewritten by every run.
 unsafe impl Send for CpuExecutor {}
 
 impl CpuExecutor {
@@ -90,7 +90,7 @@ impl CpuExecutor {
         Ok(())
     }
 
-    /// Memory of that size, or with room to spare if it has grown before: with each token a language model needs a little more.
+    /// Memory of that size, with spare room if it has grown before: a language model needs a little more for each token.
     fn larger_arena(&self, bytes: u64) -> Result<Memory, DeviceError> {
         let spare = if self.arena.len() == 0 { 0 } else { bytes / 4 };
         Memory::new(bytes.saturating_add(spare)).or_else(|_| Memory::new(bytes))
@@ -169,8 +169,8 @@ impl CpuExecutor {
     fn run_step(&mut self, position: usize) {
         let job = self.job(&self.steps.steps[position]);
         // SAFETY: `prepare` checked that the buffers lie in their regions and are as many as the kernel takes, `patch` that the
-        // tensors have the sizes it checked against. We hold exclusive references to all that may be written; that a kernel
-        // stays within its buffers is what the target promises.
+        // tensors have the sizes it checked against. We hold exclusive references to everything that may be written. The target
+        // guarantees that a kernel stays within its buffers.
         unsafe { self.pool.run(job) };
     }
 }

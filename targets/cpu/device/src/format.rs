@@ -145,7 +145,7 @@ pub struct Entry {
     pub symbols: u32,
 }
 
-/// Code bytes taken apart.
+/// Parsed code bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image<'a> {
     /// The instruction set of the text.
@@ -182,10 +182,10 @@ impl<'a> Image<'a> {
         bytes
     }
 
-    /// Takes code bytes apart after checking that every field agrees with every other.
+    /// Parses code bytes and checks that all fields are consistent.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// A sentence that names the problem.
     pub fn parse(code: &'a [u8]) -> Result<Self, String> {
         let mut reader = Reader { rest: code };
         if reader.take(8)? != MAGIC {

@@ -8,7 +8,7 @@
 //! - `memory`: aligned working memory.
 //! - `executor`: working memory, checked buffer references, the run itself.
 //! - `pool`: threads that share the work items of a dispatch.
-//! - `ceilings`: what the processor reaches at most, measured.
+//! - `ceilings`: measures the peak throughput.
 //!
 //! Bytes from outside are checked before anything is mapped or run: [`format::Image::parse`] for code, `prepare` for plans.
 
@@ -30,7 +30,7 @@ use mapping::Mapping;
 use memory::Memory;
 use std::sync::Arc;
 
-/// The processor that this program runs on.
+/// The CPU that this program runs on.
 pub fn device() -> Arc<dyn Device> {
     Arc::new(Cpu)
 }

@@ -7,7 +7,7 @@ use lostwax_target_api::DeviceError;
 /// The type of every kernel; see [`crate::format`].
 pub(crate) type KernelFn = unsafe extern "C" fn(buffers: *const *mut u8, symbols: *const i64, begin: i64, end: i64);
 
-/// An image at its place in memory.
+/// An image mapped into memory.
 pub(crate) struct Mapping {
     pages: Pages,
     entries: Vec<Entry>,
@@ -44,8 +44,8 @@ impl Mapping {
     /// The kernel at that position, and how many buffers and symbols it takes.
     pub(crate) fn kernel(&self, position: u32) -> Option<(KernelFn, Entry)> {
         let entry = *self.entries.get(position as usize)?;
-        // SAFETY: the parser checked that the entry lies in the text, which is mapped executable as long as `self` lives; that
-        // the bytes there are a kernel is what the target promises.
+        // SAFETY: the parser checked that the entry lies in the text, which is mapped executable as long as `self` lives; the
+        // target guarantees that the bytes there are a kernel.
         let kernel = unsafe { std::mem::transmute::<*mut u8, KernelFn>(self.pages.start().add(entry.offset as usize)) };
         Some((kernel, entry))
     }

@@ -1,4 +1,4 @@
-//! Working memory with the alignment that vectors like.
+//! Working memory, aligned for vector access.
 
 use lostwax_target_api::DeviceError;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -6,21 +6,21 @@ use std::ptr::NonNull;
 
 const ALIGNMENT: usize = 64;
 
-/// What the system's allocator aligns zeroed memory to without touching it.
+/// The largest alignment for which the system's allocator returns zeroed memory without touching it.
 const NATURAL: usize = 16;
 
-/// The smallest pages that systems have.
+/// The smallest page size of any system.
 #[cfg(target_os = "linux")]
 const PAGE: usize = 4096;
 
-/// Memory from which on large pages are asked for. Such allocations are often neighbours, so that large pages fit across them.
+/// The smallest allocation for which huge pages are requested. Such allocations are often adjacent, so that huge pages span them.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 1 << 20;
 
-/// Zeroed bytes, aligned to a cache line. Pages that nobody looks at take no memory.
+/// Zeroed bytes, aligned to a cache line. Untouched pages take no memory.
 pub(crate) struct Memory {
     allocated: NonNull<u8>,
-    /// Where the bytes start in it.
+    /// The offset of the first aligned byte.
     offset: usize,
     bytes: usize,
 }
@@ -40,13 +40,13 @@ impl Memory {
         let offset = allocated.as_ptr().addr().wrapping_neg() % ALIGNMENT;
         let memory = Self { allocated, offset, bytes: bytes as usize };
         #[cfg(target_os = "linux")]
-        memory.use_large_pages();
+        memory.use_huge_pages();
         Ok(memory)
     }
 
-    /// Asks for large pages where that makes sense: kernels go through much memory in long strides. Systems that have none refuse.
+    /// Requests huge pages for large memory, because kernels access it in long strides. Systems without huge pages refuse.
     #[cfg(target_os = "linux")]
-    fn use_large_pages(&self) {
+    fn use_huge_pages(&self) {
         let start = self.start().addr().next_multiple_of(PAGE);
         let end = (self.start().addr() + self.bytes) / PAGE * PAGE;
         if start < end && end - start >= LARGE {
@@ -96,11 +96,11 @@ impl Drop for Memory {
     }
 }
 
-/// Room for the bytes wherever the first cache line in it begins.
+/// Room for the bytes after alignment to a cache line.
 fn layout(bytes: u64) -> Option<Layout> {
     Layout::from_size_align(usize::try_from(bytes).ok()?.checked_add(ALIGNMENT)?, NATURAL).ok()
 }
 
 fn out_of_memory(bytes: u64) -> DeviceError {
-    DeviceError::LimitExceeded { resource: "memory", problem: format!("{bytes} bytes of working memory cannot be had") }
+    DeviceError::LimitExceeded { resource: "memory", problem: format!("{bytes} bytes of working memory cannot be allocated") }
 }

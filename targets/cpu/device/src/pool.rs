@@ -1,8 +1,8 @@
 //! Threads that share the work items of one dispatch at a time.
 //!
-//! The caller publishes a job by storing the number of its chunks. Whoever decrements that number owns one chunk, and counts
-//! it as done after running it. The caller takes chunks too and finally waits until all are done; so it waits only for chunks
-//! that some thread has begun, never for a thread to wake up.
+//! The caller publishes a job by storing the number of its chunks. The thread that decrements that number owns one chunk, and
+//! counts it as done after running it. The caller takes chunks too and finally waits until all are done; so it waits only for
+//! chunks that some thread has begun, never for a thread to wake up.
 
 use crate::mapping::KernelFn;
 use lostwax_target_api::DeviceError;
@@ -13,16 +13,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long an idle worker looks for work before it parks: longer than what usually lies between two dispatches of one run.
-const WORKER_PATIENCE: Duration = Duration::from_micros(100);
+/// How long an idle worker polls for work before it parks: longer than the usual gap between two dispatches of a run.
+const WORKER_POLL_TIME: Duration = Duration::from_micros(100);
 
-/// How often it looks between two looks at the clock.
-const LOOKS: u32 = 32;
+/// Polls of a worker between two checks of the clock.
+const WORKER_POLLS: u32 = 32;
 
-/// How often the caller looks whether the last chunks are done before it lets other threads run.
-const CALLER_SPINS: u32 = 2_000;
+/// Polls of the caller for the last chunks before it yields to other threads.
+const CALLER_POLLS: u32 = 2_000;
 
-/// Chunks per thread, so that a thread that is held up leaves little to wait for.
+/// Chunks per thread, so that a delayed thread leaves little to wait for.
 const CHUNKS_PER_THREAD: u64 = 4;
 
 /// One kernel call over work items `0..items`.
@@ -40,7 +40,7 @@ impl Job {
     /// # Safety
     /// The buffers and symbols must be those that the kernel was compiled for, and no one else may use what it writes.
     unsafe fn run(&self, begin: u64, end: u64) {
-        // SAFETY: the caller vouches for the arguments.
+        // SAFETY: the caller guarantees that the arguments are valid.
         unsafe { (self.kernel)(self.buffers, self.symbols, begin as i64, end as i64) }
     }
 }
@@ -85,7 +85,7 @@ pub(crate) fn thread_count(threads: usize) -> usize {
     if threads == 0 { available() } else { threads }
 }
 
-/// That the system gives no further thread.
+/// The error for a thread that the system cannot start.
 pub(crate) fn no_thread(error: std::io::Error) -> DeviceError {
     DeviceError::LimitExceeded { resource: "threads", problem: error.to_string() }
 }
@@ -123,7 +123,7 @@ impl Pool {
     pub(crate) unsafe fn run(&mut self, job: Job) {
         if self.workers.is_empty() || job.items <= 1 {
             if job.items > 0 {
-                // SAFETY: the caller vouches for the job.
+                // SAFETY: the caller guarantees that the job is valid.
                 unsafe { job.run(0, job.items) };
             }
             return;
@@ -152,7 +152,7 @@ impl Pool {
         let mut spins = 0;
         while self.state.done.0.load(Ordering::Acquire) < chunks {
             spins += 1;
-            if spins < CALLER_SPINS { spin_loop() } else { std::thread::yield_now() }
+            if spins < CALLER_POLLS { spin_loop() } else { std::thread::yield_now() }
         }
     }
 }
@@ -178,28 +178,28 @@ impl State {
         if let Some(shared) = unsafe { *self.shared.get() } {
             let begin = (shared.chunks - left) * shared.chunk_items;
             let end = (begin + shared.chunk_items).min(shared.job.items);
-            // SAFETY: the caller of `Pool::run` vouches for the job; chunks do not overlap.
+            // SAFETY: the caller of `Pool::run` guarantees that the job is valid; chunks do not overlap.
             unsafe { shared.job.run(begin, end) };
         }
         self.done.0.fetch_add(1, Ordering::Release);
         true
     }
 
-    fn has_news(&self) -> bool {
+    fn has_request(&self) -> bool {
         self.remaining.load(Ordering::SeqCst) > 0 || self.stop.load(Ordering::SeqCst)
     }
 
-    /// Waits for a while; tells whether there is news then.
-    fn wait_for_news(&self) -> bool {
+    /// Polls for a while; returns whether there is work or a request to stop.
+    fn poll(&self) -> bool {
         let start = Instant::now();
         loop {
-            for _ in 0..LOOKS {
-                if self.has_news() {
+            for _ in 0..WORKER_POLLS {
+                if self.has_request() {
                     return true;
                 }
                 spin_loop();
             }
-            if start.elapsed() > WORKER_PATIENCE {
+            if start.elapsed() > WORKER_POLL_TIME {
                 return false;
             }
         }
@@ -209,17 +209,17 @@ impl State {
 fn work(state: &State, parked: &AtomicBool) {
     while !state.stop.load(Ordering::SeqCst) {
         while state.run_chunk() {}
-        if !state.wait_for_news() {
+        if !state.poll() {
             park(state, parked);
         }
     }
 }
 
-/// Sleeps until the caller takes the flag back. The flag is set before the last look for work, and the caller looks at it
+/// Sleeps until the caller takes the flag back. The flag is set before the last look for work, and the caller reads it
 /// after publishing work, so one of them sees the other.
 fn park(state: &State, parked: &AtomicBool) {
     parked.store(true, Ordering::SeqCst);
-    if state.has_news() {
+    if state.has_request() {
         parked.store(false, Ordering::SeqCst);
         return;
     }

@@ -11,7 +11,7 @@ pub(crate) fn refusal(variant: &VariantInfo) -> Option<String> {
     Host::this().refusal(variant)
 }
 
-/// What code depends on beside features.
+/// What code depends on besides features.
 struct Host {
     arch: &'static str,
     os: &'static str,
@@ -60,7 +60,7 @@ fn c_abi(arch: &str, os: &str, doubles_in_registers: bool) -> &'static str {
     }
 }
 
-/// What this processor has of what variants may need.
+/// The features of this CPU that variants may require.
 pub(crate) fn describe() -> Adapter {
     let present = FEATURES.iter().copied().filter(|name| has_feature(name)).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;

@@ -30,7 +30,7 @@ fn signature(kernel: &Kernel) -> Signature {
 
 /// Zeroed memory.
 pub(crate) fn allocate(bytes: u64) -> Result<Vec<u8>, DeviceError> {
-    let problem = || format!("{bytes} bytes of working memory cannot be had");
+    let problem = || format!("{bytes} bytes of working memory cannot be allocated");
     let missing = || DeviceError::LimitExceeded { resource: "memory", problem: problem() };
     let count = usize::try_from(bytes).map_err(|_| missing())?;
     let mut memory = Vec::new();
@@ -73,12 +73,12 @@ impl InterpExecutor {
         Ok(())
     }
 
-    /// Runs all dispatches and tells how long each took.
+    /// Runs all dispatches and reports the seconds that each took.
     fn run_all(&mut self, io: &mut Io<'_>, finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
         self.run_some(0..self.prepared.dispatches.len(), io, finished)
     }
 
-    /// Runs the dispatches at these positions and tells how long each took.
+    /// Runs the dispatches at these positions and reports the seconds that each took.
     fn run_some(&mut self, part: Range<usize>, io: &mut Io<'_>, mut finished: impl FnMut(usize, f64)) -> Result<(), DeviceError> {
         io.check(&self.prepared)?;
         let dispatches = std::mem::take(&mut self.prepared.dispatches);

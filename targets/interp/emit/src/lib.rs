@@ -8,7 +8,7 @@ use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Memory, MemoryKi
 
 pub use lostwax_device_interp::device;
 
-/// What schedules are made for. The interpreter gains nothing from them: these are the numbers of a small processor.
+/// What schedules are made for. The interpreter does not benefit from them: these are the numbers of a small CPU.
 const CAPS: Caps = Caps {
     vector_bytes: 32,
     vector_registers: 16,

@@ -5,7 +5,7 @@ use super::{CodePages, DeviceError, unix};
 use std::ptr::NonNull;
 
 unsafe extern "C" {
-    /// Makes instructions be fetched anew from a range of memory, on every thread.
+    /// Invalidates the instruction caches of all threads for a range of memory.
     fn sys_icache_invalidate(start: *mut libc::c_void, bytes: libc::size_t);
 }
 
@@ -59,7 +59,7 @@ impl Drop for Pages {
     }
 }
 
-/// The time in which this thread may write to such mappings and execute none.
+/// While this value lives, the thread may write to such mappings but not execute them.
 struct Writing;
 
 impl Writing {

@@ -28,7 +28,7 @@ pub(crate) trait CodePages: Sized {
     fn page_bytes() -> Result<u64, DeviceError>;
 
     /// New zeroed pages of `bytes` in all, after `fill` has written to them. The first `text_bytes` are executable, the rest is
-    /// readable, and nothing is writable any more. Instructions are fetched from what was written, on every thread.
+    /// readable, and nothing is writable any more. Instruction caches of all threads are up to date.
     ///
     /// # Errors
     /// [`DeviceError::LimitExceeded`] if there is not enough memory, [`DeviceError::Unsupported`] if the system refuses executable
@@ -56,7 +56,7 @@ mod unix {
         known.ok_or_else(|| unsupported(format!("memory pages of {page} bytes")))
     }
 
-    /// What the system's last refusal of memory for code means.
+    /// The error for the system's last refusal of memory for code.
     pub(super) fn refused(bytes: usize) -> DeviceError {
         let error = Error::last_os_error();
         match error.raw_os_error() {

@@ -39,7 +39,7 @@ impl Pages {
         }
     }
 
-    /// Ends the time in which the memory is writable, then begins the time in which its first bytes are executable.
+    /// Makes the memory read-only, then its first bytes executable.
     fn protect(&mut self, text_bytes: usize) -> Result<(), DeviceError> {
         self.set_protection(self.bytes, libc::PROT_READ)?;
         if text_bytes == 0 { Ok(()) } else { self.set_protection(text_bytes, libc::PROT_READ | libc::PROT_EXEC) }
@@ -80,7 +80,7 @@ fn synchronize_instructions(start: *mut u8, bytes: usize) {
 #[cfg(target_arch = "riscv64")]
 fn synchronize_instructions(start: *mut u8, bytes: usize) {
     const ALL_THREADS: libc::c_ulong = 0;
-    // SAFETY: the system call has no effect but to make new code visible to all threads of the process.
+    // SAFETY: the system call only makes new code visible to all threads of the process.
     unsafe { libc::syscall(libc::SYS_riscv_flush_icache, start, start.add(bytes), ALL_THREADS) };
 }
 
