@@ -67,9 +67,7 @@ pub enum RuntimeError {
         limit: usize,
     },
     /// A model gives numbers from which no token can be chosen.
-    #[error(
-        "the logits are unusable: {problem}; `lostwax verify` compares the artifact with its model"
-    )]
+    #[error("the logits are unusable: {problem}; `lostwax verify` compares the artifact with its model")]
     InvalidLogits {
         /// What is wrong with them.
         problem: String,

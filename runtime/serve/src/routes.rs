@@ -36,7 +36,8 @@ pub fn router(state: Arc<State>) -> Router {
 }
 
 async fn chat(Shared(state): Shared<Arc<State>>, JsonBody(request): JsonBody<ChatRequest>) -> Result<Response, ApiError> {
-    let (prompt, resolved) = aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
+    let (prompt, resolved) =
+        aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
     answer(&state, Kind::Chat, prompt, resolved).await
 }
 
@@ -44,7 +45,8 @@ async fn complete(
     Shared(state): Shared<Arc<State>>,
     JsonBody(request): JsonBody<CompletionRequest>,
 ) -> Result<Response, ApiError> {
-    let (prompt, resolved) = aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
+    let (prompt, resolved) =
+        aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
     answer(&state, Kind::Completion, prompt, resolved.for_completion()).await
 }
 
