@@ -1,4 +1,4 @@
-//! Finding the pass, and in it the rewrite rule, that makes a graph compute something else.
+//! Finds the pass, and the rewrite rule in it, that changes the results of a graph.
 
 use crate::error::CompileError;
 use lostwax_ir::graph::Graph;

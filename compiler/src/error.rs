@@ -43,7 +43,7 @@ pub enum CompileError {
         problem: String,
     },
     /// The model needs more memory than allowed.
-    #[error("the model needs {needed} bytes of working memory at typical sizes, {allowed} are allowed (--max-memory)")]
+    #[error("the model needs {needed} bytes of working memory at typical sizes, but only {allowed} are allowed (--max-memory)")]
     MemoryLimit {
         /// Bytes of the smallest plan that was found.
         needed: u64,
@@ -51,7 +51,7 @@ pub enum CompileError {
         allowed: u64,
     },
     /// The artifact is larger than allowed.
-    #[error("the artifact has {bytes} bytes ({parts}), {allowed} are allowed (--max-size)")]
+    #[error("the artifact has {bytes} bytes ({parts}), but only {allowed} are allowed (--max-size)")]
     SizeLimit {
         /// Bytes of the file.
         bytes: u64,
@@ -61,7 +61,7 @@ pub enum CompileError {
         allowed: u64,
     },
     /// Something runs slower than it could, and that was not allowed.
-    #[error("refused, since not everything runs as fast as it could (--strict):\n  {}", problems.join("\n  "))]
+    #[error("refused, since not everything would run as fast as it could (--strict):\n  {}", problems.join("\n  "))]
     Slow {
         /// All that is slow, and why.
         problems: Vec<String>,

@@ -29,7 +29,7 @@ pub const LEVELS: [Level; 4] = [
     },
     Level { doc: "also folds scales and biases into weights, and chooses layouts", passes: REWRITE, without: &[] },
     Level {
-        doc: "also stores what convolutions with few channels read with a border, which takes memory",
+        doc: "also stores padded inputs of convolutions with few channels, which takes memory",
         passes: &[
             "fold_constants",
             "canonicalize",

@@ -1,4 +1,4 @@
-//! The way of a model through the compiler, as one function.
+//! The path of a model through the compiler, as one function.
 
 use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
@@ -68,7 +68,7 @@ pub struct Compiled {
     pub refusals: Vec<Refusal>,
 }
 
-/// Weights of materialized bytes that are tried one after another until the working memory fits.
+/// Penalties for stored bytes that are tried one after another until the working memory fits.
 const MEMORY_WEIGHTS: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 
 /// Optimizes and compiles the graphs of a model, one by one, and writes the artifact to `out`.

@@ -106,7 +106,7 @@ pub(crate) fn refusals(variants: &[Chosen<'_>], code: &[Code], assembled: &Assem
     all
 }
 
-/// Enters into the plan which steps run elsewhere, and takes the kernels that have no code out of it.
+/// Records in the plan which steps run elsewhere, and removes the kernels that have no code.
 ///
 /// # Errors
 /// [`CompileError::Emit`] of a kernel that no target can write.

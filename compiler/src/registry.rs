@@ -23,7 +23,7 @@ impl Backend {
         Self { target: target.into(), device: Some(device) }
     }
 
-    /// A target whose code only other machines run.
+    /// A target whose code runs on other machines only.
     pub fn cross(target: impl Into<Arc<dyn Target>>) -> Self {
         Self { target: target.into(), device: None }
     }
@@ -173,7 +173,7 @@ impl Registry {
     pub fn missing_variant(&self, selection: &Selection) -> Option<String> {
         let listed = selection.target.variants("").ok()?;
         let (best, chosen) = (self.pick(&listed)?, self.pick(&selection.variants)?);
-        let problem = || format!("this machine can run {best}, but there is only code for {chosen}; see `lostwax targets`");
+        let problem = || format!("this machine can run {best}, but code is only generated for {chosen}; see `lostwax targets`");
         (best != chosen && listed.iter().any(|variant| variant.info.name == chosen)).then(problem)
     }
 

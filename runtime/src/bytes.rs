@@ -1,4 +1,4 @@
-//! Byte buffers with the alignment that kernels count on.
+//! Byte buffers with the alignment that kernels rely on.
 
 use crate::RuntimeError;
 use crate::files::open_file;
@@ -60,7 +60,7 @@ impl AlignedBuffer {
         Self::default()
     }
 
-    /// No bytes, and room for so many, if there is: then they never have to move.
+    /// An empty buffer with room for this many bytes, if memory allows: then they never have to move.
     pub fn with_capacity(bytes: usize) -> Self {
         let mut lines = Vec::new();
         // Without the room, writing reports that there is no memory.
@@ -109,7 +109,7 @@ pub(crate) fn read(path: &Path) -> Result<FileBytes, RuntimeError> {
 
 /// The bytes of a file, mapped into memory; read into it without the feature `mmap`. Cheap to clone.
 ///
-/// Nobody may change the file while it is mapped.
+/// The file must not be changed while it is mapped.
 #[derive(Clone)]
 pub struct MappedFile(FileBytes);
 

@@ -49,7 +49,7 @@ pub fn reference_input(
         "u32" => fill(bytes, || (next().floor() as u32).to_le_bytes()),
         "u64" => fill(bytes, || (next().floor() as u64).to_le_bytes()),
         "bool" => fill(bytes, || [u8::from(next() >= 0.5)]),
-        other => return Err(RuntimeError::input(format!("reference input `{name}`"), format!("cannot be made as {other}"))),
+        other => return Err(RuntimeError::input(format!("reference input `{name}`"), format!("cannot be generated as {other}"))),
     }
     Ok(tensor)
 }

@@ -32,7 +32,7 @@ impl Device {
         lostwax_device_gpu::device_of(handles).into()
     }
 
-    /// The devices of this build, in the order of preference.
+    /// The devices of this build, in order of preference.
     pub(crate) fn all() -> Vec<Self> {
         vec![
             #[cfg(feature = "cpu")]
@@ -52,13 +52,13 @@ impl Device {
         Ok(Self { own: self.own.choose(specification)?, fallbacks })
     }
 
-    /// What this machine has for the family, the one that the family prefers first.
+    /// The adapters of this machine in the device family, the preferred one first.
     pub fn describe(&self) -> Vec<api::Adapter> {
         self.own.describe()
     }
 
-    /// The peak throughput and bandwidth of the device with a number of threads, 0 for as many as the device chooses; measured by this
-    /// call. Nothing
+    /// Measures the peak throughput and bandwidth of the device with a number of threads, 0 for as many as the device chooses.
+    /// Returns nothing
     /// if the device cannot measure itself.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Device {
         self.own.name()
     }
 
-    /// Adds a device that runs the steps which code for this one leaves to devices of its name. Devices of this build need not be
+    /// Adds a fallback device, for steps that the code for this device leaves to it. Devices of this build need not be
     /// added.
     pub fn with_fallback(mut self, device: impl Into<Device>) -> Self {
         self.fallbacks.push(device.into());

@@ -30,7 +30,7 @@ impl Device {
     /// A tensor of zeros in the memory of the device, for [`crate::Session::run_to`].
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device has not so much memory or
+    /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device lacks the memory or
     /// does not support tensors that stay on it.
     pub fn empty(&self, dtype: DType, shape: &[usize]) -> Result<DeviceTensor, RuntimeError> {
         DeviceTensor::new(self, dtype, shape, |bytes| Ok(self.api().allocate(bytes)?))
@@ -45,7 +45,7 @@ impl DeviceTensor {
         shape: &[usize],
         allocate: impl FnOnce(u64) -> Result<Box<dyn DeviceMemory>, RuntimeError>,
     ) -> Result<Self, RuntimeError> {
-        let impossible = || RuntimeError::input("tensor", format!("{dtype}{shape:?} is no possible shape"));
+        let impossible = || RuntimeError::input("tensor", format!("{dtype}{shape:?} is not a possible shape"));
         let memory = allocate(dtype.byte_count(shape).ok_or_else(impossible)? as u64)?;
         Ok(Self { device: device.clone(), dtype, shape: shape.to_vec(), memory })
     }
@@ -84,7 +84,7 @@ impl DeviceTensor {
         Ok(self.memory.read(to.bytes_mut())?)
     }
 
-    /// Copies a tensor of the same type and shape to it. Runs before see what was there before.
+    /// Copies a tensor of the same type and shape to it. Earlier runs still see the old values.
     ///
     /// # Errors
     /// As [`DeviceTensor::read`].

@@ -21,7 +21,7 @@ pub enum RuntimeError {
     },
     /// The code leaves steps to a device that is not there or cannot run them.
     #[error(
-        "the code for the {device} device leaves {steps} steps to a {fallback} device, and there is none that has them; add it with \
+        "the code for the {device} device leaves {steps} steps to a {fallback} device, but there is none that can run them; add it with \
          `Device::with_fallback`"
     )]
     MissingFallback {
@@ -48,7 +48,7 @@ pub enum RuntimeError {
         /// What fails.
         problem: String,
     },
-    /// More memory would be needed than is allowed or there.
+    /// More memory is needed than is allowed or available.
     #[error("{what} takes {needed} bytes, more than {limit}")]
     LimitExceeded {
         /// What takes the memory.
@@ -66,7 +66,7 @@ pub enum RuntimeError {
         /// The largest number.
         limit: usize,
     },
-    /// A model gives numbers from which no token can be chosen.
+    /// The logits of the model are such that no token can be chosen.
     #[error("the logits are unusable: {problem}; `lostwax verify` compares the artifact with its model")]
     InvalidLogits {
         /// What is wrong with them.

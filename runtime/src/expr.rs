@@ -66,7 +66,7 @@ pub(crate) fn value(plan: &Plan, values: &[Option<i64>], symbols: &[Option<i64>]
     let text = describe(plan, id);
     match missing_symbol(plan, symbols, id) {
         Some(name) => Err(format!(
-            "`{text}` depends on `{name}`, which no input determines; give it a value in the bindings of the options"
+            "`{text}` depends on `{name}`, which no input determines; give it a value with `Options::with_binding`"
         )),
         None => Err(format!("`{text}` is out of range")),
     }

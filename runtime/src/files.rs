@@ -40,7 +40,7 @@ pub fn read_to_limit(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 fn too_large(limit: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} MiB, the most that is read", limit >> 20))
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} MiB, the limit for this kind of file", limit >> 20))
 }
 
 fn check_regular(metadata: &Metadata) -> io::Result<()> {

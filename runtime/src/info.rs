@@ -1,4 +1,4 @@
-//! What a model takes and gives, for people and tools.
+//! The inputs and outputs of a model, for people and tools.
 
 use crate::expr::describe;
 use lostwax_format::{EntryPoint, Plan, TensorSpec};

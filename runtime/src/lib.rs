@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! Tensors may stay on the device: outputs of one run or model are inputs of the next without a way through host memory.
+//! Tensors may stay on the device: outputs of one run or model become inputs of the next without passing through host memory.
 //!
 //! ```no_run
 //! use lostwax_runtime::{Device, Input, Model, TensorView};
@@ -41,13 +41,13 @@
 //!
 //! - [`Model`]: a checked artifact. Cheap to clone; all clones and sessions share the weights.
 //! - [`Session`]: working memory, threads and state of one user of a model. Cheap to make, [`Send`].
-//! - [`Device`]: what runs the code. No device is special to this crate; they differ in who makes them.
+//! - [`Device`]: what runs the code. No device is special to this crate.
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
 //! - [`DeviceTensor`]: a tensor that stays on a device; [`Session::run_to`] takes it and writes to it.
-//! - [`AlignedBuffer`]: where to write an artifact that is run at once.
+//! - [`AlignedBuffer`]: a buffer to write an artifact to that is run directly from memory.
 //! - [`MappedFile`]: the bytes of any file, without a copy; [`files`] opens regular files without waiting.
 //! - `llm`, with the feature of that name: tokenizers, chat templates, sampling and generation.
-//! - [`Requirements`]: what a run with given shapes will take, known before anything is allocated.
+//! - [`Requirements`]: what a run with given shapes will take, computed before anything is allocated.
 //!
 //! A call goes through three files: `bind.rs` finds the values of the symbols from the shapes of the inputs, `prepare.rs` turns
 //! the plan into a table of dispatches with these values, and `session.rs` hands the table and the tensors to the device. The

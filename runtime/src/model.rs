@@ -29,7 +29,7 @@ struct Loaded {
 
 impl Model {
     /// Opens a file. It is mapped, not read: weights come into memory when they are used, and sessions and processes share them.
-    /// Nobody may change the file while the model is open; to replace it, write another file and rename that.
+    /// The file must not be changed while the model is open; to replace it, write another file and rename that.
     ///
     /// Plan and code are checked against their hashes, weights by [`Model::verify`] only, since that takes the time to read them.
     ///
@@ -99,7 +99,7 @@ impl Model {
         Ok((merge(variant, chosen), Arc::new(PlacedProgram { programs, names })))
     }
 
-    /// What a run takes when the symbols have these values. Allocates nothing of it.
+    /// The memory that a run takes when the symbols have these values. Allocates none of it.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if there is no such entry point, or a symbol is missing or out of range.

@@ -5,10 +5,10 @@ use crate::Bindings;
 pub struct Options {
     /// The number of threads; 0 lets the device decide.
     pub threads: usize,
-    /// The most bytes that working memory, states and outputs may take together. A run that needs more is refused before anything
+    /// The limit for working memory, states and outputs together, in bytes. A run that needs more is refused before anything
     /// is allocated. `None` for no limit.
     pub max_memory: Option<u64>,
-    /// The entry point to begin with; the first of the file if `None`.
+    /// The initial entry point; the first in the file if `None`.
     pub entry_point: Option<String>,
     /// Values of symbols that no input determines, such as the context length; [`crate::Session::bind`] changes them.
     pub bindings: Bindings,

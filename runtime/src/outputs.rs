@@ -2,7 +2,7 @@ use crate::{RuntimeError, Tensor};
 use lostwax_format::TensorSpec;
 use std::ops::Index;
 
-/// The tensors that a run gives, in the order of the entry point. Handed to the next run, their memory is used again.
+/// The results of a run, in the order of the entry point. If passed to the next run, their memory is reused.
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
     names: Vec<String>,
@@ -10,7 +10,7 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// No tensors; [`crate::Session::run_into`] makes them.
+    /// No tensors yet; [`crate::Session::run_into`] fills them in.
     pub fn new() -> Self {
         Self::default()
     }

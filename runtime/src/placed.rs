@@ -1,6 +1,6 @@
-//! Two devices as one: the first runs what its code has kernels for, the second the steps that this code leaves to it.
+//! Two devices as one: the first runs the steps that its code has kernels for, the second runs the remaining steps.
 //!
-//! Kernels are numbered through: those of the first device, then those of the second. Both devices hold working memory and states;
+//! Kernels are numbered consecutively: those of the first device, then those of the second. Both devices hold working memory and states;
 //! `schedule` finds what must be copied between them.
 
 mod schedule;
@@ -120,7 +120,7 @@ impl PlacedExecutor {
 }
 
 impl schedule::StateUse {
-    /// Sees to it that one side has a state, and if it writes to it, that no other counts as having it.
+    /// Makes sure that one side has the current value of a state; if it writes to it, the other side's copy becomes stale.
     fn bring(&self, pair: &mut Pair, side: usize, holds: &mut [[bool; 2]], io: &mut Io<'_>) -> Result<(), DeviceError> {
         let Some(held) = holds.get_mut(self.index as usize) else { return Ok(()) };
         if !held[side] {

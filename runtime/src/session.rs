@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// Gives a symbol that no input determines its value for the next runs, in place of that in [`Options::bindings`]. States stay
-    /// as they are, unless their size depends on the symbol: these start anew.
+    /// as they are, except that those whose size depends on the symbol are reset.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if there is no such symbol or the value is out of its range; the old value stays then.
@@ -154,7 +154,7 @@ impl Session {
         Ok(outputs)
     }
 
-    /// Runs the model and puts the results where those of a run before were. Allocates nothing if the shapes are those of that run.
+    /// Runs the model and reuses the memory of earlier results. Allocates nothing if the shapes are unchanged.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -162,7 +162,7 @@ impl Session {
         self.run_with(inputs, outputs, |executor, io| executor.run(io))
     }
 
-    /// Runs the model `runs` times and tells what each step took.
+    /// Runs the model `runs` times and returns the time of each step.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -431,7 +431,7 @@ fn check_inputs<N: AsRef<str>, V: TypedTensor>(entry: &EntryPoint, inputs: &[(N,
         return Ok(());
     }
     let given: Vec<&str> = inputs.iter().map(|(name, _)| name.as_ref()).collect();
-    Err(RuntimeError::input("inputs", format!("given are {given:?}, the model takes {:?}", names(&entry.inputs))))
+    Err(RuntimeError::input("inputs", format!("got {given:?}, but the model takes {:?}", names(&entry.inputs))))
 }
 
 /// The items as a slice: of an array if they are few, so that nothing is allocated.

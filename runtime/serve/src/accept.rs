@@ -1,4 +1,4 @@
-//! Connections, of which each has limited time to send the head of a request.
+//! Connections; each has limited time to send the head of a request.
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// The pause after the system gave no connection, such as for want of files.
+/// The pause after accepting a connection failed, for example because no file descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until `stopped`, then those that are open until their requests are answered.
@@ -38,7 +38,7 @@ fn start(http: &http1::Builder, stream: TcpStream, router: &Router, open: &Grace
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
     let connection = open.watch(connection);
     tokio::spawn(async move {
-        // A client that breaks the rules or goes away is no matter of the server's.
+        // A client that violates the protocol or disconnects is not an error of the server.
         let _ = connection.await;
     });
 }

@@ -6,10 +6,10 @@ use lostwax_runtime::llm::{Language, Message, Sampler, Sampling};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The tokens of a completion if nobody says otherwise, as in OpenAI's API.
+/// The default maximum number of tokens of a completion, as in OpenAI's API.
 const COMPLETION_TOKENS: usize = 16;
 
-/// The most strings that end a text.
+/// The maximum number of stop strings.
 const MOST_STOPS: usize = 16;
 
 /// The most texts in one request for embeddings, as in OpenAI's API.
@@ -46,7 +46,7 @@ impl ChatRequest {
     /// The tokens of the conversation.
     pub fn tokens(&self, language: &Language) -> Result<Vec<u32>, ApiError> {
         if self.messages.is_empty() {
-            return Err(ApiError::invalid("there are no messages", Some("messages")));
+            return Err(ApiError::invalid("there must be at least one message", Some("messages")));
         }
         let messages = self.messages.iter().map(ChatMessage::message).collect::<Result<Vec<Message>, ApiError>>()?;
         Ok(language.encode_chat(&messages)?)
@@ -141,7 +141,7 @@ impl Content {
 impl ContentPart {
     fn text(&self) -> Result<&str, ApiError> {
         let problem =
-            || ApiError::unsupported(&format!("a message has a part of type `{}`, not text", self.r#type), Some("messages"));
+            || ApiError::unsupported(&format!("a message has a part of type `{}`; only text is supported", self.r#type), Some("messages"));
         self.text.as_deref().ok_or_else(problem)
     }
 }

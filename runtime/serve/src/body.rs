@@ -25,14 +25,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for JsonBody<T> {
         let read = read(request.into_body(), state.settings.body_limit);
         let bytes = tokio::time::timeout(PATIENCE, read).await.map_err(|_| ApiError::timeout())??;
         let value = serde_json::from_slice(&bytes);
-        value.map(Self).map_err(|error| ApiError::invalid(format!("the request is not what it should be: {error}"), None))
+        value.map(Self).map_err(|error| ApiError::invalid(format!("the request is not valid: {error}"), None))
     }
 }
 
 async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let (mut stream, mut bytes, mut length) = (body.into_data_stream(), Vec::new(), 0usize);
     while let Some(chunk) = stream.next().await {
-        let chunk: Bytes = chunk.map_err(|error| ApiError::invalid(format!("the request breaks off: {error}"), None))?;
+        let chunk: Bytes = chunk.map_err(|error| ApiError::invalid(format!("the request body ended early: {error}"), None))?;
         length = length.saturating_add(chunk.len());
         if length > limit.saturating_add(IGNORED) {
             break;

@@ -44,7 +44,7 @@ impl ApiError {
 
     /// A prompt that is too long.
     pub fn context_length(needed: usize, limit: usize) -> Self {
-        let message = format!("the prompt has {needed} tokens, the context of the model has room for {limit}; shorten it");
+        let message = format!("the prompt has {needed} tokens, but the context length is {limit}; shorten it");
         Self::invalid(message, None).with_code("context_length_exceeded")
     }
 
@@ -56,37 +56,37 @@ impl ApiError {
 
     /// A request of too many bytes.
     pub fn too_large(limit: usize) -> Self {
-        Self::client(StatusCode::PAYLOAD_TOO_LARGE, format!("the request has more than {limit} bytes"))
+        Self::client(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body has more than {limit} bytes"))
     }
 
-    /// A path that leads nowhere.
+    /// A path or model that does not exist.
     pub fn not_found(what: &str) -> Self {
         Self::client(StatusCode::NOT_FOUND, format!("there is no {what}")).with_code("not_found")
     }
 
-    /// A path that is asked in another way.
+    /// A path that does not support the method.
     pub fn wrong_method() -> Self {
-        Self::client(StatusCode::METHOD_NOT_ALLOWED, "the path does not take this method")
+        Self::client(StatusCode::METHOD_NOT_ALLOWED, "this path does not support this method")
     }
 
     /// A queue without room.
     pub fn busy(limit: usize) -> Self {
-        let message = format!("{limit} requests wait already; try again later");
+        let message = format!("{limit} requests are already waiting; try again later");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message).with_code("queue_full")
     }
 
-    /// A server that is about to end.
+    /// A server that is shutting down.
     pub fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "the server is stopping").with_code("stopping")
     }
 
     /// A request that took too long.
     pub fn timeout() -> Self {
-        let message = "the request took too long; ask for less tokens, or start the server with a longer --timeout";
+        let message = "the request took too long; ask for fewer tokens, or start the server with a longer --timeout";
         Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", message).with_code("timeout")
     }
 
-    /// A failure that no client can help.
+    /// A failure that the client cannot fix.
     pub fn internal(message: &str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }

@@ -53,13 +53,13 @@ pub struct Service {
 pub struct Settings {
     /// The key that clients must send, if any.
     pub api_key: Option<String>,
-    /// The most requests that wait for a slot.
+    /// The maximum number of requests that wait for a slot.
     pub queue_length: usize,
     /// How long a request may take, waiting included.
     pub timeout: Duration,
     /// How long a connection may take until it has sent the head of a request, waiting for the next one included.
     pub head_timeout: Duration,
-    /// The most bytes of a request.
+    /// The maximum size of a request in bytes.
     pub body_limit: usize,
     /// The largest number of prompt tokens that one step processes while other sequences wait.
     pub prompt_chunk: usize,
@@ -87,7 +87,7 @@ impl Server {
     /// Starts the thread that owns the decoders.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the system cannot start a thread.
     pub fn new(service: Service, settings: Settings) -> io::Result<Self> {
         let Service { name, language, decoders, embed } = service;
         let state =

@@ -55,8 +55,8 @@ impl Metrics {
     fn register(&mut self) {
         self.registry.register("requests", "Requests by path and status", self.requests.clone());
         let counters = [
-            ("prompt_tokens", "Prompt tokens that were computed", &self.prompt_tokens),
-            ("cached_prompt_tokens", "Prompt tokens that were in a KV cache", &self.cached_prompt_tokens),
+            ("prompt_tokens", "Prompt tokens computed", &self.prompt_tokens),
+            ("cached_prompt_tokens", "Prompt tokens reused from a KV cache", &self.cached_prompt_tokens),
             ("generated_tokens", "Generated tokens", &self.generated_tokens),
             ("cancelled", "Requests whose client disconnected", &self.cancelled),
         ];
@@ -64,7 +64,7 @@ impl Metrics {
             self.registry.register(name, help, counter.clone());
         }
         let gauges = [
-            ("queue_length", "Requests that wait for a slot", &self.queue_length),
+            ("queue_length", "Requests waiting for a slot", &self.queue_length),
             ("slots", "Requests that can be processed at the same time", &self.slots),
             ("slots_busy", "Requests in progress", &self.busy),
         ];

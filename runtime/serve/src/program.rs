@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 /// Slots of a model that decodes one text at a time.
 const DEFAULT_SLOTS: usize = 4;
 
-/// The exit code of a program that Ctrl-C ended.
+/// The exit code of a program that was interrupted with Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
 /// Why a model cannot be served.
@@ -44,14 +44,14 @@ impl ServeError {
 /// The flags of a server.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServeArgs {
-    /// The address to listen on; only this machine reaches 127.0.0.1.
+    /// The address to listen on; 127.0.0.1 is reachable from this machine only.
     #[arg(long, default_value = "127.0.0.1")]
     pub host: String,
-    /// The port; 0 takes a free one.
+    /// The port; 0 picks a free one.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// The number of requests that are generated at the same time; each slot has a KV cache of its own. By default the number that
-    /// the model was compiled for with `compile --slots`, which are decoded as one batch, or 4 that take turns.
+    /// The number of requests that are processed at the same time; each slot has its own KV cache. By default the number that
+    /// the model was compiled for with `compile --slots`, decoded as one batch, or else 4 slots that take turns.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub slots: Option<u16>,
     /// The number of requests that may wait for a slot.
@@ -60,7 +60,7 @@ pub struct ServeArgs {
     /// The longest time that a request may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
-    /// A key that clients must send.
+    /// The API key that clients must send.
     #[arg(long, value_name = "KEY", env = "LOSTWAX_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// The name of the model in the API; by default the name in the artifact.
@@ -72,7 +72,7 @@ pub struct ServeArgs {
     /// The number of threads; by default the device decides.
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub threads: usize,
-    /// The largest number of prompt tokens in one run.
+    /// The maximum number of prompt tokens in one run.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub chunk: usize,
 }
@@ -129,7 +129,7 @@ impl ServeArgs {
 /// Waits until the program is asked to stop; the next Ctrl-C ends it at once.
 async fn stopped(note: &dyn Fn(&str)) {
     interrupted().await;
-    note("stopping when running requests are complete; Ctrl-C ends them now");
+    note("stopping once running requests are complete; press Ctrl-C again to stop now");
     tokio::spawn(async {
         interrupted().await;
         exit(INTERRUPTED);

@@ -1,4 +1,4 @@
-//! Replies, whole and bit by bit.
+//! Replies, whole or streamed.
 
 use super::error::ApiError;
 use super::queue::Event;

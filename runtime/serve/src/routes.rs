@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::mpsc::unbounded_channel;
 
-/// All paths. A key, if there is one, opens all but `/health`.
+/// All paths. If there is a key, all but `/health` require it.
 pub fn router(state: Arc<State>) -> Router {
     let guarded = Router::new()
         .route("/v1/chat/completions", post(chat))

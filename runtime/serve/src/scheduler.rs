@@ -52,7 +52,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Fills free slots from the queue; waits if there is nothing else to do. False when there never will be.
+    /// Fills free slots from the queue; waits if there is nothing else to do. False if the queue is closed and all is done.
     fn admit(&mut self) -> bool {
         loop {
             let busy = self.slots.iter().filter(|slot| slot.active.is_some()).count();

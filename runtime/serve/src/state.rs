@@ -37,10 +37,10 @@ impl State {
 
     /// Hands a job to the decoders.
     pub fn submit(&self, job: Job) -> Result<(), ApiError> {
-        let limit = self.context_length.ok_or_else(|| self.cannot("generates no text", "/v1/embeddings"))?;
+        let limit = self.context_length.ok_or_else(|| self.cannot("cannot generate text", "/v1/embeddings"))?;
         let known = self.language.description().vocabulary_size;
         if let Some(token) = job.prompt.iter().find(|token| **token >= known) {
-            return Err(ApiError::invalid(format!("the model has {known} tokens, {token} is none of them"), Some("prompt")));
+            return Err(ApiError::invalid(format!("token {token} is not in the vocabulary of {known} tokens"), Some("prompt")));
         }
         match job.prompt.len() {
             0 => Err(ApiError::invalid("the prompt has no tokens", Some("prompt"))),
@@ -51,7 +51,7 @@ impl State {
 
     /// The vector of a text.
     pub fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>, ApiError> {
-        let embed = self.embed.as_ref().ok_or_else(|| self.cannot("embeds no texts", "/v1/chat/completions"))?;
+        let embed = self.embed.as_ref().ok_or_else(|| self.cannot("cannot embed texts", "/v1/chat/completions"))?;
         let mut embed = embed.lock().unwrap_or_else(PoisonError::into_inner);
         embed(tokens).map_err(ApiError::from)
     }
@@ -61,7 +61,7 @@ impl State {
     }
 }
 
-/// Runs what takes long beside the thread that speaks HTTP.
+/// Runs long work outside the thread that serves HTTP.
 pub async fn aside<T: Send + 'static>(
     state: &Arc<State>,
     work: impl FnOnce(&State) -> Result<T, ApiError> + Send + 'static,
@@ -76,7 +76,7 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// A number that is another one each time.
+/// A random number.
 pub fn random() -> u64 {
     RandomState::new().hash_one(now())
 }

@@ -16,7 +16,7 @@ pub fn batch_size(model: &Model) -> usize {
     tokens.and_then(|tokens| tokens.dims.first()?.parse().ok()).filter(|size| *size > 0).unwrap_or(1)
 }
 
-/// Makes decoders for so many texts, each with a cache of its own. Where the artifact decodes several texts together, that many of
+/// Makes this many decoders, each with its own KV cache. If the artifact decodes several sequences together, that many of
 /// the decoders share a session, and tokens which are announced to them ([`Decoder::announce`]) are appended in one run.
 ///
 /// # Errors

@@ -40,11 +40,11 @@ pub trait Decoder: Send {
     /// Tokens in the cache.
     fn position(&self) -> usize;
 
-    /// Says that this token will be appended next, so that decoders which share a session can append theirs in one run. Nothing comes
-    /// of it if something else is done instead.
+    /// Announces that this token will be appended next, so that decoders that share a session can append theirs in one run. It has
+    /// no effect if something else is done instead.
     fn announce(&mut self, _token: u32) {}
 
-    /// Appends tokens, at least one, and gives the logits after the last one, as many as the vocabulary has tokens.
+    /// Appends one or more tokens and returns the logits after the last one, one logit per token of the vocabulary.
     ///
     /// # Errors
     /// [`RuntimeError::ContextFull`] if there is no room, and what a run reports. [`Decoder::position`] tells what was appended.
@@ -85,7 +85,7 @@ pub struct DecoderOptions {
     pub session: Options,
     /// The most tokens that one run appends.
     pub chunk: usize,
-    /// The most tokens in the cache, if less than the model can attend to.
+    /// The context length: the maximum number of tokens in the KV cache, if less than the model allows.
     pub context_length: Option<usize>,
 }
 
@@ -245,7 +245,7 @@ impl SessionDecoder {
         }
         let unknown = tokens.iter().find(|token| **token as usize >= self.vocabulary);
         if let Some(token) = unknown {
-            return Err(RuntimeError::input("tokens", format!("{token} is none of the {} tokens", self.vocabulary)));
+            return Err(RuntimeError::input("tokens", format!("{token} is not one of the {} tokens", self.vocabulary)));
         }
         let needed = self.progress.position().saturating_add(tokens.len());
         let full = RuntimeError::ContextFull { needed, limit: self.context };
@@ -259,7 +259,7 @@ impl SessionDecoder {
         if logits.len() == rows.saturating_mul(self.vocabulary) {
             Ok(logits)
         } else {
-            Err(wrong("it has not one number for each token").into())
+            Err(wrong("it does not have one number for each token").into())
         }
     }
 }

@@ -29,7 +29,7 @@ impl Embedder {
         let language = model.artifact().language_model();
         let language = language.ok_or_else(|| no_language_model(model, "it has no tokenizer"))?;
         if !Self::is_encoder(model) {
-            let problem = "embeds no texts: it has no entry point `embed`; compile an encoder, such as all-MiniLM-L6-v2";
+            let problem = "cannot embed texts: it has no entry point `embed`; compile an encoder, such as all-MiniLM-L6-v2";
             return Err(RuntimeError::input(format!("model `{}`", model.name()), problem));
         }
         Ok(Self {
@@ -73,14 +73,14 @@ impl Embedder {
             return Err(RuntimeError::ContextFull { needed, limit });
         }
         match tokens.iter().find(|token| **token as usize >= self.vocabulary) {
-            Some(token) => Err(RuntimeError::input("tokens", format!("{token} is none of the {} tokens", self.vocabulary))),
+            Some(token) => Err(RuntimeError::input("tokens", format!("{token} is not one of the {} tokens", self.vocabulary))),
             None if tokens.is_empty() => Err(RuntimeError::input("text", "it has no tokens")),
             None => Ok(()),
         }
     }
 }
 
-/// How far two vectors have the same direction: 1 if they do, 0 if they have nothing in common. Of vectors of different lengths or
+/// The cosine of the angle between two vectors: 1 for the same direction, 0 if orthogonal. For vectors of different lengths or
 /// without a direction it is 0.
 pub fn cosine_similarity(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();

@@ -13,7 +13,7 @@ pub struct Request<'a> {
     pub prompt: &'a [u32],
     /// The most tokens to generate.
     pub max_tokens: usize,
-    /// Strings that end the text; they are no part of it.
+    /// Stop strings: they end the text and are not part of it.
     pub stop: &'a [String],
     /// Tokens that end the text.
     pub end: &'a [u32],
@@ -24,14 +24,14 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// What the model wants: its sampling and its end, until the context is full.
+    /// The defaults of the model: its sampling parameters and end-of-text tokens, with no limit but the context.
     pub fn new(language: &'a Language, prompt: &'a [u32]) -> Self {
         let (end, sampling) = (language.end(), language.sampling());
         Self { prompt, max_tokens: usize::MAX, stop: &[], end, sampling, prompt_chunk: usize::MAX }
     }
 }
 
-/// What the receiver of text wants.
+/// Whether the receiver of text wants more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// More.
@@ -55,12 +55,12 @@ pub enum Ending {
     ContextFull,
 }
 
-/// What a generation took.
+/// Token counts and times of a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
-    /// Tokens of the prompt that the decoder had to see.
+    /// Prompt tokens that had to be computed.
     pub prompt_tokens: usize,
-    /// Tokens of the prompt that were in its cache.
+    /// Prompt tokens that were already in the KV cache.
     pub reused_tokens: usize,
     /// Generated tokens.
     pub generated_tokens: usize,
@@ -101,7 +101,7 @@ pub struct Generated {
     pub timings: Timings,
 }
 
-/// A decoder that remembers what it has seen.
+/// A decoder that keeps track of the tokens in its KV cache.
 pub struct Generator {
     decoder: Box<dyn Decoder>,
     seen: Vec<u32>,
@@ -119,7 +119,7 @@ impl Generator {
         &*self.decoder
     }
 
-    /// The tokens in the cache: what the next prompt may begin with at no cost.
+    /// The tokens in the KV cache: a prompt that begins with them need not compute them again.
     pub fn seen(&self) -> &[u32] {
         &self.seen
     }
@@ -169,7 +169,7 @@ impl Generator {
         }
     }
 
-    /// Writes what the cache holds, for [`Generator::restore`], and a note: bytes that the program wants to find with it. What the
+    /// Writes the KV cache, for [`Generator::restore`], and a note: bytes that the program stores along with it. What the
     /// cache has forgotten since it was empty may be among the bytes.
     ///
     /// # Errors

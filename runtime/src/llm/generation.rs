@@ -19,7 +19,7 @@ pub enum Step {
     ),
     /// The text ended.
     End(
-        /// What was held back; empty if a string ended the text.
+        /// The text that was held back; empty if a stop string ended the text.
         String,
     ),
 }
@@ -81,7 +81,7 @@ impl<'a> Generation<'a> {
             return Ok(Step::End(String::new()));
         }
         if generator.seen().len() != self.cached {
-            return Err(RuntimeError::input("generation", "its generator has been used for another one since"));
+            return Err(RuntimeError::input("generation", "its generator has since been used for another generation"));
         }
         if self.unread.is_empty() { self.generate(generator) } else { self.read(generator) }
     }

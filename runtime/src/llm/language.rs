@@ -3,7 +3,7 @@ use crate::llm::{ChatTemplate, Message, Sampling, Tokenizer};
 use crate::{Model, RuntimeError};
 use lostwax_format::LanguageModel;
 
-/// What an artifact says about text.
+/// The text side of a language model: tokenizer, chat template and defaults.
 pub struct Language {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
@@ -62,7 +62,7 @@ impl Language {
         &self.model.eos
     }
 
-    /// How the model wants to be sampled.
+    /// The default sampling parameters of the model.
     pub fn sampling(&self) -> Sampling {
         Sampling::from_defaults(&self.model.sampling.unwrap_or_default())
     }
@@ -86,7 +86,7 @@ impl Language {
 
     pub(crate) fn needed_template(&self) -> Result<&ChatTemplate, RuntimeError> {
         let missing =
-            || RuntimeError::input("chat template", "the model has none; give it plain text with `lostwax generate --raw`");
+            || RuntimeError::input("chat template", "the model has none; use plain text, as with `lostwax generate --raw`");
         self.template.as_ref().ok_or_else(missing)
     }
 

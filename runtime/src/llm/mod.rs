@@ -21,8 +21,8 @@
 //! - [`Language`]: what an artifact says about text: [`Tokenizer`], [`ChatTemplate`], special tokens, defaults; and whether they
 //!   give what they gave when the model was compiled.
 //! - [`Decoder`]: a compiled decoder; [`open_decoder`] makes one of an artifact, [`open_decoders`] some that run together.
-//! - [`Sampler`]: chooses a token, the same one everywhere for the same seed.
-//! - [`Generator`]: the loop; keeps what the decoder has seen, so that a prompt that goes on where the last one ended is cheap.
+//! - [`Sampler`]: chooses a token; the same seed gives the same token on every machine.
+//! - [`Generator`]: the loop; keeps track of the KV cache, so that a prompt that continues the last one is cheap.
 //!   [`Generator::save`] keeps it for another process.
 //! - [`Generation`]: the same loop a step at a time, for programs that generate several texts at once.
 //! - [`Embedder`]: a compiled encoder, from a text to a vector.

@@ -20,7 +20,7 @@ impl Perplexity {
     /// number, and what the decoder reports.
     pub fn add(&mut self, decoder: &mut dyn Decoder, chunk: &[u32], bos: Option<u32>) -> Result<(), RuntimeError> {
         if chunk.len() < 4 {
-            return Err(RuntimeError::input("text", format!("a chunk has {} tokens, at least 4 are needed", chunk.len())));
+            return Err(RuntimeError::input("text", format!("a chunk has {} tokens, but at least 4 are needed", chunk.len())));
         }
         let mut tokens = chunk.to_vec();
         if let Some((first, bos)) = tokens.first_mut().zip(bos) {
@@ -37,7 +37,7 @@ impl Perplexity {
     fn score(&mut self, logits: &[f32], next: u32) -> Result<(), RuntimeError> {
         let surprise = surprise(logits, next);
         if !surprise.is_finite() {
-            return Err(RuntimeError::InvalidLogits { problem: format!("token {next} has the surprise {surprise}") });
+            return Err(RuntimeError::InvalidLogits { problem: format!("the negative log-probability of token {next} is {surprise}") });
         }
         self.log_sum += surprise;
         self.square_sum += surprise * surprise;
@@ -45,12 +45,12 @@ impl Perplexity {
         Ok(())
     }
 
-    /// The tokens that were foretold.
+    /// The number of tokens that were predicted.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// The perplexity so far; 1 is certainty.
+    /// The perplexity so far; 1 means certainty.
     pub fn value(&self) -> f64 {
         (self.log_sum / self.tokens as f64).exp()
     }

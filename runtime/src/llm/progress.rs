@@ -92,7 +92,7 @@ impl Progress {
     pub(crate) fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {
         let held = self.position;
         if position > held {
-            return Err(RuntimeError::input("decoder", format!("there are {held} tokens, {position} cannot be kept")));
+            return Err(RuntimeError::input("decoder", format!("there are {held} tokens, so {position} cannot be kept")));
         }
         if position < held && self.reusable(position) < position {
             let problem = format!("layers that see a window hold the last of {held} tokens only, not those before {position}");
@@ -114,7 +114,7 @@ impl Progress {
         };
         let first = first.filter(|first| fits(*first));
         let impossible = || {
-            RuntimeError::input("saved state", format!("it has the last {recent} of {position} tokens, which the model cannot"))
+            RuntimeError::input("saved state", format!("it has the last {recent} of {position} tokens, which this model cannot hold"))
         };
         let first = first.ok_or_else(impossible)?;
         self.window.iter_mut().for_each(|window| window.first = first);
@@ -124,7 +124,7 @@ impl Progress {
 }
 
 fn no_room(kept: usize) -> FormatError {
-    let problem = format!("windows of {kept} tokens need the symbol `{RECENT}`, which is larger");
+    let problem = format!("windows of {kept} tokens need the symbol `{RECENT}` with a larger range");
     FormatError::Invalid { section: format!("entry point `{SLIDE}`"), problem }
 }
 

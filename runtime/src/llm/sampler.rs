@@ -4,22 +4,22 @@ use crate::RuntimeError;
 use libm::exp;
 use lostwax_format::SamplingDefaults;
 
-/// How tokens are chosen. The steps happen in the order of the fields, from the penalty to the temperature.
+/// Sampling parameters. The steps are applied in the order of the fields, from the penalty to the temperature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
     /// Positive logits of recent tokens are divided by this, negative ones multiplied; 1 changes nothing.
     pub repetition_penalty: f32,
     /// How many of the last tokens are recent.
     pub repetition_window: usize,
-    /// Chooses among this many tokens of the largest logits; 0 among all.
+    /// Samples from this many tokens with the largest logits; 0 for all.
     pub top_k: usize,
-    /// Chooses among the most likely tokens that have this probability together; 1 among all.
+    /// Samples from the most likely tokens whose probabilities add up to this; 1 for all.
     pub top_p: f32,
-    /// Chooses among tokens of at least this probability, relative to the most likely one; 0 among all.
+    /// Samples from tokens with at least this probability, relative to the most likely one; 0 for all.
     pub min_p: f32,
     /// Logits are divided by this; 0 takes the largest one.
     pub temperature: f32,
-    /// Where chance starts.
+    /// The seed of the random number generator.
     pub seed: u64,
 }
 
@@ -30,7 +30,7 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Always the token of the largest logit.
+    /// Always takes the token with the largest logit.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
     }
@@ -80,7 +80,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler at the start of its chance.
+    /// A sampler whose random number generator starts from the seed.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if a setting is out of its range.

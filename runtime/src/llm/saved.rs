@@ -172,18 +172,18 @@ impl<'a> Saved<'a> {
             return Err(RuntimeError::ContextFull { needed, limit });
         }
         match self.tokens.iter().find(|token| **token as usize >= known) {
-            Some(token) => Err(wrong(format!("{token} is none of the {known} tokens of the model"))),
+            Some(token) => Err(wrong(format!("{token} is not one of the {known} tokens of the model"))),
             None => Ok(()),
         }
     }
 
     fn check_states(&self, session: &mut Session) -> Result<(), RuntimeError> {
         if self.artifact != session.model().artifact().id() {
-            return Err(wrong(format!("it belongs to another artifact than `{}`; save it again", session.model().name())));
+            return Err(wrong(format!("it belongs to another artifact, not to `{}`; save it again", session.model().name())));
         }
         let states = session.model().states();
         if !states.iter().map(|state| state.name.as_str()).eq(self.states.iter().map(|state| state.name)) {
-            return Err(wrong("it has other states than the model"));
+            return Err(wrong("its states differ from those of the model"));
         }
         for state in &self.states {
             let size = session.state(state.name)?.bytes().len();

@@ -1,4 +1,4 @@
-/// Ends text at the first of some strings, wherever it is cut into pieces, and never gives out a part of such a string.
+/// Ends text at the first stop string, even if it is split across pieces, and never emits a part of a stop string.
 #[derive(Clone, Debug, Default)]
 pub struct StopFilter {
     stops: Vec<String>,

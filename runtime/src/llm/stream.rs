@@ -7,7 +7,7 @@ const PENDING: usize = 8;
 /// The character that stands for bytes which are not UTF-8, such as half a character.
 const BROKEN: char = '\u{fffd}';
 
-/// Turns tokens into text as they come, and holds back what may not be a whole character yet.
+/// Turns tokens into text as they arrive, and holds back what may not be a complete character yet.
 pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
     /// Tokens that were given out as text, and those that were not.

@@ -20,9 +20,9 @@ const NOW: &str = "strftime_now";
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks: `system`, `user` or `assistant`, or what else the template knows.
+    /// The role: `system`, `user` or `assistant`, or whatever else the template knows.
     pub role: String,
-    /// What is said.
+    /// The text of the message.
     pub content: String,
 }
 
@@ -66,7 +66,7 @@ impl ChatTemplate {
         self.render_in(&self.environment, messages, add_generation_prompt)
     }
 
-    /// The same as if it were that time.
+    /// The same with this as the current time.
     pub(crate) fn render_at(
         &self,
         time: SystemTime,

@@ -22,7 +22,7 @@ impl Tokenizer {
         Ok(Self(tokenizer))
     }
 
-    /// Whether names of special tokens in texts stay what they are: text. Unless this is called they become these tokens.
+    /// Whether names of special tokens in texts are treated as plain text. By default they become these tokens.
     pub fn set_plain(&mut self, plain: bool) {
         self.0.set_encode_special_tokens(plain);
     }

@@ -1,4 +1,4 @@
-//! What tokenizer and template gave when a model was compiled, and whether they still do.
+//! What tokenizer and template produced when a model was compiled, and whether they still do.
 
 use crate::RuntimeError;
 use crate::llm::{Language, Message};

@@ -8,9 +8,9 @@ use lostwax_target_api::{Destination, DeviceError, DeviceIo, Source};
 
 impl Session {
     /// Runs the model on inputs by name, in host memory or on the device, and leaves the outputs that `destinations` names on the
-    /// device. Gives the others, in host memory.
+    /// device. Returns the others in host memory.
     ///
-    /// Where no other is left, the call need not wait until the device is done; [`DeviceTensor::to_tensor`] does, and tells what
+    /// If no output goes to the host, the call need not wait for the device; [`DeviceTensor::to_tensor`] waits, and reports what
     /// failed. A destination has the type and shape of its output; [`Session::empty_output`] makes one.
     ///
     /// Device tensors come on top of [`crate::Requirements`]: on a device that does not work in the memory of the host, a session has
