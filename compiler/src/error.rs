@@ -1,6 +1,8 @@
 //! What can go wrong while compiling.
 
+use bytesize::ByteSize;
 use lostwax_format::FormatError;
+use lostwax_ir::suggest::unknown;
 use lostwax_passes::PassError;
 use lostwax_target_api::EmitError;
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ pub enum CompileError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// No target has that name.
-    #[error("there is no target `{name}`; targets: {}", known.join(", "))]
+    #[error("{}", unknown("target", name, known.iter().map(String::as_str)))]
     UnknownTarget {
         /// The name that was asked for.
         name: String,
@@ -43,15 +45,19 @@ pub enum CompileError {
         problem: String,
     },
     /// The model needs more memory than allowed.
-    #[error("the model needs {needed} bytes of working memory at typical sizes, but only {allowed} are allowed (--max-memory)")]
+    #[error(
+        "the model needs {} of working memory{}, but only {} are allowed (--max-memory)", ByteSize(*needed), at_sizes(sizes), ByteSize(*allowed)
+    )]
     MemoryLimit {
         /// Bytes of the smallest plan that was found.
         needed: u64,
         /// The limit.
         allowed: u64,
+        /// The sizes that the numbers are for, as `NAME = SIZE`.
+        sizes: Vec<String>,
     },
     /// The artifact is larger than allowed.
-    #[error("the artifact has {bytes} bytes ({parts}), but only {allowed} are allowed (--max-size)")]
+    #[error("the artifact has {} ({parts}), but only {} are allowed (--max-size)", ByteSize(*bytes), ByteSize(*allowed))]
     SizeLimit {
         /// Bytes of the file.
         bytes: u64,
@@ -80,4 +86,9 @@ pub enum CompileError {
         /// The broken invariant.
         problem: String,
     },
+}
+
+/// The sizes that a number is for; nothing where none is dynamic.
+fn at_sizes(sizes: &[String]) -> String {
+    if sizes.is_empty() { String::new() } else { format!(" at {}", sizes.join(", ")) }
 }

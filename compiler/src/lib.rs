@@ -9,6 +9,7 @@ pub mod level;
 pub mod model;
 pub mod pipeline;
 pub mod placement;
+pub mod plan_sizes;
 pub mod registry;
 
 pub use error::CompileError;

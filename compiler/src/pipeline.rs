@@ -4,6 +4,7 @@ use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
 use crate::placement::{self, Code, Refusal};
+use crate::plan_sizes::arena_bytes;
 use crate::registry::{Registry, Selection};
 use lostwax_format::{Writer, Written};
 use lostwax_import::program::{EntryGraph, Language, Program};
@@ -38,7 +39,7 @@ pub struct Settings<'a> {
     pub targets: &'a [Selection],
     /// How much is optimized.
     pub level: &'a Level,
-    /// Bytes of working memory that the model may need at typical sizes. When given, the optimizer weighs memory more until the
+    /// Bytes of working memory that the model may need at the sizes of [`crate::plan_sizes`]. When given, the optimizer weighs memory more until the
     /// working memory fits.
     pub max_memory: Option<u64>,
     /// Whether what would make [`Compiled::warnings`] or [`Compiled::refusals`] is an error.
@@ -52,6 +53,8 @@ pub struct Settings<'a> {
 /// What came out of a compilation.
 #[derive(Debug)]
 pub struct Compiled {
+    /// The graphs that kernels were made of.
+    pub graphs: Vec<EntryGraph>,
     /// The plan, and the kernels of each variant.
     pub assembled: Assembled,
     /// Sizes and hash of the file.
@@ -105,16 +108,36 @@ pub fn run(
         code = emit(&variants, &planned.assembled, settings, &mut clock)?;
     }
     placement::place(&variants, &mut code, &mut planned.assembled)?;
-    let Planned { mut assembled, mut writer } = planned;
+    let Planned { graphs, mut assembled, mut writer } = planned;
     let (outputs, code_bytes) = add_code(&variants, code, &mut assembled, &mut writer)?;
     (settings.progress)(Stage::Write);
     let written = writer.write(&assembled.plan, out)?;
     clock.lap(Stage::Write);
-    Ok(Compiled { assembled, written, times: clock.laps, outputs, code_bytes, warnings, refusals })
+    Ok(Compiled { graphs, assembled, written, times: clock.laps, outputs, code_bytes, warnings, refusals })
+}
+
+/// The graphs that [`run`] makes kernels of, without making them.
+///
+/// # Errors
+/// As [`run`].
+pub fn optimize(program: &Program, passes: &Context, settings: &mut Settings<'_>) -> Result<Vec<EntryGraph>, CompileError> {
+    let variants: Vec<_> = variants(program, settings.targets).collect();
+    let mut clock = Clock::default();
+    if settings.max_memory.is_some() {
+        return Ok(plan_within_limit(program, passes, settings, &variants, &mut clock)?.graphs);
+    }
+    let context = costed(passes, &variants);
+    program.entries.iter().map(|entry| optimize_entry(entry, &context, settings, &mut clock)).collect()
+}
+
+/// The context with the costs that the optimizer uses for a program on these targets.
+pub fn context(program: &Program, passes: &Context, targets: &[Selection]) -> Context {
+    costed(passes, &variants(program, targets).collect::<Vec<_>>())
 }
 
 /// A plan without code, and the file that it will be written to.
 struct Planned {
+    graphs: Vec<EntryGraph>,
     assembled: Assembled,
     writer: Writer<'static>,
 }
@@ -127,22 +150,41 @@ fn plan_within_limit(
     clock: &mut Clock,
 ) -> Result<Planned, CompileError> {
     let allowed = settings.max_memory.unwrap_or(u64::MAX);
-    let mut needed = u64::MAX;
+    let mut least = (u64::MAX, Vec::new());
     for weight in MEMORY_WEIGHTS {
-        let costs = costs(variants).unwrap_or_else(|| passes.costs.clone());
-        let context = Context { memory_weight: passes.memory_weight * weight, costs, ..passes.clone() };
+        let context = Context { memory_weight: passes.memory_weight * weight, ..costed(passes, variants) };
         let planned = plan(program, &context, settings, variants, clock)?;
-        if planned.assembled.arena_bytes <= allowed {
+        let (needed, sizes) = arena_bytes(&planned.assembled.plan)?;
+        if needed <= allowed {
             return Ok(planned);
         }
-        needed = needed.min(planned.assembled.arena_bytes);
+        if needed < least.0 {
+            least = (needed, sizes);
+        }
     }
-    Err(CompileError::MemoryLimit { needed, allowed })
+    let (needed, sizes) = least;
+    Err(CompileError::MemoryLimit { needed, allowed, sizes })
 }
 
-/// The costs of the best variant: one graph serves all variants.
-fn costs(variants: &[Chosen<'_>]) -> Option<CostTable> {
-    variants.first().map(|(_, variant)| CostTable::from(&variant.caps))
+/// The context with the costs of the best variant of the code: one graph serves all variants.
+fn costed(passes: &Context, variants: &[Chosen<'_>]) -> Context {
+    let costs = variants.first().map_or_else(|| passes.costs.clone(), |(_, variant)| CostTable::from(&variant.caps));
+    Context { costs, ..passes.clone() }
+}
+
+/// The graph of an entry point as kernels are made of it.
+fn optimize_entry(
+    entry: &EntryGraph,
+    passes: &Context,
+    settings: &mut Settings<'_>,
+    clock: &mut Clock,
+) -> Result<EntryGraph, CompileError> {
+    (settings.progress)(Stage::Optimize);
+    let mut graph = entry.graph.clone();
+    settings.level.run(&mut graph, passes)?;
+    separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
+    clock.lap(Stage::Optimize);
+    Ok(EntryGraph { name: entry.name.clone(), graph })
 }
 
 fn plan(
@@ -156,20 +198,18 @@ fn plan(
     let variants: Vec<Variant> = variants.iter().map(|(_, variant)| (*variant).clone()).collect();
     let arguments = variants.iter().map(|variant| variant.caps.arguments).min().unwrap_or(u32::MAX);
     let mut assembler = Assembler::new(&program.name, variants);
-    for EntryGraph { name, graph } in &program.entries {
-        (settings.progress)(Stage::Optimize);
-        let mut graph = graph.clone();
-        settings.level.run(&mut graph, passes)?;
-        clock.lap(Stage::Optimize);
+    let mut graphs = Vec::new();
+    for entry in &program.entries {
+        let EntryGraph { name, graph } = optimize_entry(entry, passes, settings, clock)?;
         (settings.progress)(Stage::Schedule);
-        separate_outputs(&mut graph).map_err(|error| CompileError::Internal { problem: error.to_string() })?;
-        assembler.add(name, &graph, &fuse_within(&graph, arguments)?, &mut writer)?;
+        assembler.add(&name, &graph, &fuse_within(&graph, arguments)?, &mut writer)?;
         clock.lap(Stage::Schedule);
+        graphs.push(EntryGraph { name, graph });
     }
     if let Some(Language { description, tokenizer, .. }) = &program.language {
         writer.language_model(description, tokenizer.clone())?;
     }
-    Ok(Planned { assembled: assembler.finish(), writer })
+    Ok(Planned { graphs, assembled: assembler.finish(), writer })
 }
 
 /// A variant that code is written for, and where it was asked for.

@@ -2,6 +2,7 @@
 
 use crate::error::CompileError;
 use crate::level::{self, Level};
+use lostwax_ir::suggest::similar;
 use lostwax_passes::Registry as PassRegistry;
 use lostwax_target_api::{Device, DeviceError, Target, Variant, VariantInfo};
 use std::collections::BTreeMap;
@@ -158,7 +159,10 @@ impl Registry {
 
     fn missing_device(&self, name: &str) -> DeviceError {
         let known: Vec<&str> = self.devices().map(|device| device.name()).collect();
-        DeviceError::Missing { device: name.into(), problem: format!("devices: {}; see `lostwax devices`", known.join(", ")) }
+        let question =
+            similar(name, known.iter().copied()).map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
+        let problem = format!("known: {}; see `lostwax devices`{question}", known.join(", "));
+        DeviceError::Missing { device: name.into(), problem }
     }
 
     /// The name of the variant that a device runs of all that the targets write for this machine.

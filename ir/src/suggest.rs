@@ -25,9 +25,15 @@ pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a s
 /// The name that is most like `name`, if one is.
 pub fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let rated = known.into_iter().map(|other| (strsim::jaro_winkler(&name, &other.to_lowercase()), other));
+    let rated = known.into_iter().map(|other| (likeness(&name, &other.to_lowercase()), other));
     let alike = rated.filter(|(likeness, _)| *likeness >= ALIKE);
     alike.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, other)| other)
+}
+
+/// Jaro-Winkler, by which short names with one slip are not alike.
+fn likeness(name: &str, other: &str) -> f64 {
+    let is_slip = name.len() > 2 && strsim::damerau_levenshtein(name, other) == 1;
+    if is_slip { 1.0 } else { strsim::jaro_winkler(name, other) }
 }
 
 #[cfg(test)]
@@ -39,6 +45,7 @@ mod tests {
         let known = ["canonicalize", "optimize", "fold_constants"];
         assert_eq!(similar("optimise", known), Some("optimize"));
         assert_eq!(similar("Fold-constants", known), Some("fold_constants"));
+        assert_eq!(similar("f23", ["f16", "f32", "i8"]), Some("f32"));
         assert_eq!(similar("frobnicate", known), None);
     }
 

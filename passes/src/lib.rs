@@ -11,7 +11,6 @@ pub mod cost;
 pub mod egraph;
 pub mod error;
 pub mod fuse;
-pub mod names;
 pub mod operations;
 pub mod pass;
 pub mod plan_memory;

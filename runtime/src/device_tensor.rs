@@ -45,7 +45,7 @@ impl DeviceTensor {
         shape: &[usize],
         allocate: impl FnOnce(u64) -> Result<Box<dyn DeviceMemory>, RuntimeError>,
     ) -> Result<Self, RuntimeError> {
-        let impossible = || RuntimeError::input("tensor", format!("{dtype}{shape:?} is not a possible shape"));
+        let impossible = || RuntimeError::input("tensor", format!("{dtype}{shape:?} is too large for a tensor"));
         let memory = allocate(dtype.byte_count(shape).ok_or_else(impossible)? as u64)?;
         Ok(Self { device: device.clone(), dtype, shape: shape.to_vec(), memory })
     }

@@ -1,3 +1,4 @@
+use bytesize::ByteSize;
 use lostwax_format::FormatError;
 use lostwax_target_api::DeviceError;
 use thiserror::Error;
@@ -49,7 +50,7 @@ pub enum RuntimeError {
         problem: String,
     },
     /// More memory is needed than is allowed or available.
-    #[error("{what} takes {needed} bytes, more than {limit}")]
+    #[error("{what} takes {}, more than {limit}", ByteSize(*needed))]
     LimitExceeded {
         /// What takes the memory.
         what: String,

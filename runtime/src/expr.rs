@@ -65,9 +65,9 @@ pub(crate) fn value(plan: &Plan, values: &[Option<i64>], symbols: &[Option<i64>]
     }
     let text = describe(plan, id);
     match missing_symbol(plan, symbols, id) {
-        Some(name) => Err(format!(
-            "`{text}` depends on `{name}`, which no input determines; give it a value with `Options::with_binding`"
-        )),
+        Some(name) => {
+            Err(format!("`{text}` depends on `{name}`, which no input determines; give it a value with `Options::with_binding`"))
+        }
         None => Err(format!("`{text}` is out of range")),
     }
 }

@@ -4,6 +4,7 @@ use crate::bind::{Bound, bind_all, give, given_symbols};
 use crate::prepare::{Evaluator, Shapes, dtype, needed, step_range, total};
 use crate::state::States;
 use crate::{DType, Device, Input, Model, Options, Outputs, Requirements, RuntimeError, Tensor, TensorView};
+use bytesize::ByteSize;
 use lostwax_format::{EntryPoint, TensorSpec, Variant};
 use lostwax_target_api::{Executor, Io, Prepared, Program};
 use std::sync::Arc;
@@ -160,6 +161,30 @@ impl Session {
     /// As [`Session::run`].
     pub fn run_into<N: AsRef<str>>(&mut self, inputs: &[(N, TensorView<'_>)], outputs: &mut Outputs) -> Result<(), RuntimeError> {
         self.run_with(inputs, outputs, |executor, io| executor.run(io))
+    }
+
+    /// Runs the model step by step; `watch` is called before each step with the number of those that are done and of all. Slower than
+    /// [`Session::run`], for devices on which a run takes so long that someone wants to see how far it is. On devices that cannot
+    /// stop between steps it is called once.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_watched<N: AsRef<str>>(
+        &mut self,
+        inputs: &[(N, TensorView<'_>)],
+        watch: &mut dyn FnMut(usize, usize),
+    ) -> Result<Outputs, RuntimeError> {
+        let (steps, mut outputs) = (self.entry_point()?.step_count as usize, Outputs::new());
+        self.run_with(inputs, &mut outputs, |executor, io| {
+            watch(0, steps);
+            let Some(parts) = executor.parts() else { return executor.run(io) };
+            for step in 0..steps {
+                watch(step, steps);
+                parts.run_part(step..step + 1, io, None)?;
+            }
+            (0..io.outputs.len()).try_for_each(|output| parts.deliver(output as u32, io))
+        })?;
+        Ok(outputs)
     }
 
     /// Runs the model `runs` times and returns the time of each step.
@@ -342,7 +367,7 @@ impl Session {
         match self.max_memory {
             Some(limit) if needed > limit => {
                 let what = "working memory, states and outputs".into();
-                Err(RuntimeError::LimitExceeded { what, needed, limit: format!("the limit of {limit}") })
+                Err(RuntimeError::LimitExceeded { what, needed, limit: format!("the limit of {}", ByteSize(limit)) })
             }
             Some(_) | None => Ok(()),
         }

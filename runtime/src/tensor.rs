@@ -95,7 +95,7 @@ fn check_size(dtype: DType, shape: &[usize], bytes: usize) -> Result<(), Runtime
     let expected = dtype.byte_count(shape);
     let problem = || match expected {
         Some(expected) => format!("{dtype}{shape:?} takes {expected} bytes, not {bytes}"),
-        None => format!("{dtype}{shape:?} is not a possible shape"),
+        None => format!("{dtype}{shape:?} is too large for a tensor"),
     };
     if expected == Some(bytes) { Ok(()) } else { Err(RuntimeError::input("tensor", problem())) }
 }
@@ -193,7 +193,7 @@ impl Tensor {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::LimitExceeded`] if there is no memory.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self, RuntimeError> {
-        let impossible = || RuntimeError::input("tensor", format!("{dtype}{shape:?} is not a possible shape"));
+        let impossible = || RuntimeError::input("tensor", format!("{dtype}{shape:?} is too large for a tensor"));
         let bytes = AlignedBytes::zeroed(dtype.byte_count(shape).ok_or_else(impossible)?)?;
         Ok(Self { dtype, shape: shape.to_vec(), bytes })
     }

@@ -1,10 +1,11 @@
 //! The numerics certificate of an artifact.
 
 use crate::compare::{Compared, comparable, interpret, references};
+use crate::console::Console;
 use crate::error::CliError;
-use crate::plan_sizes::PlanSizes;
 use crate::registry::registry;
 use crate::settings::with_others;
+use lostwax_compiler::plan_sizes::PlanSizes;
 use lostwax_import::program::Program;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Reference;
@@ -22,7 +23,7 @@ const TOLERANCE: f64 = 1e-3;
 const SAMPLES: usize = 256;
 
 /// Runs the model and the reference interpreter at small sizes and gives the same artifact with a certificate.
-pub fn certify(model: &Model, program: &Program) -> Result<Model, CliError> {
+pub fn certify(model: &Model, program: &Program, console: &Console) -> Result<Model, CliError> {
     let graph = comparable(program.clone())?;
     let plan = model.artifact().plan();
     let entry = plan.entry_points.first().ok_or_else(|| CliError::usage("the model has no entry point"))?;
@@ -31,7 +32,7 @@ pub fn certify(model: &Model, program: &Program) -> Result<Model, CliError> {
     let inputs = inputs.collect::<Result<Vec<(String, Tensor)>, CliError>>()?;
     let device = registry().device(None, model.variants()).map(with_others).map_err(RuntimeError::from)?;
     let mut session = model.session(device.clone())?;
-    let case = measure(&mut session, &graph, entry, described, &inputs)?;
+    let case = measure(&mut session, &graph, entry, described, &inputs, console)?;
     let certificate = Certificate { cases: vec![CertificateCase { device: device.name().to_string(), ..case }] };
     with_certificate(model, &certificate)
 }
@@ -62,9 +63,10 @@ fn measure(
     entry: &EntryPoint,
     described: Vec<ReferenceInput>,
     inputs: &[(String, Tensor)],
+    console: &Console,
 ) -> Result<CertificateCase, CliError> {
     let outputs = session.run(inputs.iter().map(|(name, tensor)| (name, tensor)))?;
-    let expected = interpret(graph, &references(inputs)?)?;
+    let expected = interpret(graph, &references(inputs)?, console)?;
     let references = outputs.iter().filter_map(|(name, found)| Some(reference_output(name, found, expected.get(name)?)));
     Ok(CertificateCase {
         entry_point: entry.name.clone(),

@@ -1,19 +1,20 @@
 //! The command line of the `lostwax` program.
 
-use crate::console::Console;
-use crate::error::CliError;
+use crate::console::{Console, Verbosity};
+use crate::error::{self, CliError};
 use crate::printable::printable;
 use crate::registry;
 use crate::report::Report;
 use crate::stdout;
 use crate::verbs::{Verb, check};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use lostwax_compiler::Registry;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
-Results go to stdout, progress to stderr.
+Results go to stdout, progress and notes to stderr. With --json, stdout holds one JSON value, also where the program fails:
+error, exit_code and report.
 
 Exit codes: 0 fine, 1 mismatch or failed check, 2 usage, 3 unsupported or refused model, 4 incompatible or damaged artifact,
 5 device missing or lost, 6 limit exceeded.
@@ -25,7 +26,8 @@ Examples:
   lostwax bench model.lwx --threads 1,2 --profile
   lostwax verify model.lwx model.onnx
   lostwax generate llm.lwx -p \"Why is the sky blue?\"
-  lostwax serve llm.lwx";
+  lostwax serve llm.lwx
+  lostwax completions bash > ~/.local/share/bash-completion/completions/lostwax";
 
 /// Compiles a neural network once into one file that a thin runtime executes.
 #[derive(Parser)]
@@ -36,6 +38,27 @@ struct Cli {
     /// Print the result as JSON.
     #[arg(long, global = true)]
     json: bool,
+    /// Write only errors to stderr: no progress and no notes.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Also write a line for each stage to stderr, with the time that it took.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+impl Cli {
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        }
+    }
+}
+
+/// The program's verbs and flags, for completions and manual pages.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program on the arguments of the process, with the registry that lostwax ships.
@@ -55,8 +78,11 @@ pub fn main() -> ExitCode {
 /// ```
 pub fn main_with(registry: Registry) -> ExitCode {
     registry::set(registry);
-    let cli = Cli::parse();
-    let console = Console::new(cli.json);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let console = Console::new(cli.json).with_verbosity(cli.verbosity());
     let result = cli.verb.run(&console);
     console.clear();
     match result {
@@ -79,12 +105,30 @@ fn fail(error: &CliError, console: &Console) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (message, exit_code) = (error.chain(), error.exit_code());
-    console.note(&format!("error: {message}"));
+    console.line(&format!("error: {message}"));
     if !console.is_json() || matches!(error, CliError::Stdout(_)) {
         return ExitCode::from(exit_code);
     }
-    let report = error.unsupported().map(check::to_json);
-    printed(&format!("{:#}", json!({ "error": message, "exit_code": exit_code, "report": report })), exit_code, console)
+    printed(&failure(&message, exit_code, error.unsupported().map(check::to_json)), exit_code, console)
+}
+
+/// Shows help, or what is wrong with the arguments; the latter also as JSON if one of them asks for it.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json") {
+        let message = error.to_string();
+        let text = failure(message.trim_start_matches("error: ").trim_end(), error::USAGE, None);
+        return printed(&text, error::USAGE, &Console::new(true));
+    }
+    ExitCode::from(error::USAGE)
+}
+
+/// A failed run as JSON.
+fn failure(message: &str, exit_code: u8, report: Option<Value>) -> String {
+    format!("{:#}", json!({ "error": message, "exit_code": exit_code, "report": report }))
 }
 
 /// Writes a text to stdout and gives the exit code, which is another one if that fails.

@@ -1,11 +1,13 @@
 //! Results of an artifact beside those of the reference interpreter.
 
+use crate::console::Console;
 use crate::error::CliError;
-use crate::registry::registry;
 use crate::settings::ShapeArgs;
+use crate::source;
 use lostwax_import::program::Program;
 use lostwax_import::{DimSpec, ImportOptions};
-use lostwax_ir::eval::eval_graph;
+use lostwax_ir::dim::Bindings;
+use lostwax_ir::eval::eval_graph_watched;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor as Reference;
@@ -58,10 +60,11 @@ pub fn reference_outputs(
     path: &Path,
     inputs: &[(String, Tensor)],
     args: &ShapeArgs,
+    console: &Console,
 ) -> Result<BTreeMap<String, Reference>, CliError> {
     let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), fixed(tensor.shape())));
     let options = ImportOptions { shapes: shapes.collect(), ..args.import_options() };
-    interpret(&comparable(registry().import.load(path, &options)?)?, &references(inputs)?)
+    interpret(&comparable(source::load(path, &options)?)?, &references(inputs)?, console)
 }
 
 /// The graph of a model that is one function of its inputs.
@@ -76,8 +79,23 @@ pub fn comparable(program: Program) -> Result<Graph, CliError> {
 }
 
 /// Runs a graph in the reference interpreter.
-pub fn interpret(graph: &Graph, inputs: &BTreeMap<String, Reference>) -> Result<BTreeMap<String, Reference>, CliError> {
-    Ok(eval_graph(graph, inputs)?)
+pub fn interpret(
+    graph: &Graph,
+    inputs: &BTreeMap<String, Reference>,
+    console: &Console,
+) -> Result<BTreeMap<String, Reference>, CliError> {
+    interpret_with(graph, inputs, &Bindings::new(), console)
+}
+
+/// The same with the values of symbols that no input determines.
+pub fn interpret_with(
+    graph: &Graph,
+    inputs: &BTreeMap<String, Reference>,
+    given: &Bindings,
+    console: &Console,
+) -> Result<BTreeMap<String, Reference>, CliError> {
+    let stage = "running the reference interpreter";
+    Ok(eval_graph_watched(graph, inputs, given, &mut |done, total| console.progress(stage, done, total))?)
 }
 
 /// Inputs in the form that the reference interpreter takes.

@@ -102,6 +102,7 @@ impl CliError {
 fn import_code(error: &ImportError) -> u8 {
     match error {
         ImportError::Io { .. }
+        | ImportError::NotAModel { .. }
         | ImportError::EntryPoints { .. }
         | ImportError::DuplicateOperator { .. }
         | ImportError::DuplicateArchitecture { .. } => USAGE,

@@ -1,13 +1,13 @@
 //! Quantities as text, and text as quantities.
 
+use bytesize::ByteSize;
 use lostwax_runtime::TensorInfo;
 
 const UNITS: &[(&str, u64)] = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 /// A number of bytes for people.
 pub fn bytes(count: u64) -> String {
-    let unit = UNITS.iter().find(|(_, size)| count >= *size);
-    unit.map_or_else(|| format!("{count} B"), |(name, size)| format!("{:.1} {name}", count as f64 / *size as f64))
+    ByteSize(count).to_string()
 }
 
 /// Reads a number of bytes such as `1500000`, `64K`, `64MB` or `64MiB`; letters stand for powers of 1024.
@@ -36,6 +36,11 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn byte_counts_have_units() {
+        assert_eq!([0, 1000, 1536, 168_296_448].map(bytes), ["0 B", "1000 B", "1.5 KiB", "160.5 MiB"]);
+    }
 
     #[test]
     fn byte_counts_are_read() {

@@ -15,12 +15,21 @@ use lostwax_runtime::{DType, Tensor};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a graph as text, or imports a model.
+/// Reads a graph as text, from stdin if the name is `-`, or imports a model.
 pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
-    if path.extension().is_some_and(|extension| extension == "onnx") {
-        return Ok(source::import(path, shapes, console)?.into_single()?);
+    match path.as_os_str() == "-" {
+        true => read(path),
+        false => Ok(source::import(path, shapes, console)?.into_single()?),
     }
-    read(path)
+}
+
+/// Refuses shapes and constants for a graph as text, which has its own.
+pub fn check_shapes(path: &Path, shapes: &ShapeArgs) -> Result<(), CliError> {
+    let given = shapes.shapes.iter().map(|spec| &spec.name).chain(shapes.constants.iter().map(|spec| &spec.name));
+    given.into_iter().next().map_or(Ok(()), |name| {
+        let problem = format!("`{name}` was imported already; give --shape and --constant where the model is imported");
+        Err(CliError::file(path, problem))
+    })
 }
 
 /// Reads a graph from a file, or from stdin if the name is `-`.

@@ -31,8 +31,8 @@ pub fn open(path: &Path, console: &Console) -> Result<Opened, CliError> {
 /// How a decoder runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DecoderArgs {
-    /// The number of threads; 0 lets the device decide.
-    #[arg(long, default_value_t = 0)]
+    /// The number of threads; 0 lets the device decide, which takes all cores of a CPU.
+    #[arg(short, long, default_value_t = 0)]
     pub threads: usize,
     /// The most tokens of a prompt in one run.
     #[arg(long, value_name = "N", default_value_t = 512)]
@@ -59,9 +59,9 @@ impl DecoderArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SamplingArgs {
     /// What logits are divided by; 0 always takes the most likely token.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", visible_alias = "temp")]
     pub temperature: Option<f32>,
-    /// Choose among so many of the most likely tokens; 0 among all.
+    /// Choose among this number of the most likely tokens; 0 among all.
     #[arg(long, value_name = "N")]
     pub top_k: Option<usize>,
     /// Choose among the most likely tokens that have this probability together.
@@ -71,10 +71,10 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "P")]
     pub min_p: Option<f32>,
     /// What the logits of recent tokens are divided by; 1 changes nothing.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", visible_alias = "repeat-penalty")]
     pub repetition_penalty: Option<f32>,
     /// Where chance starts; the same seed gives the same text.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }
 

@@ -38,6 +38,11 @@ const DTYPES: &[(&str, &str)] = &[
     ("bool", "|b1"),
 ];
 
+/// Whether NumPy's files can hold elements of this type.
+pub fn holds(dtype: &str) -> bool {
+    DTYPES.iter().any(|(ours, _)| *ours == dtype)
+}
+
 /// Reads all tensors of an `.npz` file with their names.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use lostwax_compiler::level::Level;
 use lostwax_compiler::model::CompileOptions;
 use lostwax_import::families::quant_from_name;
 use lostwax_import::{ACTIVATION_TYPES, CACHE_TYPES, ConstantSpec, DimSpec, ImportOptions, LanguageOptions, ShapeSpec};
+use lostwax_ir::suggest::unknown;
 use lostwax_ir::types::DType;
 use lostwax_passes::{Context, Tier};
 use lostwax_runtime::{Device, Model, RuntimeError, api};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 const MODELS: &str = "Language models";
 
 /// How a model is read.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, PartialEq, clap::Args)]
 pub struct ShapeArgs {
     /// The shape of an input: sizes (`x:1x3x224x224`), ranges (`x:1..8x3x224x224`) or names, also as multiples
     /// (`x:1x3x32*hx32*w`); repeatable.
@@ -35,7 +36,7 @@ pub struct ShapeArgs {
     /// Keep all tokens in the caches of layers that see a window, so that a text can go on from any earlier point.
     #[arg(long, help_heading = MODELS)]
     pub full_windows: bool,
-    /// The number of texts that a language model decodes together, each with a cache of its own; `serve` has so many slots.
+    /// The number of texts that a language model decodes together, each with a cache of its own; the slots of `serve`.
     #[arg(long, value_name = "N", help_heading = MODELS, default_value_t = LanguageOptions::default().slots)]
     pub slots: usize,
     /// The type in which the activations of a language model meet quantized weights: i8, quantized in blocks like these, or f32.
@@ -47,7 +48,7 @@ pub struct ShapeArgs {
 }
 
 /// What `--quant` asks for; nothing for `keep`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quant(Option<DType>);
 
 fn parse_quant(text: &str) -> Result<Quant, String> {
@@ -64,8 +65,7 @@ fn parse_activations(text: &str) -> Result<DType, String> {
 
 fn parse_type(text: &str, known: &[DType]) -> Result<DType, String> {
     let found = known.iter().find(|dtype| dtype.name() == text).copied();
-    let names = || known.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(" and ");
-    found.ok_or_else(|| format!("known are {}", names()))
+    found.ok_or_else(|| unknown("type", text, known.iter().map(|dtype| dtype.name())))
 }
 
 impl Default for ShapeArgs {
@@ -99,12 +99,53 @@ impl ShapeArgs {
         ImportOptions { shapes, constants, language, ..ImportOptions::default() }
     }
 
+    /// What is given for the shape of an input.
+    pub fn given(&self, input: &str) -> Option<&[DimSpec]> {
+        self.shapes.iter().find(|spec| spec.name == input).map(|spec| spec.dims.as_slice())
+    }
+
     /// The sizes given for an input, when all of them are numbers.
-    pub fn sizes(&self, input: &str) -> Result<Option<Vec<usize>>, CliError> {
-        let Some(spec) = self.shapes.iter().find(|spec| spec.name == input) else { return Ok(None) };
-        let sizes: Option<Vec<usize>> = spec.dims.iter().map(fixed).collect();
-        let problem = || CliError::usage(format!("--shape {input}: a run needs sizes, not names or ranges"));
-        sizes.ok_or_else(problem).map(Some)
+    pub fn sizes(&self, input: &str) -> Option<Vec<usize>> {
+        self.given(input)?.iter().map(fixed).collect()
+    }
+
+    /// Checks that nothing is given that an artifact, which is compiled already, cannot follow.
+    pub fn check_for_artifact(&self) -> Result<(), CliError> {
+        let Self { shapes, .. } = self;
+        match *self == (Self { shapes: shapes.clone(), ..Self::default() }) {
+            true => Ok(()),
+            false => {
+                Err(CliError::usage("flags for importing a model are given, but this is an artifact, which is compiled already"))
+            }
+        }
+    }
+
+    /// Checks that shapes are given only for inputs that exist.
+    pub fn check_names<'a>(&self, inputs: impl Iterator<Item = &'a str> + Clone) -> Result<(), CliError> {
+        let stranger = self.shapes.iter().find(|spec| inputs.clone().all(|input| input != spec.name));
+        stranger.map_or(Ok(()), |spec| Err(CliError::usage(format!("--shape: {}", unknown("input", &spec.name, inputs)))))
+    }
+
+    /// Checks that the shape of an input is one of those given.
+    pub fn check_shape(&self, input: &str, shape: &[usize]) -> Result<(), CliError> {
+        let Some(given) = self.given(input) else { return Ok(()) };
+        if given.len() == shape.len() && given.iter().zip(shape).all(|(dim, size)| allows(dim, *size as i64)) {
+            return Ok(());
+        }
+        let given: Vec<String> = given.iter().map(ToString::to_string).collect();
+        let problem = format!("input `{input}` has the shape {shape:?}, which is none of --shape {input}:{}", given.join(","));
+        Err(CliError::usage(problem))
+    }
+}
+
+fn allows(dim: &DimSpec, size: i64) -> bool {
+    match dim {
+        DimSpec::AsInFile => true,
+        DimSpec::Fixed(fixed) => size == *fixed,
+        DimSpec::Range { min, max } => (*min..=*max).contains(&size),
+        DimSpec::Named { factor, range, .. } => {
+            size % factor == 0 && range.is_none_or(|(min, max)| (min..=max).contains(&(size / factor)))
+        }
     }
 }
 
@@ -115,11 +156,11 @@ fn fixed(dim: &DimSpec) -> Option<usize> {
     }
 }
 
-/// How a model is compiled.
-#[derive(Clone, Debug, clap::Args)]
-pub struct CompileArgs {
-    /// What to compile for: NAME, or NAME:SPECIFICATION for some forms of the code; see `lostwax targets`; repeatable. By default
-    /// the first of them.
+/// What the optimizer knows and may do.
+#[derive(Clone, Debug, PartialEq, clap::Args)]
+pub struct PassArgs {
+    /// What to compile for: a name of `lostwax targets`, such as cpu, or NAME:SPECIFICATION for single variants of the code, such as
+    /// cpu:aarch64, cpu:x86_64+x86-64-v3 or gpu:vulkan; repeatable. By default the first of the targets.
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
     /// How far results may differ from the model's order of operations: exact, contract, reassoc or fast.
@@ -128,12 +169,27 @@ pub struct CompileArgs {
     /// A rewrite rule or rule group that must not be applied; see `lostwax rules`; repeatable.
     #[arg(long = "disable-rule", value_name = "RULE")]
     pub disabled: Vec<String>,
-    /// The most bytes of working memory at typical sizes, such as 64MiB; smaller plans are sought until one fits.
+}
+
+/// How a model is compiled.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    pub passes: PassArgs,
+    /// The most working memory, such as 64MiB; smaller plans are sought until one fits. Dynamic sizes are taken to be 1 where they are
+    /// the outermost of an input and 64 elsewhere, as in the report of `compile`, or what comes next to it in their range.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_memory: Option<u64>,
-    /// How much is optimized; what each level adds is listed below. By default the highest level.
+    #[command(flatten)]
+    pub level: LevelArgs,
+}
+
+/// How much is optimized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, clap::Args)]
+pub struct LevelArgs {
+    /// How much is optimized; `lostwax compile --help` lists what each level adds. By default the highest level.
     #[arg(short = 'O', value_name = "LEVEL")]
-    pub level: Option<u8>,
+    number: Option<u8>,
 }
 
 fn parse_tier(text: &str) -> Result<Tier, String> {
@@ -141,28 +197,53 @@ fn parse_tier(text: &str) -> Result<Tier, String> {
 }
 
 impl CompileArgs {
-    /// The options for the compiler. All names are checked.
+    /// Checks that nothing is given, since an artifact is compiled already.
+    pub fn check_for_artifact(&self) -> Result<(), CliError> {
+        match *self == Self::default() {
+            true => Ok(()),
+            false => Err(CliError::usage("flags for compiling are given, but this is an artifact, which is compiled already")),
+        }
+    }
+
+    /// The options for the compiler. Names are checked.
+    pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
+        let options = self.passes.options(shapes)?;
+        Ok(CompileOptions { max_memory: self.max_memory, level: self.level.number()?, ..options })
+    }
+}
+
+impl PassArgs {
+    /// The options for the compiler, without a limit and with all optimizations. Names are checked.
     pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
         let (known, disabled) = (registry().passes.clone(), self.disabled.iter().cloned().collect());
         let passes = Context { registry: known, tier: self.fp, disabled, ..Context::default() };
         passes.check().map_err(CompileError::from)?;
-        let import = shapes.import_options();
-        let (targets, max_memory, level) = (self.targets.clone(), self.max_memory, self.level);
-        let options = CompileOptions { import, passes, targets, max_memory, level, ..CompileOptions::default() };
+        let (import, targets) = (shapes.import_options(), self.targets.clone());
+        let options = CompileOptions { import, passes, targets, ..CompileOptions::default() };
         options.selections(registry()).map_err(|error| CliError::usage(error.to_string()))?;
-        self.level()?;
         Ok(options)
-    }
-
-    /// The optimization level.
-    pub fn level(&self) -> Result<&'static Level, CliError> {
-        Ok(registry().level(self.level.unwrap_or(registry().highest_level()))?)
     }
 }
 
-impl Default for CompileArgs {
+impl LevelArgs {
+    /// The number of the level that is asked for, if one is.
+    ///
+    /// # Errors
+    /// There is no such level.
+    pub fn number(self) -> Result<Option<u8>, CliError> {
+        self.number.map_or(Ok(()), |number| registry().level(number).map(drop))?;
+        Ok(self.number)
+    }
+
+    /// The optimization level.
+    pub fn level(self) -> Result<&'static Level, CliError> {
+        Ok(registry().level(self.number.unwrap_or(registry().highest_level()))?)
+    }
+}
+
+impl Default for PassArgs {
     fn default() -> Self {
-        Self { targets: Vec::new(), fp: Tier::Reassociate, disabled: Vec::new(), max_memory: None, level: None }
+        Self { targets: Vec::new(), fp: Tier::Reassociate, disabled: Vec::new() }
     }
 }
 

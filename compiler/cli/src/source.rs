@@ -2,16 +2,15 @@
 
 use crate::console::Console;
 use crate::error::CliError;
-use crate::input;
+use crate::ir_file;
 use crate::registry::registry;
 use crate::settings::{CompileArgs, ShapeArgs};
 use lostwax_compiler::model::{self, CompileOptions};
 use lostwax_compiler::pipeline::{Compiled, Stage};
-use lostwax_import::is_language_model;
 use lostwax_import::program::Program;
-use lostwax_ir::graph::Graph;
-use lostwax_runtime::{AlignedBuffer, Model};
-use std::io::{Read, Write};
+use lostwax_import::{FileKind, ImportError, ImportOptions};
+use lostwax_runtime::{AlignedBuffer, MappedFile, Model};
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,29 +21,46 @@ pub struct Opened {
     pub load: Duration,
 }
 
-/// Whether the file is an artifact: by its name, or by the start of a safetensors header.
+/// Whether the file is an artifact and not a model, by its contents; the name `.lwx` decides for contents that are not known.
+///
+/// # Errors
+/// [`ImportError::NotAModel`] for a file that is neither.
 pub fn is_artifact(path: &Path) -> Result<bool, CliError> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("onnx") => return Ok(false),
-        _ if is_language_model(path) => return Ok(false),
-        Some("lwx") => return Ok(true),
-        Some(_) | None => {}
+    let is_named = path.extension().is_some_and(|extension| extension == "lwx");
+    match FileKind::of(path)? {
+        FileKind::Safetensors if is_named || holds_plan(path)? => Ok(true),
+        FileKind::Unknown | FileKind::Other(_) if is_named => Ok(true),
+        FileKind::Onnx | FileKind::Gguf | FileKind::Folder | FileKind::GraphText => Ok(false),
+        kind => Err(ImportError::not_a_model(path, kind).into()),
     }
-    let mut start = Vec::new();
-    let file = input::open(path)?;
-    file.take(9).read_to_end(&mut start).map_err(CliError::io(path))?;
-    Ok(start.get(8) == Some(&b'{'))
 }
+
+/// Whether a safetensors file has the sections of an artifact.
+fn holds_plan(path: &Path) -> Result<bool, CliError> {
+    let bytes = MappedFile::open(path).map_err(CliError::io(path))?;
+    let bytes = bytes.as_ref();
+    let length = bytes.first_chunk::<8>().map_or(0, |length| u64::from_le_bytes(*length));
+    let header = usize::try_from(length).ok().and_then(|length| bytes.get(8..)?.get(..length)).unwrap_or_default();
+    Ok(header.windows(SECTION.len()).any(|window| window == SECTION))
+}
+
+/// What the names of an artifact's own sections start with.
+const SECTION: &[u8] = b"__lostwax__/";
 
 /// Opens an artifact, or compiles a model in memory and says so.
 pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Console) -> Result<Opened, CliError> {
     if is_artifact(path)? {
+        compile.check_for_artifact()?;
+        shapes.check_for_artifact()?;
         let start = Instant::now();
         let model = open_artifact(path)?;
         return Ok(Opened { model, load: start.elapsed() });
     }
-    console.note(&format!("{} is a model: compiling it in memory first", path.display()));
-    let program = import(path, shapes, console)?;
+    console.note(&format!("{} is {}: compiling it in memory first", path.display(), FileKind::of(path)?.description()));
+    let program = match FileKind::of(path)? {
+        FileKind::GraphText => import(path, &ShapeArgs { shapes: Vec::new(), ..shapes.clone() }, console)?,
+        _ => import(path, shapes, console)?,
+    };
     let mut buffer = AlignedBuffer::with_capacity(program.constant_bytes() / 16 * 17);
     compile_program(&program, &compile.options(shapes)?, console, &mut buffer)?;
     let start = Instant::now();
@@ -52,16 +68,31 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
     Ok(Opened { model, load: start.elapsed() })
 }
 
-/// Opens an artifact; that it is not there is the caller's mistake and not the artifact's.
+/// Opens an artifact; that it is not there, or something else, is the caller's mistake and not the artifact's.
 pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
-    input::open(path)?;
+    if !is_artifact(path)? {
+        let what = FileKind::of(path)?.description();
+        let way_out = format!("{} is {what}, not an artifact; `lostwax compile` makes one", path.display());
+        return Err(CliError::usage(way_out));
+    }
     Ok(Model::open(path)?)
 }
 
-/// Reads a model.
+/// Reads a model: one that can be imported, or a graph as text.
 pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Program, CliError> {
     console.stage("importing");
-    Ok(registry().import.load(path, &shapes.import_options())?)
+    if FileKind::of(path)? == FileKind::GraphText {
+        ir_file::check_shapes(path, shapes)?;
+    }
+    load(path, &shapes.import_options())
+}
+
+/// The same with all that the importer can be told; a graph as text has its own shapes.
+pub fn load(path: &Path, options: &ImportOptions) -> Result<Program, CliError> {
+    match FileKind::of(path)? {
+        FileKind::GraphText => Ok(ir_file::read(path)?.into()),
+        _ => Ok(registry().import.load(path, options)?),
+    }
 }
 
 /// Compiles a model and shows the stages.
@@ -72,13 +103,6 @@ pub fn compile_program(
     out: &mut dyn Write,
 ) -> Result<Compiled, CliError> {
     Ok(model::compile(registry(), program, options, &mut |stage| console.stage(stage_name(stage)), out)?)
-}
-
-/// The graph as it is when kernels are made from it.
-pub fn optimize(graph: &Graph, options: &CompileOptions) -> Result<Graph, CliError> {
-    let mut graph = graph.clone();
-    registry().level(options.level.unwrap_or(registry().highest_level()))?.run(&mut graph, &options.passes)?;
-    Ok(graph)
 }
 
 /// The stage for people.

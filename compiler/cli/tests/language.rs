@@ -96,7 +96,7 @@ fn conversations_go_on() {
     let chat = "chat tiny.lwx --temperature 0 --max-tokens 3";
     let (code, stdout, stderr) = place.run_on(chat, "hi\n/help\n/system be brief\n/nonsense\n/reset\nhi\n/exit\nnever\n");
     assert!(code == 0 && stdout.split_whitespace().all(|answer| answer.len() == 3), "{stdout} {stderr}");
-    assert!(stdout.split_whitespace().count() == 2 && stderr.contains("/reset") && stderr.contains("no command /nonsense"));
+    assert!(stdout.split_whitespace().count() == 2 && stderr.contains("/reset") && stderr.contains("no command `/nonsense`"));
     let output = place.command().args(chat.split_whitespace()).arg("--json").write_stdin("hi\n").output().unwrap();
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&said["messages"][0]["content"], said["answers"].as_array().unwrap().len()), (&"hi".into(), 1));

@@ -1,7 +1,8 @@
 //! The errors of the importers.
 
+use crate::file_kind::FileKind;
 use crate::report::CheckReport;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Why a model cannot be imported.
@@ -14,6 +15,14 @@ pub enum ImportError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The file is something else than a model.
+    #[error("{} is {what}, not a model; {UNDERSTOOD}", path.display())]
+    NotAModel {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// The model breaks the rules of its format.
     #[error("invalid model: {} `{}`: {}", one_line(op), one_line(node), one_line(problem))]
@@ -72,7 +81,15 @@ pub enum ImportError {
     Unsupported(Box<CheckReport>),
 }
 
+/// What can be read.
+const UNDERSTOOD: &str = "models are ONNX files, GGUF files, Hugging Face folders and graphs as text (`lostwax opt`)";
+
 impl ImportError {
+    /// The error for a file that is something else than a model.
+    pub fn not_a_model(path: &Path, kind: FileKind) -> Self {
+        Self::NotAModel { path: path.to_path_buf(), what: kind.description() }
+    }
+
     /// [`ImportError::Invalid`]; `op` is a kind of part, `node` its name.
     pub fn invalid(op: &str, node: &str, problem: impl Into<String>) -> Self {
         Self::Invalid { node: node.to_string(), op: op.to_string(), problem: problem.into() }

@@ -5,8 +5,8 @@
 
 mod constant_spec;
 mod error;
+mod file_kind;
 mod files;
-mod load;
 mod options;
 pub mod program;
 mod registry;
@@ -21,10 +21,10 @@ pub mod safetensors;
 
 pub use constant_spec::{ConstantSpec, ConstantSpecError};
 pub use error::ImportError;
-pub use load::is_language_model;
+pub use file_kind::FileKind;
 pub use options::{ACTIVATION_TYPES, CACHE_TYPES, ImportOptions, LanguageOptions, MAX_SLOTS};
 pub use program::Program;
 pub use registry::Registry;
-pub use report::{CheckReport, OpReport, Status, SymbolReport, TensorReport};
+pub use report::{CheckReport, LanguageReport, OpReport, Status, SymbolReport, TensorReport, WeightReport};
 pub use shape_spec::{DimSpec, ShapeSpec, ShapeSpecError};
 pub use weights::{WeightView, Weights};

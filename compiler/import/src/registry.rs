@@ -2,11 +2,11 @@
 
 use crate::error::ImportError;
 use crate::families::{self, Families, LanguageGraphs};
-use crate::load::is_language_model;
+use crate::file_kind::FileKind;
 use crate::onnx::{self, Operators};
 use crate::options::{ImportOptions, LanguageOptions};
 use crate::program::Program;
-use crate::report::CheckReport;
+use crate::report::{CheckReport, LanguageReport};
 use lostwax_ir::graph::Graph;
 use std::path::Path;
 
@@ -26,16 +26,19 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads a model: an ONNX file, a GGUF file or a Hugging Face folder.
+    /// Reads a model: an ONNX file, a GGUF file or a Hugging Face folder. The contents decide which.
     ///
     /// # Errors
-    /// [`ImportError`]; unsupported operators are reported all at once.
+    /// [`ImportError`]; unsupported operators are reported all at once. [`ImportError::NotAModel`] if it is none of these.
     pub fn load(&self, path: &Path, options: &ImportOptions) -> Result<Program, ImportError> {
-        if is_language_model(path) {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            return Ok(Program::from_language(&name, self.language(path, &options.language)?));
+        match FileKind::of(path)? {
+            FileKind::Onnx => Ok(self.onnx(path, options)?.into()),
+            FileKind::Gguf | FileKind::Folder => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                Ok(Program::from_language(&name, self.language(path, &options.language)?))
+            }
+            kind => Err(ImportError::not_a_model(path, kind)),
         }
-        Ok(self.onnx(path, options)?.into())
     }
 
     /// Reports what a model needs, and whether it can be compiled. Of a language model, inputs, outputs and sizes are those of its
@@ -44,11 +47,22 @@ impl Registry {
     /// # Errors
     /// [`ImportError`] when the file cannot be read at all; what is wrong with single nodes is part of the report.
     pub fn check(&self, path: &Path, options: &ImportOptions) -> Result<CheckReport, ImportError> {
-        if is_language_model(path) {
-            let graphs = self.language(path, &options.language)?;
-            return Ok(graphs.entries.first().map(|(_, graph)| CheckReport::of_graph(graph)).unwrap_or_default());
+        match FileKind::of(path)? {
+            FileKind::Onnx => onnx::check(path, &self.operators, options),
+            FileKind::Gguf | FileKind::Folder => {
+                let graphs = self.language(path, &options.language)?;
+                Ok(graphs.entries.first().map(|(_, graph)| CheckReport::of_graph(graph)).unwrap_or_default())
+            }
+            kind => Err(ImportError::not_a_model(path, kind)),
         }
-        onnx::check(path, &self.operators, options)
+    }
+
+    /// Reports what a language model consists of, and whether it can be compiled.
+    ///
+    /// # Errors
+    /// [`ImportError`] when the settings or the list of tensors cannot be read; what is not supported is part of the report.
+    pub fn check_language(&self, path: &Path, options: &LanguageOptions) -> Result<LanguageReport, ImportError> {
+        families::check(path, &self.families, options)
     }
 
     /// Reads an ONNX file.

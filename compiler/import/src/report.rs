@@ -1,6 +1,7 @@
 //! What a model needs, for people and programs.
 
 use crate::error::one_line;
+use crate::program::EntryGraph;
 use lostwax_ir::dim::{Symbol, UNBOUNDED};
 use lostwax_ir::graph::{Graph, Value};
 use std::collections::BTreeSet;
@@ -82,6 +83,38 @@ pub struct CheckReport {
     pub dtypes: Vec<String>,
     /// Equalities between dims that are checked at run time.
     pub constraints: Vec<String>,
+}
+
+/// Weights of one element type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightReport {
+    /// The element type.
+    pub dtype: String,
+    /// The number of tensors.
+    pub tensors: usize,
+    /// The numbers that they hold.
+    pub values: u64,
+    /// The bytes that they take in the file.
+    pub bytes: u64,
+}
+
+/// What a language model consists of, and whether it can be compiled.
+#[derive(Clone, Debug, Default)]
+pub struct LanguageReport {
+    /// `gguf` or `hugging-face`; empty if the file cannot be read so far.
+    pub format: &'static str,
+    /// What the format calls the architecture.
+    pub architecture: String,
+    /// The family that makes graphs of it, if there is one.
+    pub family: Option<&'static str>,
+    /// The number of tensors.
+    pub tensors: usize,
+    /// The tensors by element type.
+    pub weights: Vec<WeightReport>,
+    /// The graphs; none if the model cannot be compiled.
+    pub entries: Vec<EntryGraph>,
+    /// Why it cannot be compiled, and the way out.
+    pub problem: Option<String>,
 }
 
 impl CheckReport {

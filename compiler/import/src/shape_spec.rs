@@ -1,5 +1,6 @@
 //! Shapes given on the command line.
 
+use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
@@ -29,6 +30,24 @@ pub enum DimSpec {
         /// The bounds of the name (not of the product), both inclusive.
         range: Option<(i64, i64)>,
     },
+}
+
+/// As it is written in a shape.
+impl fmt::Display for DimSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsInFile => f.write_str("?"),
+            Self::Fixed(size) => write!(f, "{size}"),
+            Self::Range { min, max } => write!(f, "{min}..{max}"),
+            Self::Named { factor, name, range } => {
+                if *factor != 1 {
+                    write!(f, "{factor}*")?;
+                }
+                f.write_str(name)?;
+                range.map_or(Ok(()), |(min, max)| write!(f, "={min}..{max}"))
+            }
+        }
+    }
 }
 
 /// The shape of one input, written `NAME:DIMS`:
@@ -140,6 +159,9 @@ mod tests {
         assert_eq!(dims("x:?,max_len,2"), [DimSpec::AsInFile, named(1, "max_len", None), DimSpec::Fixed(2)]);
         assert_eq!("a:0:1x2".parse::<ShapeSpec>().map(|shape| shape.name), Ok("a:0".to_string()));
         assert_eq!(dims("x:"), []);
+        for text in ["?", "3", "1..8", "h", "32*h", "32*h=1..48"] {
+            assert_eq!(parse_dim(text).map(|dim| dim.to_string()), Ok(text.to_string()));
+        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ use lostwax_ir::kernel::Kernel;
 use lostwax_passes::fuse::{Fused, Group};
 use lostwax_passes::plan_memory::{Lifetime, MemoryPlan, plan_memory};
 use lostwax_passes::schedule::{Argument, Scheduled, View, schedule};
-use lostwax_passes::size_hint::size_hint;
 use lostwax_target_api::Variant;
 use std::collections::BTreeMap;
 
@@ -86,7 +85,6 @@ impl<'a> EntryAssembler<'a> {
         let owners = self.storage.lifetimes();
         let lifetimes: Vec<Lifetime> = owners.iter().map(|(_, lifetime)| lifetime.clone()).collect();
         let plan = plan_memory(&lifetimes);
-        self.shared.arena_bytes = self.shared.arena_bytes.max(typical_bytes(&lifetimes, &plan));
         let ends = self.place(&owners, &lifetimes, &plan)?;
         let bound: Vec<u32> = plan.live.iter().map(|live| self.shared.expressions.dim(live)).collect::<Result<_, _>>()?;
         Ok((self.shared.expressions.largest(&ends)?, self.shared.expressions.largest(&bound)?))
@@ -188,16 +186,6 @@ impl<'a> EntryAssembler<'a> {
             })?;
         Ok(Buffer { region: Region::Arena.into(), index: 0, offset, bytes })
     }
-}
-
-/// The bytes that a placement takes at typical sizes.
-fn typical_bytes(lifetimes: &[Lifetime], plan: &MemoryPlan) -> u64 {
-    let mut ends = vec![0; lifetimes.len()];
-    for index in &plan.order {
-        let start = plan.below[*index].iter().map(|other| ends[*other]).max().unwrap_or(0);
-        ends[*index] = start + size_hint(&lifetimes[*index].aligned_size());
-    }
-    u64::try_from(ends.into_iter().max().unwrap_or(0)).unwrap_or(0)
 }
 
 /// The ops of a group in order, as a name.

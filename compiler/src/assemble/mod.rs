@@ -26,8 +26,6 @@ pub struct Assembled {
     pub plan: Plan,
     /// The kernels of each variant.
     pub kernels: Vec<Vec<Kernel>>,
-    /// Bytes of working memory at typical sizes, of the entry point that needs most.
-    pub arena_bytes: u64,
     /// Steps that are known to be slow, and why.
     pub slow: Vec<String>,
 }
@@ -39,7 +37,6 @@ pub struct Assembler {
     weights: Weights,
     kernels: Vec<KernelTable>,
     plan: Plan,
-    arena_bytes: u64,
     slow: BTreeSet<(usize, String)>,
 }
 
@@ -54,7 +51,6 @@ impl Assembler {
             kernels: vec![KernelTable::default(); variants.len()],
             variants,
             plan,
-            arena_bytes: 0,
             slow: BTreeSet::new(),
         }
     }
@@ -78,7 +74,7 @@ impl Assembler {
             variant.kernels = kernels.iter().map(|kernel| kernel.name.clone()).collect();
         }
         let slow = self.slow.iter().map(|(step, text)| format!("step {step}{}, {text}", place(&self.plan, *step))).collect();
-        Assembled { plan: self.plan, kernels, arena_bytes: self.arena_bytes, slow }
+        Assembled { plan: self.plan, kernels, slow }
     }
 
     fn declare_symbols(&mut self, entry: &str, graph: &Graph) -> Result<(), CompileError> {

@@ -10,6 +10,9 @@ use crate::types::TensorType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What is told how many operations of how many are done.
+pub type Watch<'a> = &'a mut dyn FnMut(usize, usize);
+
 /// Evaluates a graph for the given inputs and gives its outputs by name.
 ///
 /// # Errors
@@ -27,11 +30,24 @@ pub fn eval_graph_with(
     inputs: &BTreeMap<String, Tensor>,
     given: &Bindings,
 ) -> Result<BTreeMap<String, Tensor>, EvalError> {
+    eval_graph_watched(graph, inputs, given, &mut |_, _| {})
+}
+
+/// As [`eval_graph_with`]; `watch` is called before each operation with the number of those that are done and of all.
+///
+/// # Errors
+/// As [`eval_graph`].
+pub fn eval_graph_watched(
+    graph: &Graph,
+    inputs: &BTreeMap<String, Tensor>,
+    given: &Bindings,
+    watch: Watch<'_>,
+) -> Result<BTreeMap<String, Tensor>, EvalError> {
     let bindings = bind_symbols(graph, inputs, given)?;
     check_constraints(graph, &bindings)?;
     let mut run = Run { graph, inputs, bindings: &bindings, tensors: BTreeMap::new() };
     let wanted: Vec<Value> = graph.outputs().iter().map(|output| output.value).collect();
-    run.evaluate(&wanted)?;
+    run.evaluate(&wanted, watch)?;
     let mut results = BTreeMap::new();
     for output in graph.outputs() {
         let tensor = run.tensors.get(&output.value).map(|tensor| Tensor::clone(tensor));
@@ -46,7 +62,7 @@ pub fn eval_graph_with(
 /// [`EvalError`] when an input or the value of a symbol is needed, or an operation has no value.
 pub fn eval_value(graph: &Graph, value: Value, bindings: &Bindings) -> Result<Arc<Tensor>, EvalError> {
     let mut run = Run { graph, inputs: &BTreeMap::new(), bindings, tensors: BTreeMap::new() };
-    run.evaluate(&[value])?;
+    run.evaluate(&[value], &mut |_, _| {})?;
     run.tensors.remove(&value).ok_or_else(|| missing(value))
 }
 
@@ -157,12 +173,15 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Evaluates `wanted` and what they need; tensors are freed after their last use.
-    fn evaluate(&mut self, wanted: &[Value]) -> Result<(), EvalError> {
+    fn evaluate(&mut self, wanted: &[Value], watch: Watch<'_>) -> Result<(), EvalError> {
         let mut uses = self.count_uses(wanted);
+        let (mut done, total) = (0, uses.len());
         for value in self.graph.topological() {
             if !uses.contains_key(&value) {
                 continue;
             }
+            watch(done, total);
+            done += 1;
             let operands = self.graph.operands(value);
             let tensor = self.make(value, &operands)?;
             self.tensors.insert(value, tensor);

@@ -5,7 +5,7 @@ use crate::cost::{CostModel, Roofline};
 use crate::egraph::rewrite::CompiledRule;
 use crate::egraph::rule::{Rule, RuleGroup};
 use crate::error::PassError;
-use crate::names::nearest;
+use lostwax_ir::suggest::similar;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -118,7 +118,7 @@ impl Registry {
         if self.rule_names().any(|known| known == name) {
             return Ok(());
         }
-        let nearest = nearest(name, self.rule_names());
+        let nearest = similar(name, self.rule_names());
         Err(PassError::UnknownName { kind: RULE, name: name.to_string(), nearest, known: self.group_names().collect() })
     }
 
@@ -158,7 +158,7 @@ impl Registry {
 }
 
 fn unknown(kind: &'static str, name: &str, known: Vec<&'static str>) -> PassError {
-    PassError::UnknownName { kind, name: name.to_string(), nearest: nearest(name, known.iter().copied()), known }
+    PassError::UnknownName { kind, name: name.to_string(), nearest: similar(name, known.iter().copied()), known }
 }
 
 /// Checks that no name occurs twice.

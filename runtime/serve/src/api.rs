@@ -140,8 +140,12 @@ impl Content {
 
 impl ContentPart {
     fn text(&self) -> Result<&str, ApiError> {
-        let problem =
-            || ApiError::unsupported(&format!("a message has a part of type `{}`; only text is supported", self.r#type), Some("messages"));
+        let problem = || {
+            ApiError::unsupported(
+                &format!("a message has a part of type `{}`; only text is supported", self.r#type),
+                Some("messages"),
+            )
+        };
         self.text.as_deref().ok_or_else(problem)
     }
 }

@@ -40,7 +40,7 @@ impl State {
         let limit = self.context_length.ok_or_else(|| self.cannot("cannot generate text", "/v1/embeddings"))?;
         let known = self.language.description().vocabulary_size;
         if let Some(token) = job.prompt.iter().find(|token| **token >= known) {
-            return Err(ApiError::invalid(format!("token {token} is not in the vocabulary of {known} tokens"), Some("prompt")));
+            return Err(ApiError::invalid(format!("there is no token {token}; the model has {known}"), Some("prompt")));
         }
         match job.prompt.len() {
             0 => Err(ApiError::invalid("the prompt has no tokens", Some("prompt"))),

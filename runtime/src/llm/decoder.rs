@@ -245,7 +245,7 @@ impl SessionDecoder {
         }
         let unknown = tokens.iter().find(|token| **token as usize >= self.vocabulary);
         if let Some(token) = unknown {
-            return Err(RuntimeError::input("tokens", format!("{token} is not one of the {} tokens", self.vocabulary)));
+            return Err(RuntimeError::input("tokens", format!("there is no token {token}; the model has {}", self.vocabulary)));
         }
         let needed = self.progress.position().saturating_add(tokens.len());
         let full = RuntimeError::ContextFull { needed, limit: self.context };

@@ -73,7 +73,9 @@ impl Embedder {
             return Err(RuntimeError::ContextFull { needed, limit });
         }
         match tokens.iter().find(|token| **token as usize >= self.vocabulary) {
-            Some(token) => Err(RuntimeError::input("tokens", format!("{token} is not one of the {} tokens", self.vocabulary))),
+            Some(token) => {
+                Err(RuntimeError::input("tokens", format!("there is no token {token}; the model has {}", self.vocabulary)))
+            }
             None if tokens.is_empty() => Err(RuntimeError::input("text", "it has no tokens")),
             None => Ok(()),
         }

@@ -37,7 +37,9 @@ impl Perplexity {
     fn score(&mut self, logits: &[f32], next: u32) -> Result<(), RuntimeError> {
         let surprise = surprise(logits, next);
         if !surprise.is_finite() {
-            return Err(RuntimeError::InvalidLogits { problem: format!("the negative log-probability of token {next} is {surprise}") });
+            return Err(RuntimeError::InvalidLogits {
+                problem: format!("the negative log-probability of token {next} is {surprise}"),
+            });
         }
         self.log_sum += surprise;
         self.square_sum += surprise * surprise;

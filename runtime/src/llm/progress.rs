@@ -114,7 +114,10 @@ impl Progress {
         };
         let first = first.filter(|first| fits(*first));
         let impossible = || {
-            RuntimeError::input("saved state", format!("it has the last {recent} of {position} tokens, which this model cannot hold"))
+            RuntimeError::input(
+                "saved state",
+                format!("it has the last {recent} of {position} tokens, which this model cannot hold"),
+            )
         };
         let first = first.ok_or_else(impossible)?;
         self.window.iter_mut().for_each(|window| window.first = first);

@@ -172,7 +172,7 @@ impl<'a> Saved<'a> {
             return Err(RuntimeError::ContextFull { needed, limit });
         }
         match self.tokens.iter().find(|token| **token as usize >= known) {
-            Some(token) => Err(wrong(format!("{token} is not one of the {known} tokens of the model"))),
+            Some(token) => Err(wrong(format!("there is no token {token}; the model has {known}"))),
             None => Ok(()),
         }
     }

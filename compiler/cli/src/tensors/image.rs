@@ -52,6 +52,17 @@ impl Layout {
     }
 }
 
+/// The shape that an input has for a picture in its own size, if the number of channels at one of the usual places is known.
+pub fn own_shape(path: &Path, dims: &[Option<usize>]) -> Result<Option<Vec<usize>>, CliError> {
+    let (width, height) = image::image_dimensions(path).map_err(|error| CliError::file(path, error.to_string()))?;
+    let (width, height) = (width as usize, height as usize);
+    Ok(match *dims {
+        [_, Some(count @ (1 | 3)), _, _] => Some(vec![1, count, height, width]),
+        [_, _, _, Some(count @ (1 | 3))] => Some(vec![1, height, width, count]),
+        _ => None,
+    })
+}
+
 /// Reads a picture, scales it to the size of the input and gives its values as f32, red first.
 pub fn read_image(path: &Path, shape: &[usize], dtype: &str, args: &ImageArgs) -> Result<Tensor, CliError> {
     let problem = || CliError::file(path, format!("a picture cannot become {dtype}{shape:?}; f32 with 1 or 3 channels can"));

@@ -1,13 +1,14 @@
 //! The inputs of a run: from files and values, random where nothing is given.
 
-use super::image::{ImageArgs, read_image};
+use super::image::{ImageArgs, own_shape, read_image};
 use super::npy::{read_npy, read_npz};
 use super::spec::{Fill, InputSpec, Source};
 use crate::console::Console;
 use crate::error::CliError;
-use crate::plan_sizes::PlanSizes;
 use crate::settings::ShapeArgs;
-use lostwax_runtime::format::{EntryPoint, TensorSpec};
+use lostwax_compiler::plan_sizes::PlanSizes;
+use lostwax_ir::suggest::unknown;
+use lostwax_runtime::format::{ELEMENT_TYPES, EntryPoint, TensorSpec};
 use lostwax_runtime::{DType, Model, Tensor, TensorView, reference_input};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,42 +40,54 @@ pub fn make_inputs(model: &Model, args: &InputArgs, shapes: &ShapeArgs, console:
     let plan = model.artifact().plan();
     let entry = plan.entry_points.first().ok_or_else(|| CliError::usage("the artifact has no entry point"))?;
     let mut known = PlanSizes::new(plan);
+    let names: Vec<&str> = entry.inputs.iter().map(|spec| spec.name.as_str()).collect();
+    shapes.check_names(names.iter().copied())?;
     for spec in &entry.inputs {
-        if let Some(sizes) = shapes.sizes(&spec.name)? {
+        if let Some(sizes) = shapes.sizes(&spec.name) {
             known.learn(spec, &sizes);
         }
     }
-    let mut given = read_all(entry, args)?;
+    let mut given = read_all(&names, &args.inputs, args.seed)?;
     entry.inputs.iter().for_each(|spec| given.get(&spec.name).iter().for_each(|tensor| known.learn(spec, tensor.shape())));
+    learn_pictures(entry, args, &mut known)?;
     known.complete(entry);
-    read_pictures(entry, args, &known, shapes, &mut given)?;
+    read_pictures(entry, args, &known, console, &mut given)?;
     let mut inputs = Named::new();
     for spec in &entry.inputs {
         let tensor = match given.remove(&spec.name) {
             Some(tensor) => tensor,
-            None => random(spec, &input_shape(spec, &known, shapes)?, args.seed, console)?,
+            None => random(spec, &input_shape(spec, &known)?, args.seed, console)?,
         };
+        shapes.check_shape(&spec.name, tensor.shape())?;
         inputs.push((spec.name.clone(), tensor));
     }
     Ok(inputs)
 }
 
-fn input_shape(spec: &TensorSpec, known: &PlanSizes<'_>, shapes: &ShapeArgs) -> Result<Vec<usize>, CliError> {
-    let shape = shapes.sizes(&spec.name)?.or_else(|| known.shape(spec));
-    shape.ok_or_else(|| CliError::usage(format!("the shape of `{}` is not known; give it with --shape", spec.name)))
+/// The inputs with these names that are given as files of tensors or as values.
+pub fn given_tensors(names: &[&str], inputs: &[InputSpec], seed: u64) -> Result<BTreeMap<String, Tensor>, CliError> {
+    let picture = inputs.iter().find(|input| matches!(&input.source, Source::File(path) if is_picture(path)));
+    match picture {
+        None => read_all(names, inputs, seed),
+        Some(_) => Err(CliError::usage("pictures are inputs of `run`, `bench` and `verify` only; give an .npy or .npz file")),
+    }
+}
+
+fn input_shape(spec: &TensorSpec, known: &PlanSizes<'_>) -> Result<Vec<usize>, CliError> {
+    known.shape(spec).ok_or_else(|| CliError::usage(format!("the shape of `{}` is not known; give it with --shape", spec.name)))
 }
 
 /// All inputs but pictures.
-fn read_all(entry: &EntryPoint, args: &InputArgs) -> Result<BTreeMap<String, Tensor>, CliError> {
+fn read_all(names: &[&str], inputs: &[InputSpec], seed: u64) -> Result<BTreeMap<String, Tensor>, CliError> {
     let mut given = BTreeMap::new();
-    for input in &args.inputs {
+    for input in inputs {
         match &input.source {
-            Source::File(path) if is_picture(path) => drop(target(entry, input)?),
-            Source::File(path) if has_extension(path, &["npz"]) => read_members(entry, input, path, &mut given)?,
-            Source::File(path) => drop(given.insert(target(entry, input)?, read_npy(path)?)),
+            Source::File(path) if is_picture(path) => drop(target(names, input)?),
+            Source::File(path) if has_extension(path, &["npz"]) => read_members(names, input, path, &mut given)?,
+            Source::File(path) => drop(given.insert(target(names, input)?, read_npy(path)?)),
             Source::Values { shape, dtype, fill } => {
-                let name = target(entry, input)?;
-                let tensor = filled(&name, shape, dtype, fill, args.seed)?;
+                let name = target(names, input)?;
+                let tensor = filled(&name, shape, dtype, fill, seed)?;
                 given.insert(name, tensor);
             }
         }
@@ -82,21 +95,45 @@ fn read_all(entry: &EntryPoint, args: &InputArgs) -> Result<BTreeMap<String, Ten
     Ok(given)
 }
 
-fn read_members(
-    entry: &EntryPoint,
-    input: &InputSpec,
-    path: &Path,
-    given: &mut BTreeMap<String, Tensor>,
-) -> Result<(), CliError> {
+fn read_members(names: &[&str], input: &InputSpec, path: &Path, given: &mut BTreeMap<String, Tensor>) -> Result<(), CliError> {
     let mut members = read_npz(path)?;
     if let Some(name) = &input.name {
         let position = members.iter().position(|(member, _)| member == name).or((members.len() == 1).then_some(0));
-        let problem = || CliError::file(path, format!("there is no array `{name}`"));
-        let (_, tensor) = members.swap_remove(position.ok_or_else(problem)?);
-        given.insert(target(entry, input)?, tensor);
+        let problem = || CliError::file(path, unknown("array", name, members.iter().map(|(member, _)| member.as_str())));
+        let position = position.ok_or_else(problem)?;
+        let (_, tensor) = members.swap_remove(position);
+        given.insert(target(names, input)?, tensor);
         return Ok(());
     }
-    given.extend(members.into_iter().filter(|(name, _)| entry.inputs.iter().any(|spec| spec.name == *name)));
+    if let Some((stranger, _)) = members.iter().find(|(member, _)| !names.contains(&member.as_str())) {
+        return Err(CliError::file(path, unknown("input", stranger, names.iter().copied())));
+    }
+    given.extend(members);
+    Ok(())
+}
+
+/// The pictures among the inputs, with what they are for.
+fn pictures<'a>(entry: &'a EntryPoint, args: &'a InputArgs) -> Result<Vec<(&'a Path, &'a TensorSpec)>, CliError> {
+    let names: Vec<&str> = entry.inputs.iter().map(|spec| spec.name.as_str()).collect();
+    let mut pictures = Vec::new();
+    for input in &args.inputs {
+        let Source::File(path) = &input.source else { continue };
+        if is_picture(path) {
+            let name = target(&names, input)?;
+            pictures.extend(entry.inputs.iter().find(|spec| spec.name == name).map(|spec| (path.as_path(), spec)));
+        }
+    }
+    Ok(pictures)
+}
+
+/// Sizes that nothing else decides are those of pictures, as near as the model allows.
+fn learn_pictures(entry: &EntryPoint, args: &InputArgs, known: &mut PlanSizes<'_>) -> Result<(), CliError> {
+    for (path, spec) in pictures(entry, args)? {
+        let dims: Vec<Option<usize>> = spec.dims.iter().map(|dim| usize::try_from(known.value(*dim)?).ok()).collect();
+        if let Some(shape) = own_shape(path, &dims)? {
+            known.learn(spec, &shape);
+        }
+    }
     Ok(())
 }
 
@@ -104,18 +141,16 @@ fn read_pictures(
     entry: &EntryPoint,
     args: &InputArgs,
     known: &PlanSizes<'_>,
-    shapes: &ShapeArgs,
+    console: &Console,
     given: &mut BTreeMap<String, Tensor>,
 ) -> Result<(), CliError> {
-    for input in &args.inputs {
-        let Source::File(path) = &input.source else { continue };
-        if !is_picture(path) {
-            continue;
+    for (path, spec) in pictures(entry, args)? {
+        let shape = input_shape(spec, known)?;
+        let dims: Vec<Option<usize>> = shape.iter().map(|size| Some(*size)).collect();
+        if own_shape(path, &dims)?.is_some_and(|own| own != shape) {
+            console.note(&format!("{} is scaled to the input `{}`, {}{shape:?}", path.display(), spec.name, spec.dtype));
         }
-        let name = target(entry, input)?;
-        let Some(spec) = entry.inputs.iter().find(|spec| spec.name == name) else { continue };
-        let tensor = read_image(path, &input_shape(spec, known, shapes)?, &spec.dtype, &args.image)?;
-        given.insert(name, tensor);
+        given.insert(spec.name.clone(), read_image(path, &shape, &spec.dtype, &args.image)?);
     }
     Ok(())
 }
@@ -130,18 +165,18 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// The input that is meant.
-fn target(entry: &EntryPoint, input: &InputSpec) -> Result<String, CliError> {
-    let names: Vec<&str> = entry.inputs.iter().map(|spec| spec.name.as_str()).collect();
-    match (&input.name, names.as_slice()) {
+fn target(names: &[&str], input: &InputSpec) -> Result<String, CliError> {
+    match (&input.name, names) {
         (Some(name), names) if names.contains(&name.as_str()) => Ok(name.clone()),
         (None, [only]) => Ok(only.to_string()),
-        (Some(name), _) => Err(CliError::usage(format!("there is no input `{name}`; inputs: {}", names.join(", ")))),
+        (Some(name), _) => Err(CliError::usage(unknown("input", name, names.iter().copied()))),
         (None, _) => Err(CliError::usage(format!("say which input is meant, as NAME=@FILE; inputs: {}", names.join(", ")))),
     }
 }
 
 fn dtype(name: &str) -> Result<DType, CliError> {
-    DType::from_name(name).ok_or_else(|| CliError::usage(format!("there is no element type `{name}`")))
+    DType::from_name(name)
+        .ok_or_else(|| CliError::usage(unknown("element type", name, ELEMENT_TYPES.iter().map(|known| known.name))))
 }
 
 fn filled(name: &str, shape: &[usize], type_name: &str, fill: &Fill, seed: u64) -> Result<Tensor, CliError> {

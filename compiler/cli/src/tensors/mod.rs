@@ -6,6 +6,7 @@ mod npy;
 mod outputs;
 mod spec;
 
-pub use inputs::{InputArgs, make_inputs, views};
+pub use inputs::{InputArgs, given_tensors, make_inputs, views};
 pub use npy::{read_npz, write_npz};
-pub use outputs::write_outputs;
+pub use outputs::{check_outputs, write_outputs};
+pub use spec::InputSpec;

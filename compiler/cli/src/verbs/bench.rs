@@ -91,7 +91,8 @@ fn report(opened: &Opened, runs: &[Measured], profiles: &str) -> Report {
         let sizes = [run.requirements.arena_bytes, run.requirements.arena_lower_bound_bytes].map(format::bytes);
         let rss = run.peak_rss_bytes.map_or("unknown".to_string(), format::bytes);
         let counts = [run.iters.to_string()];
-        table.row([run.threads.to_string()].into_iter().chain(times).chain(counts).chain(sizes).chain([rss]));
+        let threads = if run.threads == 0 { "device decides".to_string() } else { run.threads.to_string() };
+        table.row([threads].into_iter().chain(times).chain(counts).chain(sizes).chain([rss]));
     }
     let variant = runs.first().map_or("", |run| &run.variant);
     let text = format!("{} on {variant}\n{table}{profiles}", opened.model.name());

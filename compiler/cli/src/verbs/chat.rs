@@ -11,6 +11,7 @@ use crate::signals;
 use crate::state_file::{self, StateArgs};
 use conversation::Conversation;
 use editor::{Editor, Line};
+use lostwax_ir::suggest::unknown;
 use lostwax_runtime::RuntimeError;
 use lostwax_runtime::llm::Generator;
 use std::cell::RefCell;
@@ -30,7 +31,7 @@ const COMMANDS: &str = "\
 /system TEXT   sets what the model is told before the conversation; without TEXT nothing
 /save FILE     saves the conversation with the cache of the model
 /load FILE     goes on with a saved conversation
-/exit          leaves, as Ctrl-D does
+/exit          leaves, as /quit, /bye and Ctrl-D do
 /help          shows this
 Ctrl-C stops an answer; a second time it ends the program.";
 
@@ -45,13 +46,13 @@ pub struct Args {
     /// A language model with a chat template.
     file: PathBuf,
     /// What the model is told before the conversation.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", alias = "system-prompt")]
     system: Option<String>,
     /// The most tokens of an answer; as many as the context has room for unless given.
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", aliases = ["predict", "n-predict"])]
     max_tokens: Option<usize>,
     /// The most tokens of the conversation; as many as the model allows unless given.
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", alias = "ctx-size")]
     context: Option<usize>,
     #[command(flatten)]
     state: StateArgs,
@@ -104,7 +105,7 @@ fn obey(line: Line, conversation: &mut Conversation<'_>, stop: &AtomicBool, cons
         Line::Nothing => {}
         Line::Interrupt => console.note("Ctrl-D or /exit leaves"),
         Line::Help => console.note(COMMANDS),
-        Line::Unknown(command) => console.note(&format!("there is no command {command}; /help lists them")),
+        Line::Unknown(command) => console.note(&format!("{}; /help lists them", unknown("command", &command, editor::COMMANDS))),
         Line::Reset => conversation.reset(),
         Line::System(text) => conversation.set_system(&text),
         Line::NoFile(command) => console.note(&format!("{command} takes a file; /help lists the commands")),

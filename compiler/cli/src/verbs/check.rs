@@ -1,12 +1,14 @@
 //! `lostwax check`.
 
+mod language;
+
 use crate::registry::registry;
 use crate::console::Console;
 use crate::error::{self, CliError};
 use crate::report::Report;
 use crate::settings::ShapeArgs;
 use crate::table::Table;
-use lostwax_import::{CheckReport, Status, TensorReport};
+use lostwax_import::{CheckReport, FileKind, ImportError, Status, TensorReport};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -14,9 +16,14 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   lostwax check model.onnx
+  lostwax check llm.gguf
+  lostwax check model-folder/
   lostwax check model.onnx --shape x:1x3x32*hx32*w --json";
 
 /// Tells whether a model can be compiled: all its operators and all problems at once
+///
+/// Of an ONNX model, operators, inputs, outputs and dynamic sizes are listed; of a GGUF file or a Hugging Face folder, architecture,
+/// element types of the weights and entry points.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -29,9 +36,19 @@ pub struct Args {
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         console.stage("importing");
-        let checked = registry().import.check(&self.model, &self.shapes.import_options())?;
-        let code = if checked.is_supported() { 0 } else { error::UNSUPPORTED_MODEL };
-        Ok(Report::new(text(&checked), to_json(&checked)).with_exit_code(code))
+        let (options, importer) = (self.shapes.import_options(), &registry().import);
+        let (report, is_supported) = match FileKind::of(&self.model)? {
+            FileKind::Onnx => {
+                let checked = importer.check(&self.model, &options)?;
+                (Report::new(text(&checked), to_json(&checked)), checked.is_supported())
+            }
+            FileKind::Gguf | FileKind::Folder => {
+                let checked = importer.check_language(&self.model, &options.language)?;
+                (language::report(&checked), checked.problem.is_none())
+            }
+            kind => return Err(ImportError::not_a_model(&self.model, kind).into()),
+        };
+        Ok(report.with_exit_code(if is_supported { 0 } else { error::UNSUPPORTED_MODEL }))
     }
 }
 
@@ -86,6 +103,7 @@ pub fn to_json(report: &CheckReport) -> Value {
     });
     let symbols = report.symbols.iter().map(|symbol| json!({ "name": symbol.name, "min": symbol.min, "max": symbol.max }));
     json!({
+        "format": "onnx",
         "supported": report.is_supported(),
         "unsupported_ops": report.ops.iter().filter(|op| op.status == Status::Unsupported).count(),
         "ops": ops.collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ mod summary;
 use crate::certify::certify;
 use crate::console::Console;
 use crate::error::CliError;
-use crate::format::parse_bytes;
+use crate::format::{self, parse_bytes};
 use crate::output::{OutputFile, check_stdout, is_standard};
 use super::inspect::Memory;
 use crate::registry::registry;
@@ -43,7 +43,7 @@ static HELP: LazyLock<String> = LazyLock::new(|| {
 });
 
 const EMIT: &str = "\
-Files that --emit writes beside model.lwx, for each variant of the code:
+Files that --emit writes next to model.lwx, for each variant of the code:
   object  model.VARIANT.o        relocatable, position-independent, needs no other symbol; for each kernel the function
                                  lostwax_VARIANT_KERNEL(buffers, symbols, first, end)
   header  model.VARIANT.h        their C declarations; says how to call them, and what buffers and symbols each takes
@@ -79,7 +79,7 @@ pub struct Args {
     /// The most bytes that the artifact may have, such as 10MiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_size: Option<u64>,
-    /// Files to write beside the artifact, see below; separated by commas.
+    /// Files to write next to the artifact, see below; separated by commas.
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     emit: Vec<Kind>,
 }
@@ -97,12 +97,12 @@ impl Args {
         let mut sha256 = hasher.take();
         let compiled = compiled.map_err(|error| output.explain(error))?;
         if let Some(folder) = &self.dump_ir {
-            dump::dump(folder, &program, &compiled, &options)?;
+            dump::dump(folder, &program, &compiled)?;
         }
         let mut model = output.open_model()?;
         if self.certify {
             console.stage("comparing with the reference interpreter");
-            model = certify(&model, &program)?;
+            model = certify(&model, &program, console)?;
             output = OutputFile::create(&self.output)?;
             output.write_all(model.file_bytes()).map_err(CliError::io(&self.output))?;
             sha256 = hash(model.file_bytes());
@@ -134,7 +134,7 @@ impl Args {
         let artifact = model.artifact();
         let codes = (0..model.variants().len()).filter_map(|position| artifact.code(position));
         let code: u64 = codes.map(|range| range.len() as u64).sum();
-        let parts = format!("{} of weights, {} of code", artifact.weights().len(), code);
+        let parts = format!("{} of weights, {} of code", format::bytes(artifact.weights().len() as u64), format::bytes(code));
         Err(CompileError::SizeLimit { bytes, parts, allowed }.into())
     }
 }

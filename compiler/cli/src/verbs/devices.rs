@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::format;
 use crate::registry::registry;
 use crate::report::Report;
+use crate::table::Table;
 use lostwax_target_api::{Adapter, Device, Property, PropertyValue};
 use serde_json::{Map, Value, json};
 
@@ -33,10 +34,11 @@ fn describe(device: &dyn Device, variant: Option<&str>, adapters: &[Adapter]) ->
 }
 
 fn describe_adapter(device: &str, adapter: &Adapter) -> String {
-    let width = adapter.properties.iter().map(|property| property.name.len()).max().unwrap_or(0);
-    let line = |property: &Property| format!("    {:width$}  {}\n", property.name, to_text(&property.value));
-    let lines: String = adapter.properties.iter().map(line).collect();
-    format!("  {}  {}\n{lines}", full_name(device, adapter), adapter.name)
+    let mut table = Table::new(&[]);
+    for Property { name, value } in &adapter.properties {
+        table.row([name.to_string(), to_text(value)]);
+    }
+    format!("  {}  {}\n{}", full_name(device, adapter), adapter.name, table.indented(4))
 }
 
 /// What follows `--device`.

@@ -30,11 +30,14 @@ pub struct Args {
     #[arg(short, long)]
     prompt: String,
     /// A system message that comes before the prompt.
-    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    #[arg(long, value_name = "TEXT", alias = "system-prompt", conflicts_with = "raw")]
     system: Option<String>,
     /// The most tokens to generate; as many as the context has room for unless given.
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", aliases = ["predict", "n-predict"])]
     max_tokens: Option<usize>,
+    /// The most tokens of the prompt and the text; as many as the model allows unless given.
+    #[arg(short, long, value_name = "N", alias = "ctx-size")]
+    context: Option<usize>,
     #[command(flatten)]
     sampling: SamplingArgs,
     /// A string that ends the text and is no part of it; repeatable.
@@ -53,7 +56,7 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let Opened { model, language, load } = language::open(&self.file, console)?;
         let prompt = self.tokens(&language)?;
-        let mut generator = Generator::new(self.decoder.open(&model, None)?);
+        let mut generator = Generator::new(self.decoder.open(&model, self.context)?);
         let load_state = |path: &PathBuf| state_file::load(path, &mut generator, console);
         let loaded = self.state.load_state.as_ref().map(load_state).transpose()?;
         let request = Request {

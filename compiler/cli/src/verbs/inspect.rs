@@ -1,15 +1,17 @@
 //! `lostwax inspect`.
 
+mod kernel;
+
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format::{bytes, hex, tensor_type};
 use crate::formula::{self, LEAST_SIZE};
-use crate::plan_sizes::PlanSizes;
 use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::{CompileArgs, ShapeArgs};
 use crate::source;
 use crate::table::Table;
+use lostwax_compiler::plan_sizes::PlanSizes;
 use lostwax_runtime::api::{Content, DeviceError};
 use lostwax_runtime::format::{EntryPoint, Plan, Variant};
 use lostwax_runtime::{EntryPointInfo, Model, Requirements, TensorInfo};
@@ -21,7 +23,8 @@ const EXAMPLES: &str = "\
 Examples:
   lostwax inspect model.lwx
   lostwax inspect model.lwx --shape x:1x3x640x640       memory at these sizes
-  lostwax inspect model.lwx --plan --kernels --sections";
+  lostwax inspect model.lwx --plan --kernels --sections
+  lostwax inspect model.lwx --kernel conv_add_relu_0";
 
 /// Shows what an artifact holds: entry points, sections, plan, kernels, memory, hashes
 ///
@@ -37,6 +40,9 @@ pub struct Args {
     /// Show the kernels of each variant.
     #[arg(long)]
     kernels: bool,
+    /// Show all of the kernel of this name: its variants, and the steps and nodes that it computes.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "kernels", "sections"])]
+    kernel: Option<String>,
     /// Show all sections of the file.
     #[arg(long)]
     sections: bool,
@@ -47,6 +53,9 @@ pub struct Args {
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let model = source::open(&self.file, &CompileArgs::default(), &self.shapes, console)?.model;
+        if let Some(name) = &self.kernel {
+            return kernel::page(model.artifact().plan(), name);
+        }
         let memory = Memory::new(&model, &self.shapes)?;
         Ok(Report::new(self.text(&model, &memory), to_json(&model, &memory)))
     }
@@ -77,6 +86,8 @@ impl Memory {
     /// Memory at the sizes given, typical ones where none are.
     pub fn new(model: &Model, shapes: &ShapeArgs) -> Result<Self, CliError> {
         let entries = &model.artifact().plan().entry_points;
+        let inputs = entries.iter().flat_map(|entry| &entry.inputs);
+        shapes.check_names(inputs.map(|spec| spec.name.as_str()))?;
         let each = entries.iter().map(|entry| Self::of_entry(model, entry, shapes)).collect::<Result<Vec<_>, _>>()?;
         let largest = each.into_iter().rev().max_by_key(|memory| memory.requirements.arena_bytes);
         largest.ok_or_else(|| CliError::usage("the model has no entry point"))
@@ -88,7 +99,7 @@ impl Memory {
         let info = || model.entry_points().into_iter().find(|info| info.name == entry.name);
         let formula = formula::largest_of(plan, entry.arena_bytes).or_else(|| Some(info()?.arena_bytes)).unwrap_or_default();
         for spec in &entry.inputs {
-            if let Ok(Some(shape)) = shapes.sizes(&spec.name) {
+            if let Some(shape) = shapes.sizes(&spec.name) {
                 sizes.learn(spec, &shape);
             }
         }
@@ -282,7 +293,11 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
             "fallback_steps": variant.fallback_steps,
         })
     });
-    let steps = artifact.plan().steps.iter().map(|step| json!({ "label": step.label, "nodes": step.nodes }));
+    let plan = artifact.plan();
+    let steps = plan.steps.iter().enumerate().map(|(index, step)| {
+        let kernels: Vec<_> = plan.variants.iter().map(|variant| kernel_of(variant, index)).collect();
+        json!({ "entry_point": entry_of(plan, index), "label": step.label, "nodes": step.nodes, "kernels": kernels })
+    });
     json!({
         "model": model.name(),
         "producer": artifact.index().producer,
@@ -291,6 +306,7 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
         "bytes": model.file_bytes().len(),
         "entry_points": model.entry_points().iter().map(entry_json).collect::<Vec<_>>(),
         "states": tensors_json(&model.states()),
+        "symbols": symbols_json(model),
         "sections": sections.collect::<Vec<_>>(),
         "plan": { "steps": steps.collect::<Vec<_>>(), "variants": variants.collect::<Vec<_>>() },
         "memory": memory.json(),
@@ -298,11 +314,21 @@ fn to_json(model: &Model, memory: &Memory) -> Value {
     })
 }
 
-fn tensors_json(tensors: &[TensorInfo]) -> Value {
+pub fn tensors_json(tensors: &[TensorInfo]) -> Value {
     tensors.iter().map(|tensor| json!({ "name": tensor.name, "dtype": tensor.dtype, "dims": tensor.dims })).collect()
 }
 
-fn entry_json(entry: &EntryPointInfo) -> Value {
+/// Named sizes with their ranges; no largest size where there is no limit.
+pub fn symbols_json(model: &Model) -> Value {
+    let symbols = model.symbols();
+    let symbols = symbols.iter().map(|symbol| {
+        let max = (symbol.max < UNLIMITED).then_some(symbol.max);
+        json!({ "name": symbol.name, "min": symbol.min, "max": max })
+    });
+    symbols.collect()
+}
+
+pub fn entry_json(entry: &EntryPointInfo) -> Value {
     json!({
         "name": entry.name,
         "inputs": tensors_json(&entry.inputs),

@@ -43,4 +43,6 @@ verbs! {
     ops Ops,
     rules Rules,
     passes Passes,
+    completions Completions,
+    manual Manual,
 }

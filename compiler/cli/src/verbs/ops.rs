@@ -6,12 +6,22 @@ use crate::error::CliError;
 use crate::report::Report;
 use crate::table::Table;
 use lostwax_ir::ops::{Op, OpDef, Operands};
-use serde_json::json;
+use lostwax_ir::suggest::unknown;
+use serde_json::{Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  lostwax ops
+  lostwax ops matmul
+  lostwax ops --onnx";
 
 /// Lists the tensor operations, or the ONNX operators that can be imported
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  lostwax ops\n  lostwax ops --onnx")]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
+    /// Show all of this tensor operation.
+    #[arg(conflicts_with = "onnx")]
+    name: Option<String>,
     /// List ONNX operators.
     #[arg(long)]
     onnx: bool,
@@ -19,20 +29,50 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, _console: &Console) -> Result<Report, CliError> {
-        Ok(if self.onnx { operators() } else { ops() })
+        match &self.name {
+            Some(name) => page(name),
+            None if self.onnx => Ok(operators()),
+            None => Ok(list()),
+        }
     }
 }
 
-fn ops() -> Report {
+fn defs() -> impl Iterator<Item = &'static OpDef> {
+    Op::ALL.iter().map(|op| op.def())
+}
+
+fn list() -> Report {
     let mut table = Table::new(&["op", "operands", "class", ""]);
-    let mut list = Vec::new();
-    for def in Op::ALL.iter().map(|op| op.def()) {
-        let attrs: Vec<&str> = def.attrs.iter().map(|attr| attr.name).collect();
-        let class = format!("{:?}", def.class).to_lowercase();
-        list.push(json!({ "op": def.name, "operands": operands(def), "attrs": attrs, "class": class, "doc": def.doc }));
-        table.row([def.name.to_string(), operands(def).join(" "), class, def.doc.to_string()]);
+    for def in defs() {
+        table.row([def.name.to_string(), operands(def).join(" "), class(def), def.doc.to_string()]);
     }
-    Report::new(table.to_string(), json!({ "ops": list }))
+    Report::new(table.to_string(), json!({ "ops": defs().map(to_json).collect::<Vec<_>>() }))
+}
+
+fn page(name: &str) -> Result<Report, CliError> {
+    let unknown = || CliError::usage(format!("{}; `lostwax ops` lists all", unknown("op", name, defs().map(|def| def.name))));
+    let def = defs().find(|def| def.name == name).ok_or_else(unknown)?;
+    let text = format!(
+        "op          {}\noperands    {}\nattributes  {}\nclass       {}\n\n{}\n",
+        def.name,
+        operands(def).join(" "),
+        attrs(def).join(" "),
+        class(def),
+        def.doc
+    );
+    Ok(Report::new(text, json!({ "ops": [to_json(def)] })))
+}
+
+fn to_json(def: &OpDef) -> Value {
+    json!({ "op": def.name, "operands": operands(def), "attrs": attrs(def), "class": class(def), "doc": def.doc })
+}
+
+fn class(def: &OpDef) -> String {
+    format!("{:?}", def.class).to_lowercase()
+}
+
+fn attrs(def: &OpDef) -> Vec<&'static str> {
+    def.attrs.iter().map(|attr| attr.name).collect()
 }
 
 fn operands(def: &OpDef) -> Vec<String> {

@@ -15,10 +15,10 @@ Examples:
   lostwax perplexity llm.lwx -f wiki.test.raw
   lostwax perplexity llm.lwx -f book.txt --context 1024 --chunks 20 --json";
 
-/// Measures how well a language model foretells a text
+/// Measures the perplexity of a language model on a text
 ///
 /// By the definition of llama.cpp, so that numbers can be compared: the text is cut into chunks of `--context` tokens, each starts
-/// with an empty cache and the token that begins a text if the model wants one, the second half of each chunk is foretold, and the
+/// with an empty cache and the token that begins a text if the model wants one, the second half of each chunk is predicted, and the
 /// perplexity is the exponential of the mean negative log likelihood. What is left of the text after the last whole chunk, and a
 /// line break at its end, do not count; names of special tokens are text.
 #[derive(clap::Args)]
@@ -92,10 +92,9 @@ fn measure(
     console: &Console,
 ) -> Result<Perplexity, CliError> {
     let mut perplexity = Perplexity::default();
-    console.stage(&format!("chunk 1 of {}", chunks.len()));
     for (done, chunk) in (1..).zip(chunks) {
         perplexity.add(decoder, chunk, bos)?;
-        console.stage(&format!("{done} of {} chunks: {:.4}", chunks.len(), perplexity.value()));
+        console.progress("measuring chunks", done, chunks.len());
     }
     Ok(perplexity)
 }

@@ -1,5 +1,7 @@
 //! `lostwax run`.
 
+mod values;
+
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format::parse_bytes;
@@ -8,11 +10,12 @@ use crate::output::{check_stdout, is_standard};
 use crate::report::Report;
 use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use crate::source;
-use crate::tensors::{InputArgs, make_inputs, views, write_outputs};
-use lostwax_runtime::{Options, Outputs, TensorView};
+use crate::tensors::{InputArgs, check_outputs, make_inputs, views, write_outputs};
+use lostwax_runtime::{Model, Options, Outputs, Session, TensorInfo, TensorView};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
+use values::{MOST_AS_JSON, MOST_AS_TEXT, Values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,8 +25,8 @@ Examples:
 
 /// Runs a model once
 ///
-/// A model that is not an artifact is compiled in memory first. Pictures are scaled to the size of the input and become
-/// f32 values in 0..1, red first.
+/// A model that is not an artifact is compiled in memory first. Pictures become f32 values in 0..1, red first; they keep their own
+/// size, or the nearest one that the model allows, or are scaled to the size that the model or --shape asks for.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -34,8 +37,11 @@ pub struct Args {
     /// Where outputs go: `.npz`, or `.npy` if there is one; `-` writes `.npz` to stdout and the result to stderr.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The number of threads; 0 lets the device decide.
-    #[arg(long, default_value_t = 0)]
+    /// The most values of each output that are shown; unless given 6, and 65536 with --json, where `complete` says whether they are all.
+    #[arg(long, value_name = "N")]
+    values: Option<usize>,
+    /// The number of threads; 0 lets the device decide, which takes all cores of a CPU.
+    #[arg(short, long, default_value_t = 0)]
     threads: usize,
     /// The most bytes that working memory and outputs may take, such as 64MiB; a run that needs more is refused.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
@@ -50,43 +56,45 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         self.output.as_ref().map_or(Ok(()), |path| check_stdout(path, console))?;
         let model = source::open(&self.file, &CompileArgs::default(), &self.shapes, console)?.model;
+        self.output.as_ref().map_or(Ok(()), |path| check_outputs(path, &outputs(&model)))?;
         let inputs = make_inputs(&model, &self.inputs, &self.shapes, console)?;
-        console.stage("running");
         let device = self.device.device(&model)?;
         let options = Options { max_memory: self.max_memory, ..Options::new().with_threads(self.threads) };
         if self.device.device.is_none() && Some(device.name()) != registry().devices().next().map(|device| device.name()) {
             console.note(&format!("running on the {} device, the only one that the artifact has code for", device.name()));
         }
         let mut session = model.session_with(device, options)?;
-        let outputs = session.run(views(&inputs))?;
+        let outputs = run(&mut session, &views(&inputs), console)?;
         if let Some(path) = &self.output {
             write_outputs(path, &outputs)?;
         }
-        Ok(report(&outputs).beside_output(self.output.as_deref().is_some_and(is_standard)))
+        Ok(self.report(&outputs).beside_output(self.output.as_deref().is_some_and(is_standard)))
+    }
+
+    fn report(&self, outputs: &Outputs) -> Report {
+        let (mut text, mut map) = (String::new(), Map::new());
+        for (name, tensor) in outputs.iter() {
+            let values = Values::new(&tensor.as_view());
+            let shown = values.text(self.values.unwrap_or(MOST_AS_TEXT));
+            let _ = writeln!(text, "{name}: {:?} {shown}", tensor.as_view());
+            let (values, complete) = values.json(self.values.unwrap_or(MOST_AS_JSON));
+            let tensor = json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape(), "values": values, "complete": complete });
+            map.insert(name.to_string(), tensor);
+        }
+        Report::new(text, json!({ "outputs": Value::Object(map) }))
     }
 }
 
-fn report(outputs: &Outputs) -> Report {
-    let (mut text, mut map) = (String::new(), Map::new());
-    for (name, tensor) in outputs.iter() {
-        let _ = writeln!(text, "{name}: {:?} {}", tensor.as_view(), summary(&tensor.as_view()));
-        map.insert(name.to_string(), json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape() }));
-    }
-    Report::new(text, json!({ "outputs": Value::Object(map) }))
+/// The outputs of the entry point that runs.
+fn outputs(model: &Model) -> Vec<TensorInfo> {
+    model.entry_points().into_iter().next().map(|entry| entry.outputs).unwrap_or_default()
 }
 
-/// The first values.
-fn summary(tensor: &TensorView<'_>) -> String {
-    const SHOWN: usize = 6;
-    let shown = |values: Vec<String>, count: usize| {
-        let dots = if count > SHOWN { ", ..." } else { "" };
-        format!("[{}{dots}]", values.join(", "))
-    };
-    if let Ok(values) = tensor.view::<f32>() {
-        return shown(values.iter().take(SHOWN).map(|value| format!("{value:.6}")).collect(), values.len());
+/// Runs a session, and shows how far it is where progress is shown.
+fn run(session: &mut Session, inputs: &[(&str, TensorView<'_>)], console: &Console) -> Result<Outputs, CliError> {
+    console.stage("running");
+    if console.shows_progress() {
+        return Ok(session.run_watched(inputs, &mut |done, total| console.progress("running", done, total))?);
     }
-    if let Ok(values) = tensor.view::<i64>() {
-        return shown(values.iter().take(SHOWN).map(ToString::to_string).collect(), values.len());
-    }
-    String::new()
+    Ok(session.run(inputs.iter().copied())?)
 }

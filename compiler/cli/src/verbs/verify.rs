@@ -3,7 +3,6 @@
 mod entries;
 mod language;
 
-use crate::registry::registry;
 use crate::compare::{Compared, reference_outputs};
 use crate::console::Console;
 use crate::error::{self, CliError};
@@ -18,6 +17,7 @@ use language::LanguageCheck;
 use lostwax_import::program::Program;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::ops::Op;
+use lostwax_ir::suggest::unknown;
 use lostwax_runtime::{CheckedOutput, Model, Options};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -95,11 +95,10 @@ impl Args {
         console.stage("running the artifact");
         let mut session = model.session_with(self.device.device(model)?, Options::new().with_threads(self.threads))?;
         let outputs = session.run(views(&inputs))?;
-        console.stage("running the reference interpreter");
-        let expected = reference_outputs(reference, &inputs, &self.shapes)?;
+        let expected = reference_outputs(reference, &inputs, &self.shapes, console)?;
         let mut differences = Vec::new();
         for (name, tensor) in outputs.iter() {
-            let missing = || CliError::file(reference, format!("the model has no output `{name}`"));
+            let missing = || CliError::file(reference, unknown("output", name, expected.keys().map(String::as_str)));
             let expected = expected.get(name).ok_or_else(missing)?;
             differences.push((name, Compared::new(tensor, expected, rtol)));
         }
@@ -118,7 +117,7 @@ impl Args {
             options.language.context = language.context_length as usize;
         }
         console.stage("importing");
-        let program = registry().import.load(reference, &options)?;
+        let program = source::load(reference, &options)?;
         let mut session = model.session_with(self.device.device(model)?, Options::new().with_threads(self.threads))?;
         let rtol = self.rtol.unwrap_or(if rounds_activations(&program) { ROUNDED_TOLERANCE } else { TOLERANCE });
         let comparison = Comparison { program: &program, seed: self.inputs.seed, rtol };

@@ -110,6 +110,38 @@ pub fn scaled_convolution() -> Vec<u8> {
     bytes(nodes, vec![first, second, scale], value("x", picture(3)), value("y", picture(32)))
 }
 
+/// `y = relu(x)` of pictures with three channels and any size.
+pub fn picture_model(input: &str) -> Vec<u8> {
+    let dims = || vec![dynamic("n"), fixed(3), dynamic("h"), dynamic("w")];
+    bytes(vec![node("Relu", &[input], "y")], Vec::new(), value(input, dims()), value("y", dims()))
+}
+
+/// `y = a + b`, which have the same number of rows.
+pub fn sum_of_two() -> Vec<u8> {
+    let rows = || vec![dynamic("rows"), fixed(3)];
+    let mut model = ModelProto::parse_from_bytes(&bytes(
+        vec![node("Add", &["a", "b"], "y")],
+        Vec::new(),
+        value("a", rows()),
+        value("y", rows()),
+    ))
+    .unwrap();
+    model.graph.as_mut().unwrap().input.push(value("b", rows()));
+    model.write_to_bytes().unwrap()
+}
+
+/// `y = x` in bfloat16.
+pub fn cast_to_bfloat16() -> Vec<u8> {
+    const BFLOAT16: i32 = 16;
+    let type_ = attribute_proto::AttributeType::INT.into();
+    let to = AttributeProto { name: "to".to_string(), i: i64::from(BFLOAT16), type_, ..AttributeProto::new() };
+    let cast = NodeProto { attribute: vec![to], ..node("Cast", &["x"], "y") };
+    let rows = || vec![dynamic("rows"), fixed(3)];
+    let mut output = value("y", rows());
+    output.type_.as_mut().unwrap().mut_tensor_type().elem_type = BFLOAT16;
+    bytes(vec![cast], Vec::new(), value("x", rows()), output)
+}
+
 /// A transpose with steps that need more than 32 bits.
 pub fn transposed() -> Vec<u8> {
     let type_ = attribute_proto::AttributeType::INTS.into();

@@ -25,6 +25,7 @@
 //! ```
 
 mod bert;
+mod check;
 mod common;
 mod family;
 mod gemma2;
@@ -43,6 +44,7 @@ mod stablelm;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use check::check;
 pub use common::architecture::{Decoder, ExpertKind, LayerKind};
 pub use common::attention::{HeadNorms, Heads};
 pub use common::encoder::{Encoder, Pooling};

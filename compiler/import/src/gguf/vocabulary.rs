@@ -141,7 +141,7 @@ impl Vocabulary {
         }
         let special = [self.bos, self.eos, self.unknown];
         match special.into_iter().flatten().find(|id| *id as usize >= count) {
-            Some(id) => problem(format!("token {id} is none of the {count} tokens")),
+            Some(id) => problem(format!("token {id} does not exist; there are {count}")),
             None => Ok(()),
         }
     }

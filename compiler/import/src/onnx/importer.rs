@@ -11,6 +11,7 @@ use super::tally::{Failure, Tally};
 use super::tensors;
 use crate::{DimSpec, ImportError, ImportOptions};
 use lostwax_ir::graph::Graph;
+use lostwax_ir::suggest::unknown;
 use lostwax_ir::types::TensorType;
 use onnx_protobuf::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -160,7 +161,7 @@ impl<'a> Importer<'a> {
         let inputs: Vec<&ValueInfoProto> = graph.input.iter().filter(|input| !self.is_defined(&input.name)).collect();
         if let Some((name, _)) = self.options.shapes.iter().find(|(name, _)| inputs.iter().all(|input| input.name != *name)) {
             let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-            return Err(model_error("input", name, NodeError::Invalid(format!("there is no such input; there are {names:?}"))));
+            return Err(model_error("input", name, NodeError::Invalid(unknown("input", name, names))));
         }
         let mut symbols = Symbols::default();
         let mut types = Vec::new();

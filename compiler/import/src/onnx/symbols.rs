@@ -71,7 +71,7 @@ impl Symbols {
             {
                 let known = self.replaced.entry(file_name.clone()).or_insert_with(|| spec.clone());
                 if known != spec {
-                    return invalid(format!("dimension `{file_name}` is given as both {known:?} and {spec:?}"));
+                    return invalid(format!("dimension `{file_name}` is given as both `{known}` and `{spec}`"));
                 }
             }
         }

@@ -52,6 +52,7 @@ pub const ARCHITECTURE: &str = "shader";
 
 /// The fastest GPU of the machine; found and opened on first use.
 pub fn device() -> Arc<dyn Device> {
+    unchecked::leave_out_device_select();
     Arc::new(GpuDevice { specification: String::new(), gpu: OnceLock::new() })
 }
 

@@ -8,6 +8,19 @@ use wgpu::{
     ShaderModuleDescriptor, ShaderModuleDescriptorPassthrough, ShaderRuntimeChecks, ShaderSource,
 };
 
+/// Environment variables of which one says that someone cares which device Mesa's layer puts first.
+const CARES: &[&str] = &["XDG_RUNTIME_DIR", "NODEVICE_SELECT", "MESA_VK_DEVICE_SELECT", "DRI_PRIME"];
+
+/// Leaves out Mesa's layer that asks the compositor for its device, where there is no compositor to ask: it complains on stderr about
+/// that. Does nothing in a process that has other threads.
+pub(crate) fn leave_out_device_select() {
+    let is_alone = std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
+    if is_alone && CARES.iter().all(|name| std::env::var_os(name).is_none()) {
+        // SAFETY: this is the only thread of the process, so that nothing else reads or writes the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 /// The first version of Vulkan whose drivers all take [`crate::format::SPIRV_VERSION`], as Vulkan encodes it.
 const VULKAN_1_1: u32 = 1 << 22 | 1 << 12;
 

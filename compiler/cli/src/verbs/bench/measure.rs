@@ -105,7 +105,7 @@ fn steady(iters: Option<usize>, mut run: impl FnMut() -> Result<f64, CliError>) 
     Ok(times)
 }
 
-/// The value that so many percent of the sorted values do not exceed.
+/// A percentile of sorted values, by nearest rank.
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;
     sorted.get(rank).copied().unwrap_or(f64::NAN)

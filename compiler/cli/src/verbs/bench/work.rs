@@ -45,7 +45,7 @@ impl WorkCounter {
         Ok(Work { flops: flops * tokens as u64, bytes: bytes * tokens as u64 })
     }
 
-    /// The work of tokens of each of so many texts, which are decoded together.
+    /// The same of several texts together, for the tokens of each.
     pub fn batch(&mut self, tokens: usize, texts: usize) -> Result<Work, CliError> {
         let Work { flops, bytes } = self.run("batch", tokens / 2, texts)?;
         Ok(Work { flops: flops * tokens as u64, bytes: bytes * tokens as u64 })

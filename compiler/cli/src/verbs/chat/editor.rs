@@ -29,6 +29,9 @@ pub enum Line {
     Nothing,
 }
 
+/// All commands.
+pub const COMMANDS: [&str; 8] = ["/reset", "/system", "/save", "/load", "/help", "/exit", "/quit", "/bye"];
+
 impl Line {
     fn parse(line: &str) -> Self {
         let line = line.trim();
@@ -41,7 +44,7 @@ impl Line {
             "/save" => Self::Save(rest.trim().into()),
             "/load" => Self::Load(rest.trim().into()),
             "/help" => Self::Help,
-            "/exit" => Self::Exit,
+            "/exit" | "/quit" | "/bye" => Self::Exit,
             _ if command.starts_with('/') => Self::Unknown(command.to_string()),
             _ => Self::Text(line.to_string()),
         }
@@ -111,6 +114,7 @@ mod tests {
         assert_eq!(Line::parse("/save  my talk "), Line::Save("my talk".into()));
         assert_eq!(Line::parse("/load "), Line::NoFile("/load".into()));
         assert_eq!(Line::parse("/load talk"), Line::Load("talk".into()));
+        assert_eq!(["/exit", "/quit", " /bye "].map(Line::parse), [Line::Exit, Line::Exit, Line::Exit]);
         assert_eq!(Line::parse("/systems x"), Line::Unknown("/systems".into()));
         assert_eq!(Line::parse("what is 1/2? "), Line::Text("what is 1/2?".into()));
     }

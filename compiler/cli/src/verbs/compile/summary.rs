@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::format::{bytes, hex};
-use crate::verbs::inspect::{Memory, interface};
+use crate::verbs::inspect::{Memory, entry_json, interface, symbols_json, tensors_json};
 use crate::report::Report;
 use crate::source::stage_name;
 use lostwax_import::families::Conversion;
@@ -10,7 +10,7 @@ use lostwax_compiler::pipeline::Compiled;
 use lostwax_compiler::placement::Refusal;
 use lostwax_import::program::Program;
 use lostwax_runtime::Model;
-use lostwax_runtime::format::Variant;
+use lostwax_runtime::format::{CertificateCase, ReferenceOutput, Variant};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -118,6 +118,10 @@ impl Summary<'_> {
             "output": self.args.output,
             "nodes": self.program.node_count(),
             "steps": plan.steps.len(),
+            "entry_points": self.model.entry_points().iter().map(entry_json).collect::<Vec<_>>(),
+            "states": tensors_json(&self.model.states()),
+            "symbols": symbols_json(self.model),
+            "certificate": self.model.artifact().certificate().cases.iter().map(case_json).collect::<Vec<_>>(),
             "variants": variants.collect::<Vec<_>>(),
             "memory": self.memory.json(),
             "conversions": self.conversions().iter().map(conversion_json).collect::<Vec<_>>(),
@@ -129,6 +133,12 @@ impl Summary<'_> {
             "total_seconds": total.as_secs_f64(),
         })
     }
+}
+
+fn case_json(case: &CertificateCase) -> Value {
+    let output = |output: &ReferenceOutput| json!({ "name": output.name, "max_abs": output.max_abs, "max_rel": output.max_rel });
+    let outputs: Vec<Value> = case.outputs.iter().map(output).collect();
+    json!({ "entry_point": case.entry_point, "variant": case.variant, "seed": case.seed, "outputs": outputs })
 }
 
 fn refusal_json(refusal: &Refusal) -> Value {

@@ -2,14 +2,14 @@
 //! as a function of inputs, states and symbols. States go on from one entry point to the next, and a symbol that no input determines,
 //! such as the number of tokens in a cache, is the number of rows that were read so far.
 
-use crate::compare::{Compared, references};
+use crate::compare::{Compared, interpret_with, references};
 use crate::console::Console;
 use crate::error::CliError;
-use crate::plan_sizes::PlanSizes;
+use lostwax_compiler::plan_sizes::PlanSizes;
 use crate::tensors::views;
 use lostwax_import::program::Program;
-use lostwax_ir::eval::eval_graph_with;
 use lostwax_ir::graph::Graph;
+use lostwax_ir::suggest::unknown;
 use lostwax_ir::tensor::Tensor as Reference;
 use lostwax_runtime::format::{EntryPoint, Plan};
 use lostwax_runtime::{Bindings, DType, Model, Outputs, Session, Tensor, reference_input};
@@ -43,7 +43,7 @@ impl Comparison<'_> {
             let inputs = self.inputs(&model, entry)?;
             let given = given(model.artifact().plan(), rows);
             rows += inputs.first().and_then(|(_, tensor)| tensor.shape().first()).map_or(0, |rows| *rows as i64);
-            let expected = eval_graph_with(self.graph(entry)?, &references(&[&*inputs, &*states].concat())?, &given)?;
+            let expected = interpret_with(self.graph(entry)?, &references(&[&*inputs, &*states].concat())?, &given, console)?;
             session.set_entry_point(&entry.name)?;
             states.iter().try_for_each(|(name, state)| session.set_state(name, state))?;
             given.iter().try_for_each(|(symbol, value)| session.bind(symbol, *value))?;
@@ -56,13 +56,14 @@ impl Comparison<'_> {
 
     fn graph(&self, entry: &EntryPoint) -> Result<&Graph, CliError> {
         let found = self.program.entries.iter().find(|candidate| candidate.name == entry.name);
-        let missing = || CliError::usage(format!("the model has no entry point `{}`", entry.name));
+        let names = self.program.entries.iter().map(|entry| entry.name.as_str());
+        let missing = || CliError::usage(unknown("entry point", &entry.name, names));
         found.map(|found| &found.graph).ok_or_else(missing)
     }
 
     fn outputs(&self, entry: &str, outputs: &Outputs, expected: &References) -> Result<Differences, CliError> {
         let compared = outputs.iter().map(|(name, tensor)| {
-            let missing = || CliError::usage(format!("`{entry}` of the model has no output `{name}`"));
+            let missing = || CliError::usage(format!("`{entry}` of the model: {}", unknown("output", name, expected.keys().map(String::as_str))));
             let expected = expected.get(name).ok_or_else(missing)?;
             Ok((format!("{entry}.{name}"), Compared::new(tensor, expected, self.rtol)))
         });

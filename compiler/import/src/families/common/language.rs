@@ -85,7 +85,7 @@ fn add_ends(model: &mut LanguageModel, tokenizer: &Tokenizer) {
 fn check_tokens(model: &LanguageModel) -> Result<(), ImportError> {
     let mut ids = model.eos.iter().chain(&model.bos).chain(&model.pad);
     match ids.find(|id| **id >= model.vocabulary_size) {
-        Some(id) => Err(invalid(format!("token {id} is none of the {} tokens of the model", model.vocabulary_size))),
+        Some(id) => Err(invalid(format!("token {id} does not exist; the model has {} tokens", model.vocabulary_size))),
         None => Ok(()),
     }
 }

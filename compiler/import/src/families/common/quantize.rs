@@ -2,6 +2,7 @@
 
 use crate::ImportError;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat};
+use lostwax_ir::suggest::similar;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::DType;
 
@@ -34,17 +35,19 @@ pub fn quant_from_name(name: &str) -> Result<Option<DType>, ImportError> {
         other => FLOATS.contains(other),
     };
     let dtype = DType::from_name(name).filter(can_write);
-    dtype.map(Some).ok_or_else(|| ImportError::unsupported("type of weights", name, format!("known are {}", known())))
+    let question = || similar(name, known()).map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
+    let problem = || format!("known are {}{}", known().collect::<Vec<_>>().join(", "), question());
+    dtype.map(Some).ok_or_else(|| ImportError::unsupported("type of weights", name, problem()))
 }
 
 fn is_writable(format: &BlockFormat) -> bool {
     format.encode_block(&vec![0.0; format.values as usize]).is_some()
 }
 
-fn known() -> String {
+fn known() -> impl Iterator<Item = &'static str> {
     let blocks = BLOCK_FORMATS.iter().filter(|format| is_writable(format)).map(|format| format.name);
     let floats = FLOATS.iter().map(|dtype| dtype.name());
-    ["keep"].into_iter().chain(floats).chain(blocks).collect::<Vec<_>>().join(", ")
+    ["keep"].into_iter().chain(floats).chain(blocks)
 }
 
 /// Converts a matrix; without bytes if its rows are no whole number of blocks.

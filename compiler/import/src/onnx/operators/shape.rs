@@ -27,8 +27,17 @@ pub(super) const OPERATORS: &[Operator] = &[
 
 /// The sizes that an operand holds, which must be known at import, possibly as symbols.
 pub(super) fn sizes(item: &Operand, what: &str) -> NodeResult<Vec<Dim>> {
-    let known = item.known().and_then(|known| known.dims());
-    known.ok_or_else(|| NodeError::Unsupported(format!("{what} depends on the data; only what follows from shapes is supported")))
+    let why = match item.known() {
+        Some(known) => match known.dims() {
+            Some(dims) => return Ok(dims),
+            None => "follows from shapes by arithmetic that dynamic sizes do not support; fix them with --shape",
+        },
+        None => {
+            "is not known when the model is imported: it depends on the values of inputs, or on shapes in a way that is not followed; \
+             fix the shapes with --shape, or an input that decides it with --constant"
+        }
+    };
+    Err(NodeError::Unsupported(format!("{what} {why}")))
 }
 
 fn cast(cx: &mut Importer, node: &Node) -> Results {

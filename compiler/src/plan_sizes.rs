@@ -1,10 +1,11 @@
-//! Sizes for tensors whose shapes are not given.
+//! The sizes that reports and limits of memory are for, where no shapes are given: one definition for all of them.
 
-use lostwax_runtime::Bindings;
-use lostwax_runtime::format::expr::Kind;
-use lostwax_runtime::format::{EntryPoint, Operands, Plan, Symbol, TensorSpec};
+use crate::error::CompileError;
+use lostwax_format::expr::Kind;
+use lostwax_format::{EntryPoint, Operands, Plan, Symbol, TensorSpec};
+use std::collections::BTreeMap;
 
-/// What a dynamic size is taken to be, about.
+/// What a dynamic size that is not outermost is taken to be, about.
 const TYPICAL: i64 = 64;
 
 /// The values of a plan's symbols, as far as they are known.
@@ -14,6 +15,7 @@ pub struct PlanSizes<'a> {
 }
 
 impl<'a> PlanSizes<'a> {
+    /// Nothing is known yet.
     pub fn new(plan: &'a Plan) -> Self {
         Self { plan, symbols: vec![None; plan.symbols.len()] }
     }
@@ -53,17 +55,23 @@ impl<'a> PlanSizes<'a> {
     }
 
     /// The values by name.
-    pub fn bindings(&self) -> Bindings {
+    pub fn bindings(&self) -> BTreeMap<String, i64> {
         let known = self.plan.symbols.iter().zip(&self.symbols);
         known.filter_map(|(symbol, value)| Some((symbol.name.clone(), (*value)?))).collect()
+    }
+
+    /// The values as text, `NAME = SIZE` each.
+    pub fn to_texts(&self) -> Vec<String> {
+        self.bindings().iter().map(|(name, size)| format!("{name} = {size}")).collect()
     }
 
     fn kind(&self, id: u32) -> Option<&'a Kind> {
         self.plan.exprs.get(id as usize)?.kind.as_ref()
     }
 
-    /// Operands come before their users, so the recursion ends.
-    fn value(&self, id: u32) -> Option<i64> {
+    /// The value of an expression of the plan; `None` when symbols are missing, or it does not fit an integer.
+    pub fn value(&self, id: u32) -> Option<i64> {
+        // Operands come before their users, so the recursion ends.
         let pair = |operands: &Operands| Some((self.value(operands.left)?, self.value(operands.right)?));
         match self.kind(id)? {
             Kind::Constant(value) => Some(*value),
@@ -106,4 +114,20 @@ impl<'a> PlanSizes<'a> {
             slot.get_or_insert(value);
         }
     }
+}
+
+/// Bytes of working memory of the entry point that needs most, where no shapes are given, and the sizes that they are for.
+///
+/// # Errors
+/// [`CompileError::Internal`] if a plan has no such number.
+pub(crate) fn arena_bytes(plan: &Plan) -> Result<(u64, Vec<String>), CompileError> {
+    let each = plan.entry_points.iter().map(|entry| {
+        let mut sizes = PlanSizes::new(plan);
+        sizes.complete(entry);
+        let bytes = sizes.value(entry.arena_bytes).and_then(|bytes| u64::try_from(bytes).ok());
+        let problem = || CompileError::Internal { problem: format!("the working memory of `{}` is not known", entry.name) };
+        Ok((bytes.ok_or_else(problem)?, sizes.to_texts()))
+    });
+    let each = each.collect::<Result<Vec<_>, CompileError>>()?;
+    Ok(each.into_iter().rev().max_by_key(|(bytes, _)| *bytes).unwrap_or_default())
 }
