@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Results go to stdout, progress and notes to stderr. With --json, stdout holds one JSON value, also where the program fails:
 error, exit_code and report.
 
-Exit codes: 0 fine, 1 mismatch or failed check, 2 usage, 3 unsupported or refused model, 4 incompatible or damaged artifact,
+Exit codes: 0 success, 1 mismatch or failed check, 2 usage error, 3 unsupported or refused model, 4 incompatible or damaged artifact,
 5 device missing or lost, 6 limit exceeded.
 
 Examples:

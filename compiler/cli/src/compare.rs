@@ -74,7 +74,10 @@ pub fn comparable(program: Program) -> Result<Graph, CliError> {
     let names: Vec<&str> = states.map(|value| graph.input_name(*value)).collect();
     match names.is_empty() {
         true => Ok(graph),
-        false => Err(CliError::usage(format!("only models without states can be compared; this one has {}", names.join(", ")))),
+        false => Err(CliError::usage(format!(
+            "only models without states can be compared; this one has the states {}",
+            names.join(", ")
+        ))),
     }
 }
 

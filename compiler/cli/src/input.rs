@@ -37,7 +37,7 @@ pub fn read_text(path: &Path) -> Result<String, CliError> {
         false => (read_file(path, MAX_TEXT_BYTES), path),
     };
     let text = String::from_utf8(bytes.map_err(CliError::io(name))?);
-    text.map_err(|error| CliError::file(name, format!("it is no text in UTF-8: {}", error.utf8_error())))
+    text.map_err(|error| CliError::file(name, format!("it is not valid UTF-8: {}", error.utf8_error())))
 }
 
 /// The bytes of a regular file, mapped, or of stdin if the name is `-`.

@@ -34,7 +34,7 @@ pub struct DecoderArgs {
     /// The number of threads; 0 lets the device decide, which takes all cores of a CPU.
     #[arg(short, long, default_value_t = 0)]
     pub threads: usize,
-    /// The most tokens of a prompt in one run.
+    /// The maximum number of prompt tokens in one run.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub chunk: usize,
     #[command(flatten)]
@@ -55,25 +55,25 @@ impl DecoderArgs {
     }
 }
 
-/// How tokens are chosen; what is not given is what the model wants.
+/// The sampling parameters; by default those of the model.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SamplingArgs {
-    /// What logits are divided by; 0 always takes the most likely token.
+    /// The temperature, by which logits are divided; 0 always takes the most likely token.
     #[arg(long, value_name = "T", visible_alias = "temp")]
     pub temperature: Option<f32>,
     /// Choose among this number of the most likely tokens; 0 among all.
     #[arg(long, value_name = "N")]
     pub top_k: Option<usize>,
-    /// Choose among the most likely tokens that have this probability together.
+    /// Sample from the most likely tokens whose probabilities add up to this.
     #[arg(long, value_name = "P")]
     pub top_p: Option<f32>,
-    /// Choose among tokens of at least this probability, relative to the most likely one.
+    /// Sample from tokens with at least this probability, relative to the most likely one.
     #[arg(long, value_name = "P")]
     pub min_p: Option<f32>,
-    /// What the logits of recent tokens are divided by; 1 changes nothing.
+    /// The penalty by which the logits of recent tokens are divided; 1 for none.
     #[arg(long, value_name = "X", visible_alias = "repeat-penalty")]
     pub repetition_penalty: Option<f32>,
-    /// Where chance starts; the same seed gives the same text.
+    /// The seed; the same seed gives the same text.
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }

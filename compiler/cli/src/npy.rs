@@ -53,7 +53,7 @@ pub fn read_archive(file: impl Read + Seek) -> Result<Vec<(String, Tensor)>, Str
     for index in 0..archive.len() {
         let member = archive.by_index(index).map_err(|error| error.to_string())?;
         let file_name = member.name().to_string();
-        let name = array_name_from_file_name(&file_name).ok_or_else(|| format!("`{file_name}` is no array"))?;
+        let name = array_name_from_file_name(&file_name).ok_or_else(|| format!("`{file_name}` is not an array"))?;
         let bytes = match member.compression() {
             CompressionMethod::Stored => read_to_limit(member, u64::MAX),
             _ => read_to_limit(member, allowed).inspect(|bytes| allowed -= bytes.len() as u64),

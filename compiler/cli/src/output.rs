@@ -114,7 +114,7 @@ pub fn is_standard(name: &Path) -> bool {
 /// Refuses `-` where stdout is a terminal or carries the result as JSON.
 pub fn check_stdout(name: &Path, console: &Console) -> Result<(), CliError> {
     match is_standard(name) {
-        true if console.is_json() => Err(CliError::usage("`-o -` and --json both want stdout; give a file")),
+        true if console.is_json() => Err(CliError::usage("`-o -` and --json both write to stdout; give a file")),
         true if io::stdout().is_terminal() => Err(CliError::usage("`-o -` writes bytes, and stdout is a terminal; give a file")),
         true | false => Ok(()),
     }
@@ -139,7 +139,7 @@ fn destination(name: &Path) -> io::Result<Destination> {
 
 fn permitted(path: PathBuf, permissions: Permissions) -> io::Result<Destination> {
     if permissions.readonly() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file that is there may not be written"));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the existing file is not writable"));
     }
     Ok(Destination::File(path, Some(permissions)))
 }
@@ -153,12 +153,12 @@ fn follow(name: &Path) -> io::Result<PathBuf> {
             Ok(_) | Err(_) => return Ok(path),
         }
     }
-    Err(io::Error::other(format!("there are more than {MAX_LINKS} links on the way to it")))
+    Err(io::Error::other(format!("it is behind more than {MAX_LINKS} symbolic links")))
 }
 
 fn replace(draft: TemporaryFile, path: &Path, permissions: Option<Permissions>) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(found) if !found.is_file() => Err(io::Error::other("it is no regular file any more")),
+        Ok(found) if !found.is_file() => Err(io::Error::other("it is no longer a regular file")),
         Ok(_) | Err(_) => draft.rename(path, permissions),
     }
 }

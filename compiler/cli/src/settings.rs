@@ -14,7 +14,7 @@ use lostwax_passes::{Context, Tier};
 use lostwax_runtime::{Device, Model, RuntimeError, api};
 use std::sync::Arc;
 
-/// What flags that only language models have are listed under.
+/// The heading for flags that apply only to language models.
 const MODELS: &str = "Language models";
 
 /// How a model is read.
@@ -24,22 +24,22 @@ pub struct ShapeArgs {
     /// (`x:1x3x32*hx32*w`); repeatable.
     #[arg(long = "shape", value_name = "NAME:DIMS")]
     pub shapes: Vec<ShapeSpec>,
-    /// An input that becomes a constant (`sr=16000`, `scales=1,1,2,2`), so that it may decide shapes and branches; repeatable.
+    /// An input to fix as a constant (`sr=16000`, `scales=1,1,2,2`), so that shapes and branches may depend on it; repeatable.
     #[arg(long = "constant", value_name = "NAME=NUMBERS")]
     pub constants: Vec<ConstantSpec>,
-    /// The most tokens that a language model attends to; never more than it was trained for.
+    /// The context length of a language model, in tokens; at most what it was trained for.
     #[arg(long, value_name = "TOKENS", help_heading = MODELS, default_value_t = LanguageOptions::default().context)]
     pub context: usize,
-    /// The type of a language model's caches of keys and values: f32, f16, or i8, bytes with a scale for each token and head.
+    /// The element type of a language model's KV cache: f32, f16, or i8 with one scale per token and head.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "f32", value_parser = parse_cache)]
     pub cache: DType,
-    /// Keep all tokens in the caches of layers that see a window, so that a text can go on from any earlier point.
+    /// Keep all tokens in the KV caches of sliding-window layers, so that generation can continue from any earlier position.
     #[arg(long, help_heading = MODELS)]
     pub full_windows: bool,
     /// The number of texts that a language model decodes together, each with a cache of its own; the slots of `serve`.
     #[arg(long, value_name = "N", help_heading = MODELS, default_value_t = LanguageOptions::default().slots)]
     pub slots: usize,
-    /// The type in which the activations of a language model meet quantized weights: i8, quantized in blocks like these, or f32.
+    /// The type of activations that are multiplied by quantized weights: i8, quantized in blocks like the weights, or f32.
     #[arg(long, value_name = "TYPE", help_heading = MODELS, default_value = "i8", value_parser = parse_activations)]
     pub activations: DType,
     /// The type that matrices of a language model are converted to: keep, f32, f16, bf16, q8_0, q4_0, q4_k ...
@@ -163,7 +163,7 @@ pub struct PassArgs {
     /// cpu:aarch64, cpu:x86_64+x86-64-v3 or gpu:vulkan; repeatable. By default the first of the targets.
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// How far results may differ from the model's order of operations: exact, contract, reassoc or fast.
+    /// How far rewrites may change floating-point results: exact, contract, reassoc or fast.
     #[arg(long, value_name = "TIER", default_value = "reassoc", value_parser = parse_tier)]
     pub fp: Tier,
     /// A rewrite rule or rule group that must not be applied; see `lostwax rules`; repeatable.

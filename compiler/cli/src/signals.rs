@@ -35,7 +35,7 @@ mod unix {
     /// Starts to wait for signals, once.
     fn watch() -> io::Result<()> {
         let started = STARTED.get_or_init(|| start().map_err(|error| (error.kind(), error.to_string())));
-        started.clone().map_err(|(kind, text)| io::Error::new(kind, format!("signals cannot be caught: {text}")))
+        started.clone().map_err(|(kind, text)| io::Error::new(kind, format!("signals cannot be handled: {text}")))
     }
 
     pub fn on_interrupt(action: OnInterrupt) -> Result<(), CliError> {

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 /// Where a cache comes from, and where it goes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StateArgs {
-    /// Begin with the cache that --save-state wrote with the same artifact: what a prompt has in common with it is not read again.
+    /// Load the KV cache that --save-state wrote for the same artifact: what a prompt shares with it is not computed again.
     #[arg(long, value_name = "FILE")]
     pub load_state: Option<PathBuf>,
-    /// Write the cache, that is all that was read and generated, to this file at the end.
+    /// Save the KV cache, with everything processed and generated so far, to this file at the end.
     #[arg(long, value_name = "FILE")]
     pub save_state: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ pub fn load(path: &Path, generator: &mut Generator, console: &Console) -> Result
         error => error.into(),
     });
     let loaded = Loaded { note: note?.to_vec(), tokens: generator.seen().len() };
-    console.note(&format!("loaded the state of {} tokens from {}", loaded.tokens, path.display()));
+    console.note(&format!("loaded the state ({} tokens) from {}", loaded.tokens, path.display()));
     Ok(loaded)
 }
 
@@ -45,7 +45,7 @@ pub fn save(path: &Path, generator: &mut Generator, note: &[u8], console: &Conso
     generator.save(note, &mut file).map_err(|error| file.explain(error.into()))?;
     file.finish()?;
     let tokens = generator.seen().len();
-    console.note(&format!("saved the state of {tokens} tokens to {}", path.display()));
+    console.note(&format!("saved the state ({tokens} tokens) to {}", path.display()));
     Ok(tokens)
 }
 

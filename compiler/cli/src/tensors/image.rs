@@ -11,10 +11,10 @@ use std::path::Path;
 /// How pixel values become input values.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ImageArgs {
-    /// What is subtracted from the pixels of a picture, which are in 0..1: one number, or one per channel.
+    /// The mean to subtract from the pixels of an image, which are in 0..1: one number, or one per channel.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "0")]
     pub mean: Vec<f32>,
-    /// What the pixels of a picture are divided by after that: one number, or one per channel.
+    /// The standard deviation by which the pixels are then divided: one number, or one per channel.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1")]
     pub std: Vec<f32>,
 }
@@ -65,7 +65,7 @@ pub fn own_shape(path: &Path, dims: &[Option<usize>]) -> Result<Option<Vec<usize
 
 /// Reads a picture, scales it to the size of the input and gives its values as f32, red first.
 pub fn read_image(path: &Path, shape: &[usize], dtype: &str, args: &ImageArgs) -> Result<Tensor, CliError> {
-    let problem = || CliError::file(path, format!("a picture cannot become {dtype}{shape:?}; f32 with 1 or 3 channels can"));
+    let problem = || CliError::file(path, format!("an image cannot become {dtype}{shape:?}, only f32 with 1 or 3 channels"));
     let layout = Layout::from_shape(shape).filter(|_| dtype == "f32").ok_or_else(problem)?;
     let picture = decode(path)?;
     let picture = if layout.channels == 1 { gray(&picture) } else { picture.to_rgb8() };

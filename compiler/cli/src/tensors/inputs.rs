@@ -170,7 +170,7 @@ fn target(names: &[&str], input: &InputSpec) -> Result<String, CliError> {
         (Some(name), names) if names.contains(&name.as_str()) => Ok(name.clone()),
         (None, [only]) => Ok(only.to_string()),
         (Some(name), _) => Err(CliError::usage(unknown("input", name, names.iter().copied()))),
-        (None, _) => Err(CliError::usage(format!("say which input is meant, as NAME=@FILE; inputs: {}", names.join(", ")))),
+        (None, _) => Err(CliError::usage(format!("name the input, as NAME=@FILE; inputs: {}", names.join(", ")))),
     }
 }
 
@@ -202,6 +202,6 @@ fn listed(name: &str, shape: &[usize], dtype: DType, values: &[f64]) -> Result<T
 fn random(spec: &TensorSpec, shape: &[usize], seed: u64, console: &Console) -> Result<Tensor, CliError> {
     let dtype = dtype(&spec.dtype)?;
     let high = if spec.dtype.starts_with(['f', 'b']) { 1.0 } else { 10.0 };
-    console.note(&format!("input `{}` is not given: random {}{shape:?} in 0..{high}, seed {seed}", spec.name, spec.dtype));
+    console.note(&format!("input `{}` was not given: using random {}{shape:?} in 0..{high}, seed {seed}", spec.name, spec.dtype));
     Ok(reference_input(seed, &spec.name, dtype, shape, 0.0, high)?)
 }

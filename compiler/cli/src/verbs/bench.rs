@@ -30,24 +30,24 @@ Examples:
 
 /// Measures load time, first run, steady state and memory
 ///
-/// A model that is not an artifact is compiled in memory first, for the shapes given. Of a language model, tokens per second are
-/// measured: of a prompt that is read (pp) and of tokens that are generated (tg), each from an empty cache, mean and standard
+/// A model that is not an artifact is compiled in memory first, for the shapes given. For a language model, tokens per second are
+/// measured: for processing a prompt (pp) and for generating tokens (tg), each from an empty KV cache, as mean and standard
 /// deviation.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// An artifact or a model.
     file: PathBuf,
-    /// Numbers of threads, such as `1,2`; 0 lets the device decide.
+    /// The numbers of threads to measure with, such as `1,2`; 0 lets the device decide.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     threads: Vec<usize>,
-    /// Runs that are not measured.
+    /// The number of warm-up runs, which are not measured.
     #[arg(long, default_value_t = 3)]
     warmup: usize,
-    /// Runs that are measured; as many as fit in about two seconds unless given.
+    /// The number of measured runs; by default as many as fit in about two seconds.
     #[arg(long)]
     iters: Option<usize>,
-    /// Show each step, of language models each kernel, with its time and how near it comes to what the machine can do.
+    /// Show each step (for language models, each kernel) with its time and its share of the machine's peak.
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
@@ -100,7 +100,7 @@ fn report(opened: &Opened, runs: &[Measured], profiles: &str) -> Report {
 }
 
 /// The fields of the first run, and all runs.
-/// What the device reaches at most, as a part of a sentence; empty where it cannot measure itself.
+/// The peaks of the device, as a part of a sentence; empty if it cannot measure itself.
 fn measured_ceilings(ceilings: Option<Ceilings>) -> String {
     ceilings.map_or_else(String::new, |Ceilings { flops_per_second, bytes_per_second }| {
         let (flops, bytes) = (flops_per_second / 1e9, bytes_per_second / 1e9);

@@ -33,7 +33,7 @@ const TYPICAL: i64 = 32;
 /// Random numbers are in `-RANGE..RANGE`: of both signs, and large enough that functions which are alike near 0 differ.
 const RANGE: f64 = 4.0;
 
-/// Finds the first pass, and in it the first rule, that changes what a model computes
+/// Finds the first pass, and the first rule in it, that changes the results of a model
 ///
 /// Runs the passes of a level one after another, with the costs of the target, and compares the graph after each with the imported
 /// one in the reference interpreter. If one breaks the results, searches for the rewrite rule that does so. The exit code is 0 if nothing
@@ -43,7 +43,7 @@ const RANGE: f64 = 4.0;
 pub struct Args {
     /// A model, or a graph as IR text (`.ir`).
     file: PathBuf,
-    /// The largest difference that is fine, relative to the output's range.
+    /// The largest accepted difference, relative to the range of the output.
     #[arg(long, default_value_t = 1e-3)]
     rtol: f64,
     /// An input: a file (`x=@x.npy`, `@inputs.npz`), or dims, type and values as for `lostwax run`; repeatable.
@@ -122,7 +122,7 @@ fn moderate_sizes(graph: &Graph) -> Bindings {
 
 fn input(graph: &Graph, value: Value, sizes: &Bindings, seed: u64) -> Result<(String, Tensor), CliError> {
     let (name, ty) = (graph.node(value).attrs.text("name").to_string(), graph.ty(value));
-    let unknown = || CliError::usage(format!("`{name}` is {ty}, for which no input can be made; give its shape with --shape"));
+    let unknown = || CliError::usage(format!("cannot make a random input for `{name}`, which is {ty}; give its shape with --shape"));
     let shape = ty.bind(sizes).static_shape().ok_or_else(unknown)?;
     let dtype = DType::from_name(ty.dtype.name()).ok_or_else(unknown)?;
     let (low, high) = if ty.dtype.is_float() { (-RANGE, RANGE) } else { (0.0, 10.0) };
@@ -137,8 +137,8 @@ fn report(found: &Found, seed: u64) -> Report {
     let culprit = found.steps.last().filter(|_| found.broken).map(|step| step.pass);
     let verdict = match (culprit, found.rule) {
         (None, _) => "no pass breaks the results".to_string(),
-        (Some(pass), None) => format!("`{pass}` breaks the results, also without rules"),
-        (Some(pass), Some(rule)) => format!("rule `{rule}` in `{pass}` breaks the results; leave it out with --disable-rule {rule}"),
+        (Some(pass), None) => format!("`{pass}` breaks the results even without rules"),
+        (Some(pass), Some(rule)) => format!("rule `{rule}` in `{pass}` breaks the results; turn it off with --disable-rule {rule}"),
     };
     let steps: Vec<_> = found.steps.iter().map(|step| json!({ "pass": step.pass, "max_rel": step.difference })).collect();
     let json = json!({ "ok": !found.broken, "pass": culprit, "rule": found.rule, "steps": steps, "seed": seed });

@@ -35,23 +35,23 @@ const COMMANDS: &str = "\
 /help          shows this
 Ctrl-C stops an answer; a second time it ends the program.";
 
-/// Talks with a language model
+/// Chats with a language model
 ///
-/// Answers go to stdout as they come, times go to stderr. What was said is kept in the cache of the model, so that only what is new
-/// is computed. `/help` lists the commands. A saved state holds the conversation and the cache, so that a conversation goes on at
-/// once another day.
+/// Answers go to stdout as they are generated, timings to stderr. The conversation stays in the KV cache, so that only new text
+/// is computed. `/help` lists the commands. A saved state holds the conversation and the KV cache, so that it can be resumed
+/// later without delay.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// A language model with a chat template.
     file: PathBuf,
-    /// What the model is told before the conversation.
+    /// The system prompt.
     #[arg(long, value_name = "TEXT", alias = "system-prompt")]
     system: Option<String>,
-    /// The most tokens of an answer; as many as the context has room for unless given.
+    /// The maximum number of tokens in an answer; by default as many as fit in the context.
     #[arg(short = 'n', long, value_name = "N", aliases = ["predict", "n-predict"])]
     max_tokens: Option<usize>,
-    /// The most tokens of the conversation; as many as the model allows unless given.
+    /// The maximum number of tokens in the conversation; by default as many as the model allows.
     #[arg(short, long, value_name = "N", alias = "ctx-size")]
     context: Option<usize>,
     #[command(flatten)]
@@ -66,7 +66,7 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let Opened { model, language, .. } = language::open(&self.file, console)?;
         if language.template().is_none() {
-            return Err(CliError::usage("the model has no chat template; `lostwax generate` goes on with plain text"));
+            return Err(CliError::usage("the model has no chat template; `lostwax generate` continues plain text"));
         }
         let generator = Generator::new(self.decoder.open(&model, self.context)?);
         let mut conversation = Conversation::new(&language, generator, self.sampling.sampling(&language));
@@ -103,7 +103,7 @@ fn obey(line: Line, conversation: &mut Conversation<'_>, stop: &AtomicBool, cons
     match line {
         Line::Exit => return Ok(Break::Break(())),
         Line::Nothing => {}
-        Line::Interrupt => console.note("Ctrl-D or /exit leaves"),
+        Line::Interrupt => console.note("press Ctrl-D or type /exit to leave"),
         Line::Help => console.note(COMMANDS),
         Line::Unknown(command) => console.note(&format!("{}; /help lists them", unknown("command", &command, editor::COMMANDS))),
         Line::Reset => conversation.reset(),
@@ -139,7 +139,7 @@ fn answer(text: String, conversation: &mut Conversation<'_>, stop: &AtomicBool, 
             console.note(&language::timing_line(&timings));
         }
         Err(error @ (RuntimeError::ContextFull { .. } | RuntimeError::InvalidInput { .. })) => {
-            console.note(&format!("{error}\nthe message was taken back; /reset starts a new conversation"));
+            console.note(&format!("{error}\nthe message was not added; /reset starts a new conversation"));
         }
         Err(error) => return Err(error.into()),
     }

@@ -20,7 +20,7 @@ Examples:
   lostwax check model-folder/
   lostwax check model.onnx --shape x:1x3x32*hx32*w --json";
 
-/// Tells whether a model can be compiled: all its operators and all problems at once
+/// Checks whether a model can be compiled: lists all operators and all problems at once
 ///
 /// Of an ONNX model, operators, inputs, outputs and dynamic sizes are listed; of a GGUF file or a Hugging Face folder, architecture,
 /// element types of the weights and entry points.
@@ -70,7 +70,7 @@ fn text(report: &CheckReport) -> String {
         let _ = writeln!(text, "dimension  {} in {}..{max}", symbol.name, symbol.min);
     }
     for constraint in &report.constraints {
-        let _ = writeln!(text, "checked when run: {constraint}");
+        let _ = writeln!(text, "checked at run time: {constraint}");
     }
     text + &verdict(report)
 }

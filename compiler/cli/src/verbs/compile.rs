@@ -52,7 +52,7 @@ Files that --emit writes next to model.lwx, for each variant of the code:
 
 /// Compiles a model into an artifact
 ///
-/// The same model and flags give the same bytes. The closing report tells what the artifact holds and needs.
+/// The same model and flags give the same bytes. The report at the end shows what the artifact contains and needs.
 #[derive(clap::Args)]
 #[command(after_help = HELP.as_str())]
 pub struct Args {
@@ -71,12 +71,12 @@ pub struct Args {
     /// Compare with the reference interpreter at small sizes and store the result in the artifact, for `lostwax verify`.
     #[arg(long)]
     certify: bool,
-    /// Refuse a model of which something would run slower than it could: a kernel that no good schedule fits, a kernel that its
-    /// target cannot write and another device runs, or code that does not use all of this machine. Without this flag the report
-    /// warns of it.
+    /// Refuse a model if any part of it would run slower than possible: a kernel without a good schedule, a kernel that its
+    /// target cannot emit, so that another device runs it, or code below this machine's level. Without this flag the report
+    /// warns about it.
     #[arg(long)]
     strict: bool,
-    /// The most bytes that the artifact may have, such as 10MiB.
+    /// The maximum size of the artifact, such as 10MiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_size: Option<u64>,
     /// Files to write next to the artifact, see below; separated by commas.

@@ -9,7 +9,7 @@ use crate::table::Table;
 use lostwax_target_api::{Adapter, Device, Property, PropertyValue};
 use serde_json::{Map, Value, json};
 
-/// Lists the devices of this machine, with all that each may choose from
+/// Lists the devices of this machine and the adapters of each
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  lostwax devices\n  lostwax devices --json\n  lostwax run model.lwx --device NAME:1")]
 pub struct Args {}

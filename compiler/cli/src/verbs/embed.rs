@@ -19,9 +19,9 @@ Examples:
 /// The characters of a text that a table shows.
 const SHOWN: usize = 48;
 
-/// Turns texts into vectors and compares them
+/// Computes the embeddings of texts and compares them
 ///
-/// Prints the cosine similarity of each text with each other: 1 if they say the same, 0 if they have nothing in common. `--json`
+/// Prints the cosine similarity of every pair of texts: 1 for the same meaning, 0 for nothing in common. `--json`
 /// gives the vectors too.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -20,7 +20,7 @@ A long system message is read once, and later prompts go on from there:
 /// Generates text from a prompt
 ///
 /// The prompt goes through the chat template of the model if there is one, as the message of a user. Text goes to stdout as it
-/// comes, times go to stderr.
+/// is generated, timings go to stderr.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -29,10 +29,10 @@ pub struct Args {
     /// The prompt.
     #[arg(short, long)]
     prompt: String,
-    /// A system message that comes before the prompt.
+    /// The system prompt.
     #[arg(long, value_name = "TEXT", alias = "system-prompt", conflicts_with = "raw")]
     system: Option<String>,
-    /// The most tokens to generate; as many as the context has room for unless given.
+    /// The maximum number of tokens to generate; by default as many as fit in the context.
     #[arg(short = 'n', long, value_name = "N", aliases = ["predict", "n-predict"])]
     max_tokens: Option<usize>,
     /// The most tokens of the prompt and the text; as many as the model allows unless given.
@@ -40,7 +40,7 @@ pub struct Args {
     context: Option<usize>,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// A string that ends the text and is no part of it; repeatable.
+    /// A stop string: it ends the text and is not part of it; repeatable.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
     /// Continue the prompt as it is, without the chat template.

@@ -42,7 +42,7 @@ pub struct Args {
     /// The most working memory, as for `lostwax compile`; needs -O.
     #[arg(long, value_name = "BYTES", requires = "level", value_parser = parse_bytes)]
     max_memory: Option<u64>,
-    /// Where the text goes instead of stdout.
+    /// The file to write the text to, instead of stdout.
     #[arg(short, long, value_name = "FILE.ir")]
     output: Option<PathBuf>,
     #[command(flatten)]

@@ -17,7 +17,7 @@ Examples:
 
 /// Measures the perplexity of a language model on a text
 ///
-/// By the definition of llama.cpp, so that numbers can be compared: the text is cut into chunks of `--context` tokens, each starts
+/// As llama.cpp defines it, so that numbers can be compared: the text is split into chunks of `--context` tokens, each starts
 /// with an empty cache and the token that begins a text if the model wants one, the second half of each chunk is predicted, and the
 /// perplexity is the exponential of the mean negative log likelihood. What is left of the text after the last whole chunk, and a
 /// line break at its end, do not count; names of special tokens are text.
@@ -29,10 +29,10 @@ pub struct Args {
     /// The text, in UTF-8; `-` for stdin.
     #[arg(short = 'f', long = "text", value_name = "FILE")]
     text: PathBuf,
-    /// The tokens in a chunk.
+    /// The number of tokens in a chunk.
     #[arg(short, long, value_name = "N", default_value_t = 512)]
     context: usize,
-    /// The most chunks; all unless given.
+    /// The maximum number of chunks; by default all.
     #[arg(long, value_name = "N")]
     chunks: Option<usize>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let Opened { model, mut language, .. } = language::open(&self.file, console)?;
         language.tokenizer_mut().set_plain(true);
-        console.stage("cutting the text into tokens");
+        console.stage("tokenizing the text");
         let tokens = language.encode_prompt(&read_text(&self.text)?)?;
         let description = language.description();
         let bos = description.bos.filter(|_| description.add_bos);
@@ -57,7 +57,7 @@ impl Args {
     fn chunks<'a>(&self, tokens: &'a [u32]) -> Result<Vec<&'a [u32]>, CliError> {
         let most = self.chunks.unwrap_or(usize::MAX);
         let chunks: Vec<&[u32]> = tokens.chunks_exact(self.context.max(1)).take(most).collect();
-        let problem = || format!("{} tokens are less than one chunk of {}; use a smaller --context", tokens.len(), self.context);
+        let problem = || format!("{} tokens are fewer than one chunk of {}; use a smaller --context", tokens.len(), self.context);
         if chunks.is_empty() { Err(CliError::file(&self.text, problem())) } else { Ok(chunks) }
     }
 

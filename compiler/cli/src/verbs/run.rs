@@ -43,7 +43,7 @@ pub struct Args {
     /// The number of threads; 0 lets the device decide, which takes all cores of a CPU.
     #[arg(short, long, default_value_t = 0)]
     threads: usize,
-    /// The most bytes that working memory and outputs may take, such as 64MiB; a run that needs more is refused.
+    /// The limit for working memory and outputs, such as 64MiB; a run that needs more is refused.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_memory: Option<u64>,
     #[command(flatten)]

@@ -20,7 +20,7 @@ The program lostwax-serve does the same for artifacts, without the compiler.";
 /// Serves a language model over HTTP, with OpenAI's API
 ///
 /// Paths: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models, /health, /metrics. Each slot generates one completion at
-/// a time; other requests wait. Ctrl-C lets running requests complete first.
+/// a time; other requests wait. Ctrl-C stops the server once running requests are complete.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

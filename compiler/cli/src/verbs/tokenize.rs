@@ -14,9 +14,9 @@ Examples:
   lostwax tokenize llm.lwx \"Hello world\" --ids
   lostwax tokenize llm.lwx \"Hello world\" --json";
 
-/// Shows how a language model cuts a text into tokens
+/// Shows how a language model splits a text into tokens
 ///
-/// The tokens are those of a prompt, with what the model wants before and after every text.
+/// The tokens are those of a prompt, with the special tokens that the model expects before and after every text.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -29,16 +29,16 @@ Examples:
   lostwax verify model.lwx model.onnx --shape x:1x3x64x96 --seed 7
   lostwax verify llm.lwx llm.gguf                tokenizer, chat template, and each entry point; takes minutes";
 
-/// The largest difference that is fine unless another is given.
+/// The default tolerance.
 const TOLERANCE: f64 = 1e-3;
 
-/// The same where activations are rounded to bytes: values beside the middle of two bytes may fall to either side.
+/// The same where activations are quantized to bytes: values near a rounding boundary may fall to either side.
 const ROUNDED_TOLERANCE: f64 = 1e-1;
 
 /// Checks an artifact: against its model, or against its own hashes and certificate
 ///
-/// Of a language model, tokenizer and chat template are checked with texts whose tokens were kept when it was compiled.
-/// With MODEL, artifact and reference interpreter run on the same inputs. A difference counts relative to the range of the
+/// For a language model, tokenizer and chat template are checked against tokens that were recorded when it was compiled.
+/// With MODEL, artifact and reference interpreter run on the same inputs. Differences are relative to the range of the
 /// reference output.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -47,8 +47,8 @@ pub struct Args {
     artifact: PathBuf,
     /// The model that it was compiled from.
     model: Option<PathBuf>,
-    /// The largest difference that is fine, relative to the output's range; 1e-3 unless given, or 1e-1 where a language model rounds
-    /// activations to bytes, which makes large differences of small ones.
+    /// The largest accepted difference, relative to the output's range; by default 1e-3, or 1e-1 if a language model quantizes
+    /// activations to bytes, which amplifies small differences.
     #[arg(long)]
     rtol: Option<f64>,
     /// The number of threads; 0 lets the device decide.
@@ -78,7 +78,7 @@ impl Args {
     fn certificate(&self, model: &Model) -> Result<Report, CliError> {
         let checked = model.check(&self.device.device(model)?)?;
         let id = hex(&model.artifact().id());
-        let mut text = format!("all hashes are right, id {id}\n");
+        let mut text = format!("all hashes match, id {id}\n");
         if checked.is_empty() {
             text += "the artifact has no certificate; give the model too to compare with the reference interpreter\n";
         }
@@ -110,7 +110,7 @@ impl Args {
     /// Compares a model with several entry points or with states.
     fn against_entries(&self, model: &Model, reference: &Path, console: &Console) -> Result<Report, CliError> {
         if !self.inputs.inputs.is_empty() {
-            return Err(CliError::usage("inputs can be given for models with one entry point and without states only"));
+            return Err(CliError::usage("inputs can only be given for models with one entry point and no states"));
         }
         let mut options = self.shapes.import_options();
         if let Some(language) = model.artifact().language_model() {

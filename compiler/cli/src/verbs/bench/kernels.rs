@@ -51,7 +51,7 @@ impl Kernels {
     /// A table.
     pub fn text(&self, ceilings: Option<Ceilings>) -> String {
         let total: f64 = self.kernels.iter().map(|(_, kernel)| kernel.seconds).sum();
-        let mut table = Table::new(&["steps", "ms", "% time", "GFLOP/s", "GB/s", "% ceiling", "kernel"]);
+        let mut table = Table::new(&["steps", "ms", "% time", "GFLOP/s", "GB/s", "% peak", "kernel"]);
         for (name, kernel) in &self.kernels {
             let seconds = kernel.seconds.max(1e-9);
             table.row([

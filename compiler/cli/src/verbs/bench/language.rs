@@ -20,13 +20,13 @@ pub const CHUNK: usize = 512;
 /// What is measured of a language model.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LanguageArgs {
-    /// Language models: the tokens of a prompt; 0 leaves this test out.
+    /// Language models: the number of prompt tokens; 0 skips this test.
     #[arg(short, long, value_name = "TOKENS", default_value_t = 512)]
     prompt: usize,
-    /// Language models: the tokens that are generated, one by one from an empty cache; 0 leaves this test out.
+    /// Language models: the number of tokens to generate, one by one from an empty KV cache; 0 skips this test.
     #[arg(short = 'n', long = "generate", value_name = "TOKENS", default_value_t = 128)]
     generate: usize,
-    /// Language models: how often each test is repeated.
+    /// Language models: the number of repetitions of each test.
     #[arg(short, long, value_name = "N", default_value_t = 5)]
     repetitions: usize,
 }

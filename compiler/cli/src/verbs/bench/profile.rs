@@ -28,7 +28,7 @@ pub fn profile(args: &Args, model: &Model, inputs: &[(String, Tensor)], measured
         "steps": steps.iter().map(|step| step_json(step, ceilings)).collect::<Vec<_>>(),
     }));
     let total: f64 = steps.iter().map(|step| step.seconds).sum();
-    let mut table = Table::new(&["step", "ms", "% time", "GFLOP/s", "GB/s", "% ceiling", "device", "kernel", "nodes"]);
+    let mut table = Table::new(&["step", "ms", "% time", "GFLOP/s", "GB/s", "% peak", "device", "kernel", "nodes"]);
     for (index, step) in steps.iter().enumerate() {
         table.row(cells(index, step, total, ceilings));
     }

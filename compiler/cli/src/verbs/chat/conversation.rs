@@ -61,7 +61,7 @@ impl<'a> Conversation<'a> {
     pub fn load(&mut self, path: &Path, console: &Console) -> Result<usize, CliError> {
         let Loaded { tokens, note } = state_file::load(path, &mut self.generator, console)?;
         if !note.is_empty() {
-            let messages = parse(&note).ok_or_else(|| CliError::file(path, "it holds no conversation that can be read"))?;
+            let messages = parse(&note).ok_or_else(|| CliError::file(path, "it contains no readable conversation"))?;
             self.set_messages(messages);
         }
         Ok(tokens)
