@@ -3,7 +3,7 @@
 use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
-use crate::placement::{self, Code, Refusal};
+use crate::placement::{self, Chosen, Code, Refusal};
 use crate::plan_sizes::arena_bytes;
 use crate::registry::{Registry, Selection};
 use lostwax_format::{Writer, Written};
@@ -211,9 +211,6 @@ fn plan(
     }
     Ok(Planned { graphs, assembled: assembler.finish(), writer })
 }
-
-/// A variant that code is written for, and where it was asked for.
-pub(crate) type Chosen<'a> = (&'a Selection, &'a Variant);
 
 /// The variants that are worth having for a program. At least one of each target that was asked for stays.
 fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = Chosen<'a>> {

@@ -2,12 +2,15 @@
 
 use crate::assemble::Assembled;
 use crate::error::CompileError;
-use crate::pipeline::Chosen;
+use crate::registry::Selection;
 use lostwax_format::{Dispatch, Variant as PlanVariant};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{EmitError, EmitOptions, Emitted, Target, Variant};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// A variant that code is written for, and where it was asked for.
+pub(crate) type Chosen<'a> = (&'a Selection, &'a Variant);
 
 /// A kernel that runs elsewhere than its variant's other kernels.
 #[derive(Clone, Debug)]

@@ -100,7 +100,7 @@ fn shapes_are_explained() {
     let x = input(1, 32);
     assert_eq!(message(session.run([("x", &x)])), "input `bias`: it is missing");
     let text = message(session.run([("x", &x), ("bias", &Tensor::from_slice(&[0.0f32], &[]).unwrap()), ("z", &x)]));
-    assert_eq!(text, "inputs: given are [\"x\", \"bias\", \"z\"], the model takes [\"x\", \"bias\"]");
+    assert_eq!(text, "inputs: got [\"x\", \"bias\", \"z\"], but the model takes [\"x\", \"bias\"]");
     assert!(run(&mut session, &x, 0.0).is_ok(), "a failed run leaves the session usable");
 }
 

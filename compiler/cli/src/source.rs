@@ -8,7 +8,7 @@ use crate::settings::{CompileArgs, ShapeArgs};
 use lostwax_compiler::model::{self, CompileOptions};
 use lostwax_compiler::pipeline::{Compiled, Stage};
 use lostwax_import::program::Program;
-use lostwax_import::{FileKind, ImportError, ImportOptions};
+use lostwax_import::{FileKind, ImportError, ImportOptions, file_kind};
 use lostwax_runtime::{AlignedBuffer, MappedFile, Model};
 use std::io::Write;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub struct Opened {
 /// [`ImportError::NotAModel`] for a file that is neither.
 pub fn is_artifact(path: &Path) -> Result<bool, CliError> {
     let is_named = path.extension().is_some_and(|extension| extension == "lwx");
-    match FileKind::of(path)? {
+    match file_kind(path)? {
         FileKind::Safetensors if is_named || holds_plan(path)? => Ok(true),
         FileKind::Unknown | FileKind::Other(_) if is_named => Ok(true),
         FileKind::Onnx | FileKind::Gguf | FileKind::Folder | FileKind::GraphText => Ok(false),
@@ -56,8 +56,8 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
         let model = open_artifact(path)?;
         return Ok(Opened { model, load: start.elapsed() });
     }
-    console.note(&format!("{} is {}: compiling it in memory first", path.display(), FileKind::of(path)?.description()));
-    let program = match FileKind::of(path)? {
+    console.note(&format!("{} is {}: compiling it in memory first", path.display(), file_kind(path)?.description()));
+    let program = match file_kind(path)? {
         FileKind::GraphText => import(path, &ShapeArgs { shapes: Vec::new(), ..shapes.clone() }, console)?,
         _ => import(path, shapes, console)?,
     };
@@ -71,7 +71,7 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
 /// Opens an artifact; that it is not there, or something else, is the caller's mistake and not the artifact's.
 pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
     if !is_artifact(path)? {
-        let what = FileKind::of(path)?.description();
+        let what = file_kind(path)?.description();
         let way_out = format!("{} is {what}, not an artifact; `lostwax compile` makes one", path.display());
         return Err(CliError::usage(way_out));
     }
@@ -81,7 +81,7 @@ pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
 /// Reads a model: one that can be imported, or a graph as text.
 pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Program, CliError> {
     console.stage("importing");
-    if FileKind::of(path)? == FileKind::GraphText {
+    if file_kind(path)? == FileKind::GraphText {
         ir_file::check_shapes(path, shapes)?;
     }
     load(path, &shapes.import_options())
@@ -89,7 +89,7 @@ pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Prog
 
 /// The same with all that the importer can be told; a graph as text has its own shapes.
 pub fn load(path: &Path, options: &ImportOptions) -> Result<Program, CliError> {
-    match FileKind::of(path)? {
+    match file_kind(path)? {
         FileKind::GraphText => Ok(ir_file::read(path)?.into()),
         _ => Ok(registry().import.load(path, options)?),
     }

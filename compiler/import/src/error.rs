@@ -2,6 +2,7 @@
 
 use crate::file_kind::FileKind;
 use crate::report::CheckReport;
+use crate::text::one_line;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -104,12 +105,6 @@ impl ImportError {
     pub fn limit(op: &str, node: &str, what: impl Into<String>) -> Self {
         Self::LimitExceeded { node: node.to_string(), op: op.to_string(), what: what.into() }
     }
-}
-
-/// A text with names of a model, whose line breaks and other control characters are written out.
-pub(crate) fn one_line(text: &str) -> String {
-    let escaped = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
-    text.chars().map(escaped).collect()
 }
 
 fn list(names: &[String]) -> String {

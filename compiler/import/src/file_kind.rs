@@ -1,13 +1,5 @@
 //! What a file is, by its contents.
 
-use crate::error::ImportError;
-use lostwax_runtime::files::open_file;
-use std::io::Read;
-use std::path::Path;
-
-/// The bytes at the start of a file that are looked at.
-const LOOKED_AT: u64 = 4096;
-
 /// What a file or folder holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
@@ -48,26 +40,6 @@ const SIGNATURES: &[(usize, &[u8], FileKind)] = &[
 const MODEL_FIELDS: &[u8] = &[0x08, 0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72, 0xa2, 0xca];
 
 impl FileKind {
-    /// What a file or folder is. Contents decide; a name that ends in `.onnx` does so only for contents that are not known.
-    ///
-    /// # Errors
-    /// [`ImportError::Io`] if it cannot be read.
-    pub fn of(path: &Path) -> Result<Self, ImportError> {
-        let failed = |source| ImportError::Io { path: path.to_path_buf(), source };
-        if path.is_dir() {
-            return Ok(Self::Folder);
-        }
-        let file = open_file(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let mut start = Vec::new();
-        file.take(LOOKED_AT).read_to_end(&mut start).map_err(failed)?;
-        let is_named_onnx = path.extension().is_some_and(|extension| extension == "onnx");
-        Ok(match Self::of_bytes(&start, length) {
-            Self::Unknown if is_named_onnx => Self::Onnx,
-            kind => kind,
-        })
-    }
-
     /// What a file of some length is that starts with these bytes.
     pub fn of_bytes(start: &[u8], length: u64) -> Self {
         let has = |(position, bytes): (usize, &[u8])| start.get(position..).is_some_and(|rest| rest.starts_with(bytes));

@@ -4,14 +4,17 @@
 //! which [`families`] make graphs. A [`Registry`] knows the operators and families, and gives a [`Program`].
 
 mod constant_spec;
+mod entry;
 mod error;
 mod file_kind;
 mod files;
+mod language;
 mod options;
 pub mod program;
 mod registry;
 mod report;
 mod shape_spec;
+mod text;
 mod weights;
 
 pub mod families;
@@ -22,6 +25,7 @@ pub mod safetensors;
 pub use constant_spec::{ConstantSpec, ConstantSpecError};
 pub use error::ImportError;
 pub use file_kind::FileKind;
+pub use files::file_kind;
 pub use options::{ACTIVATION_TYPES, CACHE_TYPES, ImportOptions, LanguageOptions, MAX_SLOTS};
 pub use program::Program;
 pub use registry::Registry;

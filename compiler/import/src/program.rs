@@ -1,7 +1,8 @@
 //! What is compiled: graphs under names.
 
+pub use crate::entry::EntryGraph;
 use crate::error::ImportError;
-use crate::families::{Conversion, LanguageGraphs};
+use crate::language::{Conversion, LanguageGraphs};
 use lostwax_format::LanguageModel;
 use lostwax_ir::graph::Graph;
 use std::collections::BTreeMap;
@@ -9,15 +10,6 @@ use std::sync::Arc;
 
 /// The name of the only entry point of a model that has one.
 const MAIN: &str = "main";
-
-/// A function of a model: a graph, and the name under which sessions run it.
-#[derive(Clone, Debug)]
-pub struct EntryGraph {
-    /// The name.
-    pub name: String,
-    /// What it computes.
-    pub graph: Graph,
-}
 
 /// A model: functions that share weights, and states by their names. The first one is the default.
 #[derive(Clone, Debug, Default)]

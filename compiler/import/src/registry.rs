@@ -3,6 +3,7 @@
 use crate::error::ImportError;
 use crate::families::{self, Families, LanguageGraphs};
 use crate::file_kind::FileKind;
+use crate::files::file_kind;
 use crate::onnx::{self, Operators};
 use crate::options::{ImportOptions, LanguageOptions};
 use crate::program::Program;
@@ -31,7 +32,7 @@ impl Registry {
     /// # Errors
     /// [`ImportError`]; unsupported operators are reported all at once. [`ImportError::NotAModel`] if it is none of these.
     pub fn load(&self, path: &Path, options: &ImportOptions) -> Result<Program, ImportError> {
-        match FileKind::of(path)? {
+        match file_kind(path)? {
             FileKind::Onnx => Ok(self.onnx(path, options)?.into()),
             FileKind::Gguf | FileKind::Folder => {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -47,7 +48,7 @@ impl Registry {
     /// # Errors
     /// [`ImportError`] when the file cannot be read at all; what is wrong with single nodes is part of the report.
     pub fn check(&self, path: &Path, options: &ImportOptions) -> Result<CheckReport, ImportError> {
-        match FileKind::of(path)? {
+        match file_kind(path)? {
             FileKind::Onnx => onnx::check(path, &self.operators, options),
             FileKind::Gguf | FileKind::Folder => {
                 let graphs = self.language(path, &options.language)?;

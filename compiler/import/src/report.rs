@@ -1,7 +1,7 @@
 //! What a model needs, for people and programs.
 
-use crate::error::one_line;
-use crate::program::EntryGraph;
+use crate::entry::EntryGraph;
+use crate::text::one_line;
 use lostwax_ir::dim::{Symbol, UNBOUNDED};
 use lostwax_ir::graph::{Graph, Value};
 use std::collections::BTreeSet;

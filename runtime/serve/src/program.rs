@@ -1,6 +1,7 @@
 //! What programs that serve a model share: their flags, and running a server until it is told to stop.
 
-use crate::{Embed, Server, Service, Settings};
+use crate::server::Server;
+use crate::settings::{Embed, Service, Settings};
 use lostwax_runtime::llm::{DecoderOptions, Embedder, Language, batch_size, is_decoder, open_decoders};
 use lostwax_runtime::{Device, Model, Options, RuntimeError, exit_code};
 use std::io;

@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::metrics::Metrics;
 use super::queue::{Job, Queue};
-use super::{Embed, Settings};
+use super::settings::{Embed, Settings};
 use lostwax_runtime::llm::Language;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;

@@ -8,6 +8,7 @@ use crate::error::{self, CliError};
 use crate::report::Report;
 use crate::settings::ShapeArgs;
 use crate::table::Table;
+use lostwax_import::file_kind;
 use lostwax_import::{CheckReport, FileKind, ImportError, Status, TensorReport};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -37,7 +38,7 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         console.stage("importing");
         let (options, importer) = (self.shapes.import_options(), &registry().import);
-        let (report, is_supported) = match FileKind::of(&self.model)? {
+        let (report, is_supported) = match file_kind(&self.model)? {
             FileKind::Onnx => {
                 let checked = importer.check(&self.model, &options)?;
                 (Report::new(text(&checked), to_json(&checked)), checked.is_supported())

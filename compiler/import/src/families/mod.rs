@@ -44,12 +44,13 @@ mod stablelm;
 #[cfg(test)]
 mod tests;
 
+pub use crate::language::{Conversion, LanguageGraphs};
 pub(crate) use check::check;
 pub use common::architecture::{Decoder, ExpertKind, LayerKind};
 pub use common::attention::{HeadNorms, Heads};
 pub use common::encoder::{Encoder, Pooling};
 pub use common::norm::NormKind;
-pub use common::quantize::{Conversion, quant_from_name};
+pub use common::quantize::quant_from_name;
 pub use common::rope::Rope;
 pub use common::rope_scaling::RopeReader;
 pub use common::{names, settings};
@@ -63,8 +64,7 @@ use common::encoder::{self, EncoderWeights};
 use common::language;
 use common::settings::Settings;
 use common::weights::Store;
-use lostwax_format::LanguageModel;
-use lostwax_ir::graph::{Graph, TypeError};
+use lostwax_ir::graph::TypeError;
 use lostwax_ir::types::DType;
 use std::path::Path;
 
@@ -85,18 +85,6 @@ const FAMILIES: &[Family] = &[
     glm4::FAMILY,
     bert::FAMILY,
 ];
-
-/// A language model as graphs.
-pub struct LanguageGraphs {
-    /// The entry points by name. Decoders have `prefill`, `decode` and `score`; encoders have `embed`. They share weights.
-    pub entries: Vec<(String, Graph)>,
-    /// What else is known of the model.
-    pub description: LanguageModel,
-    /// Its `tokenizer.json`.
-    pub tokenizer: Vec<u8>,
-    /// The matrices that [`LanguageOptions::quant`] asked to convert.
-    pub conversions: Vec<Conversion>,
-}
 
 /// Reads a language model: a GGUF file or a Hugging Face folder.
 pub(crate) fn load(path: &Path, families: &Families, options: &LanguageOptions) -> Result<LanguageGraphs, ImportError> {

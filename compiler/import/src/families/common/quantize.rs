@@ -1,23 +1,11 @@
 //! Conversion of weights to another type.
 
 use crate::ImportError;
+use crate::language::Conversion;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat};
 use lostwax_ir::suggest::similar;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::DType;
-
-/// What became of a matrix that was converted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Conversion {
-    /// The tensor.
-    pub name: String,
-    /// Its type in the model.
-    pub from: DType,
-    /// Its type in the graphs; that of the model where rows are no whole number of blocks.
-    pub to: DType,
-    /// The norm of the difference, relative to that of the values.
-    pub error: f64,
-}
 
 /// The types that weights can be converted to, without block formats.
 const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];

@@ -1,8 +1,9 @@
 //! Weights of a model as constants of its graphs. Each is made once and shared.
 
 use super::names::Names;
-use super::quantize::{Conversion, convert};
+use super::quantize::convert;
 use super::settings::Settings;
+use crate::language::Conversion;
 use crate::{ImportError, WeightView};
 use lostwax_ir::blocks::BlockFormat;
 use lostwax_ir::tensor::Tensor;
