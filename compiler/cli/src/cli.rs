@@ -1,65 +1,16 @@
 //! The command line of the `lostwax` program.
 
-use crate::console::{Console, Verbosity};
+use crate::console::Console;
 use crate::error::{self, CliError};
 use crate::printable::printable;
 use crate::registry;
 use crate::report::Report;
 use crate::stdout;
-use crate::verbs::{Verb, check};
-use clap::{CommandFactory, Parser};
+use crate::verbs::{Cli, check};
+use clap::Parser;
 use lostwax_compiler::Registry;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-
-const EXAMPLES: &str = "\
-Results go to stdout, progress and notes to stderr. With --json, stdout holds one JSON value, also where the program fails:
-error, exit_code and report.
-
-Exit codes: 0 success, 1 mismatch or failed check, 2 usage error, 3 unsupported or refused model, 4 incompatible or damaged artifact,
-5 device missing or lost, 6 limit exceeded.
-
-Examples:
-  lostwax check model.onnx
-  lostwax compile model.onnx -o model.lwx
-  lostwax run model.lwx -i x=@input.npy -o out.npz
-  lostwax bench model.lwx --threads 1,2 --profile
-  lostwax verify model.lwx model.onnx
-  lostwax generate llm.lwx -p \"Why is the sky blue?\"
-  lostwax serve llm.lwx
-  lostwax completions bash > ~/.local/share/bash-completion/completions/lostwax";
-
-/// Compiles a neural network once into one file that a thin runtime executes.
-#[derive(Parser)]
-#[command(name = "lostwax", version, after_help = EXAMPLES, max_term_width = 120)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-    /// Print the result as JSON.
-    #[arg(long, global = true)]
-    json: bool,
-    /// Write only errors to stderr: no progress and no notes.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
-    /// Also write a line for each stage to stderr, with the time that it took.
-    #[arg(short, long, global = true)]
-    verbose: bool,
-}
-
-impl Cli {
-    fn verbosity(&self) -> Verbosity {
-        match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, true) => Verbosity::Verbose,
-            (false, false) => Verbosity::Normal,
-        }
-    }
-}
-
-/// The program's verbs and flags, for completions and manual pages.
-pub fn command() -> clap::Command {
-    Cli::command()
-}
 
 /// Runs the program on the arguments of the process, with the registry that lostwax ships.
 pub fn main() -> ExitCode {

@@ -1,11 +1,9 @@
 //! Graphs as files: text, and the large constants beside it.
 
-use crate::console::Console;
 use crate::error::CliError;
 use crate::input;
 use crate::output::{OutputFile, is_standard};
 use crate::settings::ShapeArgs;
-use crate::source;
 use crate::tensors::{read_npz, write_npz};
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Constant;
@@ -14,14 +12,6 @@ use lostwax_ir::types::DType as ConstantType;
 use lostwax_runtime::{DType, Tensor};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Reads a graph as text, from stdin if the name is `-`, or imports a model.
-pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
-    match path.as_os_str() == "-" {
-        true => read(path),
-        false => Ok(source::import(path, shapes, console)?.into_single()?),
-    }
-}
 
 /// Refuses shapes and constants for a graph as text, which has its own.
 pub fn check_shapes(path: &Path, shapes: &ShapeArgs) -> Result<(), CliError> {

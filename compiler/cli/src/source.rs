@@ -9,6 +9,7 @@ use lostwax_compiler::model::{self, CompileOptions};
 use lostwax_compiler::pipeline::{Compiled, Stage};
 use lostwax_import::program::Program;
 use lostwax_import::{FileKind, ImportError, ImportOptions, file_kind};
+use lostwax_ir::graph::Graph;
 use lostwax_runtime::{AlignedBuffer, MappedFile, Model};
 use std::io::Write;
 use std::path::Path;
@@ -112,5 +113,13 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Schedule => "schedule",
         Stage::Emit => "emit",
         Stage::Write => "write",
+    }
+}
+
+/// Reads a graph as text, from stdin if the name is `-`, or imports a model.
+pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
+    match path.as_os_str() == "-" {
+        true => ir_file::read(path),
+        false => Ok(import(path, shapes, console)?.into_single()?),
     }
 }

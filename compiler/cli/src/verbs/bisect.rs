@@ -3,10 +3,10 @@
 use crate::compare::{Compared, interpret, references};
 use crate::console::Console;
 use crate::error::{self, CliError};
-use crate::ir_file;
 use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::{LevelArgs, PassArgs, ShapeArgs};
+use crate::source;
 use crate::table::Table;
 use crate::tensors::{InputSpec, given_tensors};
 use lostwax_compiler::bisect::{Found, bisect};
@@ -62,7 +62,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let graph = ir_file::read_or_import(&self.file, &self.shapes, console)?;
+        let graph = source::read_or_import(&self.file, &self.shapes, console)?;
         let options = CompileOptions { level: self.level.number()?, ..self.passes.options(&self.shapes)? };
         let level = self.level.level()?;
         let passes = level.passes.iter().map(|name| registry().passes.pass(name)).collect::<Result<Vec<_>, _>>();

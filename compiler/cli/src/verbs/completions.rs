@@ -1,6 +1,6 @@
 //! `lostwax completions`.
 
-use crate::cli::command;
+use super::command;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::report::Report;

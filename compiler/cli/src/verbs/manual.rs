@@ -1,6 +1,6 @@
 //! `lostwax manual`.
 
-use crate::cli::command;
+use super::command;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::output::OutputFile;

@@ -1,9 +1,9 @@
-//! The verbs: one file each, which holds its `Args`, and one line in the list below.
+//! The arguments of the program. A verb is one file, which holds its `Args`, and one line in the list below.
 
-use crate::console::Console;
+use crate::console::{Console, Verbosity};
 use crate::error::CliError;
 use crate::report::Report;
-use clap::Subcommand;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Lists the verbs: the file, which holds a type `Args` with a function `run`, and its name in [`Verb`].
 macro_rules! verbs {
@@ -45,4 +45,55 @@ verbs! {
     passes Passes,
     completions Completions,
     manual Manual,
+}
+
+const EXAMPLES: &str = "\
+Results go to stdout, progress and notes to stderr. With --json, stdout holds one JSON value, also where the program fails:
+error, exit_code and report.
+
+Exit codes: 0 success, 1 mismatch or failed check, 2 usage error, 3 unsupported or refused model, 4 incompatible or damaged artifact,
+5 device missing or lost, 6 limit exceeded.
+
+Examples:
+  lostwax check model.onnx
+  lostwax compile model.onnx -o model.lwx
+  lostwax run model.lwx -i x=@input.npy -o out.npz
+  lostwax bench model.lwx --threads 1,2 --profile
+  lostwax verify model.lwx model.onnx
+  lostwax generate llm.lwx -p \"Why is the sky blue?\"
+  lostwax serve llm.lwx
+  lostwax completions bash > ~/.local/share/bash-completion/completions/lostwax";
+
+/// Compiles a neural network once into one file that a thin runtime executes.
+#[derive(Parser)]
+#[command(name = "lostwax", version, after_help = EXAMPLES, max_term_width = 120)]
+pub struct Cli {
+    #[command(subcommand)]
+    /// What to do.
+    pub verb: Verb,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Write only errors to stderr: no progress and no notes.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Also write a line for each stage to stderr, with the time that it took.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+impl Cli {
+    /// How much goes to stderr.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        }
+    }
+}
+
+/// The program's verbs and flags, for completions and manual pages.
+pub fn command() -> clap::Command {
+    Cli::command()
 }

@@ -1,5 +1,6 @@
 //! `lostwax opt`.
 
+use crate::source;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::ir_file;
@@ -54,7 +55,7 @@ pub struct Args {
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let options = CompileOptions { max_memory: self.max_memory, ..self.compile.options(&self.shapes)? };
-        let imported = ir_file::read_or_import(&self.file, &self.shapes, console)?;
+        let imported = source::read_or_import(&self.file, &self.shapes, console)?;
         let (graph, changed) = match self.level {
             Some(_) => optimize(imported, &CompileOptions { level: self.level, ..options }, console)?,
             None => self.run_passes(imported, &options)?,
