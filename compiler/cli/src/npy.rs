@@ -148,7 +148,7 @@ fn element_type(header: &NpyHeader) -> Result<(DType, Endianness), String> {
 /// The bytes of an `.npy` file.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn encode(tensor: &Tensor) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     write(tensor, &mut bytes)?;
