@@ -113,8 +113,8 @@ mod tests {
         assert_eq!(refusal(&variant(host, &[])), None);
         assert_eq!(refusal(&variant(host, &["tea", "milk"])).unwrap(), "this machine lacks tea, milk");
         assert_eq!(refusal(&variant("pdp11", &[])).unwrap(), format!("it is for pdp11, this machine is {host}"));
-        let other = VariantInfo { device: "gpu".into(), ..variant(host, &[]) };
-        assert_eq!(refusal(&other).unwrap(), "it is for a gpu device");
+        let other = VariantInfo { device: "foreign".into(), ..variant(host, &[]) };
+        assert_eq!(refusal(&other).unwrap(), "it is for a foreign device");
     }
 
     #[test]
