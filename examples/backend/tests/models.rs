@@ -3,7 +3,7 @@
 use lostwax::Registry;
 use lostwax::compiler::Backend;
 use lostwax::compiler::model::{CompileOptions, compile};
-use lostwax::import::{ImportOptions, load};
+use lostwax::import::ImportOptions;
 use lostwax_runtime::{AlignedBuffer, Model};
 use lostwax_tests::conformance::target_conforms;
 use lostwax_tests::suite::IgnoreList;
@@ -29,7 +29,8 @@ fn check(file: &str) {
     let options = CompileOptions { targets: vec![lostwax_c::NAME.into()], ..CompileOptions::default() };
     let mut artifact = AlignedBuffer::default();
     let registry = registry();
-    compile(&registry, &load(&path, &ImportOptions::default()).unwrap(), &options, &mut |_| {}, &mut artifact).unwrap();
+    let program = registry.import.load(&path, &ImportOptions::default()).unwrap();
+    compile(&registry, &program, &options, &mut |_| {}, &mut artifact).unwrap();
     let model = Model::from_bytes(artifact).unwrap();
     assert!(model.variants().iter().all(|variant| variant.device == lostwax_c::NAME), "no kernel is left to another target");
     let device: lostwax_runtime::Device = registry.device(Some(lostwax_c::NAME), &[]).unwrap().into();
