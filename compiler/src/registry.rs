@@ -2,7 +2,7 @@
 
 use crate::error::CompileError;
 use crate::level::{self, Level};
-use lostwax_ir::suggest::similar;
+use lostwax_ir::suggest::question;
 use lostwax_passes::Registry as PassRegistry;
 use lostwax_target_api::{Device, DeviceError, Target, Variant, VariantInfo};
 use std::collections::BTreeMap;
@@ -159,8 +159,7 @@ impl Registry {
 
     fn missing_device(&self, name: &str) -> DeviceError {
         let known: Vec<&str> = self.devices().map(|device| device.name()).collect();
-        let question =
-            similar(name, known.iter().copied()).map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
+        let question = question(name, known.iter().copied());
         let problem = format!("known: {}; see `lostwax devices`{question}", known.join(", "));
         DeviceError::Missing { device: name.into(), problem }
     }

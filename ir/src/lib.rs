@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod number;
 pub mod ops;
 pub mod panels;
+pub mod printable;
 pub mod random;
 pub mod scalar;
 pub mod suggest;

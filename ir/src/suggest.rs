@@ -18,8 +18,17 @@ pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a s
         1..=LISTED => format!(" (known: {})", known.join(", ")),
         _ => String::new(),
     };
-    let question = similar(name, known).map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
-    format!("there is no {kind} `{name}`{list}{question}")
+    format!("there is no {kind} `{name}`{list}{}", question(name, known))
+}
+
+/// The end of a sentence about a name that is none of the known ones: a question about the one that is most alike; empty if none
+/// is alike.
+///
+/// ```
+/// assert_eq!(lostwax_ir::suggest::question("gren", ["red", "green"]), "; did you mean `green`?");
+/// ```
+pub fn question<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    similar(name, known).map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default()
 }
 
 /// The name that is most like `name`, if one is.

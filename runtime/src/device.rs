@@ -63,8 +63,8 @@ impl Device {
     ///
     /// # Errors
     /// [`RuntimeError::Device`] if the device fails.
-    pub fn ceilings(&self, threads: usize) -> Result<Option<api::Ceilings>, RuntimeError> {
-        Ok(self.own.ceilings(threads)?)
+    pub fn peaks(&self, threads: usize) -> Result<Option<api::Peaks>, RuntimeError> {
+        Ok(self.own.peaks(threads)?)
     }
 
     /// The name for reports.

@@ -12,7 +12,7 @@ use lostwax_ir::graph::Graph;
 use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor as Constant;
 use lostwax_ir::types::{DType, TensorType};
-use lostwax_runtime::api::Ceilings;
+use lostwax_runtime::api::Peaks;
 use lostwax_runtime::{AlignedBuffer, Device, Model, Outputs, Session, Tensor, TensorView};
 use serde_json::Value;
 use std::error::Error;
@@ -71,7 +71,7 @@ struct Bench {
     args: Args,
     device: Device,
     target: String,
-    ceilings: Option<Ceilings>,
+    peaks: Option<Peaks>,
 }
 
 /// What was measured of one case.
@@ -89,32 +89,31 @@ impl Bench {
     fn new(args: Args) -> Result<Self, Box<dyn Error>> {
         let device = Device::from(Registry::default().device(Some(&args.device), &[])?);
         let target = device.name().to_string();
-        let measured = device.ceilings(0)?;
+        let measured = device.peaks(0)?;
         let of = |given: Option<f64>, measured: Option<f64>| given.map(|given| given * 1e9).or(measured);
-        let flops = of(args.gflops, measured.map(|ceilings| ceilings.flops_per_second));
-        let bytes = of(args.gbps, measured.map(|ceilings| ceilings.bytes_per_second));
-        let ceilings =
-            flops.zip(bytes).map(|(flops_per_second, bytes_per_second)| Ceilings { flops_per_second, bytes_per_second });
-        Ok(Self { args, device, target, ceilings })
+        let flops = of(args.gflops, measured.map(|peaks| peaks.flops_per_second));
+        let bytes = of(args.gbps, measured.map(|peaks| peaks.bytes_per_second));
+        let peaks = flops.zip(bytes).map(|(flops_per_second, bytes_per_second)| Peaks { flops_per_second, bytes_per_second });
+        Ok(Self { args, device, target, peaks })
     }
 
     fn head(&self) {
-        match self.ceilings {
-            Some(Ceilings { flops_per_second, bytes_per_second }) => println!(
+        match self.peaks {
+            Some(Peaks { flops_per_second, bytes_per_second }) => println!(
                 "{}: at most {:.3} TFLOP/s of f32 multiply-add, {:.1} GB/s of copies",
                 self.args.device,
                 flops_per_second / 1e12,
                 bytes_per_second / 1e9
             ),
-            None => println!("{}: no ceilings; give --gflops and --gbps", self.args.device),
+            None => println!("{}: no peaks; give --gflops and --gbps", self.args.device),
         }
-        println!("{:40} {:>10} {:>10} {:>9} {:>8} {:>9}", "", "run ms", "kernels ms", "TFLOP/s", "GB/s", "% ceiling");
+        println!("{:40} {:>10} {:>10} {:>9} {:>8} {:>9}", "", "run ms", "kernels ms", "TFLOP/s", "GB/s", "% peak");
     }
 
     fn print(&self, row: &Row) {
         let seconds = row.kernel_seconds.unwrap_or(row.run_seconds);
         let kernels = row.kernel_seconds.map_or("no clock".to_string(), |seconds| format!("{:.3}", seconds * 1e3));
-        let least = self.ceilings.map(|ceilings| ceilings.least_seconds(row.flops as u64, row.bytes as u64));
+        let least = self.peaks.map(|peaks| peaks.least_seconds(row.flops as u64, row.bytes as u64));
         let part = least.map_or("?".to_string(), |least| format!("{:.1}", 100.0 * least / seconds));
         let (tera, giga) = (row.flops / seconds / 1e12, row.bytes / seconds / 1e9);
         println!("{:40} {:>10.3} {kernels:>10} {tera:>9.4} {giga:>8.2} {part:>9}", row.name, row.run_seconds * 1e3);

@@ -2,13 +2,13 @@
 
 use crate::console::Console;
 use crate::error::{self, CliError};
-use crate::printable::printable;
 use crate::registry;
 use crate::report::Report;
 use crate::stdout;
 use crate::verbs::{Cli, check};
 use clap::Parser;
 use lostwax_compiler::Registry;
+use lostwax_ir::printable::printable;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
 //! Progress and notes on stderr; results that come bit by bit on stdout.
 
 use crate::error::CliError;
-use crate::printable::{printable, printable_line, without_controls};
 use crate::stdout;
 use indicatif::ProgressBar;
+use lostwax_ir::printable::{printable, printable_line, without_controls};
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};

@@ -77,7 +77,7 @@ impl CliError {
     /// What a model needs that is not supported, if that is why the verb failed.
     pub fn unsupported(&self) -> Option<&CheckReport> {
         match self {
-            CliError::Import(ImportError::Unsupported(report)) => Some(report),
+            CliError::Import(ImportError::UnsupportedOperators(report)) => Some(report),
             _ => None,
         }
     }
@@ -106,7 +106,7 @@ fn import_code(error: &ImportError) -> u8 {
         | ImportError::EntryPoints { .. }
         | ImportError::DuplicateOperator { .. }
         | ImportError::DuplicateArchitecture { .. } => USAGE,
-        ImportError::Invalid { .. } | ImportError::UnsupportedForm { .. } | ImportError::Unsupported(_) => UNSUPPORTED_MODEL,
+        ImportError::Invalid { .. } | ImportError::Unsupported { .. } | ImportError::UnsupportedOperators(_) => UNSUPPORTED_MODEL,
         ImportError::LimitExceeded { .. } => LIMIT,
     }
 }

@@ -17,7 +17,6 @@ mod ir_file;
 mod language;
 pub mod npy;
 mod output;
-mod printable;
 mod registry;
 mod report;
 mod settings;

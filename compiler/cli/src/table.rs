@@ -1,8 +1,8 @@
 //! Tables that fit the terminal.
 
-use crate::printable::printable_line;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement};
+use lostwax_ir::printable::printable_line;
 use std::io::IsTerminal;
 
 /// The columns of text that is not shown on a terminal, unless the environment variable `COLUMNS` names another number.

@@ -4,7 +4,7 @@ mod common;
 
 use common::Workplace;
 
-/// A folder with `model.lwx`, which has code for the processor and for its graphics processor.
+/// A folder with `model.lwx`, which has code for the CPU and the GPU.
 fn compiled() -> Workplace {
     let place = Workplace::with_model();
     let (code, _, stderr) = place.run("compile model.onnx -o model.lwx --target cpu --target gpu");
@@ -53,11 +53,11 @@ fn what_is_not_there_is_a_missing_device() {
 }
 
 #[test]
-fn a_profile_has_the_times_and_ceilings_of_the_device() {
+fn a_profile_has_the_times_and_peaks_of_the_device() {
     let place = compiled();
     let report = place.json("bench model.lwx --shape x:512x3 --iters 1 --warmup 0 --profile --device gpu", 0);
     let profile = &report["profile"];
-    assert!(profile["ceiling_gflops"].as_f64().unwrap() > 0.0 && profile["ceiling_gbps"].as_f64().unwrap() > 0.0);
+    assert!(profile["peak_gflops"].as_f64().unwrap() > 0.0 && profile["peak_gbps"].as_f64().unwrap() > 0.0);
     let steps = profile["steps"].as_array().unwrap();
     assert!(!steps.is_empty() && steps.iter().all(|step| step["ms"].as_f64().unwrap() > 0.0), "{steps:?}");
 }

@@ -2,7 +2,7 @@
 
 use crate::file_kind::FileKind;
 use crate::report::CheckReport;
-use crate::text::one_line;
+use lostwax_ir::printable::printable_line;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -26,7 +26,7 @@ pub enum ImportError {
         what: &'static str,
     },
     /// The model breaks the rules of its format.
-    #[error("invalid model: {} `{}`: {}", one_line(op), one_line(node), one_line(problem))]
+    #[error("invalid model: {} `{}`: {}", printable_line(op), printable_line(node), printable_line(problem))]
     Invalid {
         /// The name of the node, or of the part of the file.
         node: String,
@@ -36,7 +36,7 @@ pub enum ImportError {
         problem: String,
     },
     /// The model is valid but larger than what is accepted.
-    #[error("{} `{}` exceeds a limit: {}", one_line(op), one_line(node), one_line(what))]
+    #[error("{} `{}` exceeds a limit: {}", printable_line(op), printable_line(node), printable_line(what))]
     LimitExceeded {
         /// The name of the node, or of the part of the file.
         node: String,
@@ -46,8 +46,8 @@ pub enum ImportError {
         what: String,
     },
     /// A part of the model is valid but has a form that is not supported.
-    #[error("unsupported model: {} `{}`: {}", one_line(op), one_line(node), one_line(what))]
-    UnsupportedForm {
+    #[error("unsupported model: {} `{}`: {}", printable_line(op), printable_line(node), printable_line(what))]
+    Unsupported {
         /// The name of the part.
         node: String,
         /// The kind of the part.
@@ -79,7 +79,7 @@ pub enum ImportError {
     },
     /// The model uses operators, or forms of operators, that are not supported. The report names all of them.
     #[error("{0}")]
-    Unsupported(Box<CheckReport>),
+    UnsupportedOperators(Box<CheckReport>),
 }
 
 /// What can be read.
@@ -96,9 +96,9 @@ impl ImportError {
         Self::Invalid { node: node.to_string(), op: op.to_string(), problem: problem.into() }
     }
 
-    /// [`ImportError::UnsupportedForm`]; `op` is a kind of part, `node` its name.
+    /// [`ImportError::Unsupported`]; `op` is a kind of part, `node` its name.
     pub fn unsupported(op: &str, node: &str, what: impl Into<String>) -> Self {
-        Self::UnsupportedForm { node: node.to_string(), op: op.to_string(), what: what.into() }
+        Self::Unsupported { node: node.to_string(), op: op.to_string(), what: what.into() }
     }
 
     /// [`ImportError::LimitExceeded`]; `op` is a kind of part, `node` its name.

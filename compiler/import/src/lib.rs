@@ -14,7 +14,6 @@ pub mod program;
 mod registry;
 mod report;
 mod shape_spec;
-mod text;
 mod weights;
 
 pub mod families;

@@ -1,9 +1,9 @@
 //! What a model needs, for people and programs.
 
 use crate::entry::EntryGraph;
-use crate::text::one_line;
 use lostwax_ir::dim::{Symbol, UNBOUNDED};
 use lostwax_ir::graph::{Graph, Value};
+use lostwax_ir::printable::printable_line;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -154,7 +154,8 @@ impl fmt::Display for CheckReport {
         let nodes: usize = self.problems().map(|op| op.nodes.len()).sum();
         write!(f, "{nodes} nodes of {} operators cannot be compiled:", self.problems().count())?;
         for op in self.problems() {
-            let (name, hint, nodes) = (one_line(&op.full_name()), one_line(&op.hint), one_line(&shorten(&op.nodes)));
+            let (name, hint, nodes) =
+                (printable_line(&op.full_name()), printable_line(&op.hint), printable_line(&shorten(&op.nodes)));
             write!(f, "\n  {name} ({}, {} of {} nodes): {hint}", op.status.name(), op.nodes.len(), op.count)?;
             write!(f, "\n    at {nodes}")?;
         }

@@ -1,13 +1,10 @@
 //! The running half: which code it takes, and loading.
 
-use crate::NAME;
-use crate::executor::CExecutor;
-use crate::format::{self, KernelFn};
+use crate::format::{self, KernelFn, NAME};
 use crate::memory::Memory;
+use crate::program::CProgram;
 use libloading::Library;
-use lostwax_target_api::{
-    Content, Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, Signature, VariantInfo, WeightBytes,
-};
+use lostwax_target_api::{Content, Device, DeviceError, DeviceMemory, HostMemory, Program, VariantInfo, WeightBytes};
 use std::env::consts;
 use std::io::Write;
 use std::sync::Arc;
@@ -49,7 +46,7 @@ impl Device for C {
         let (signatures, bytes) = format::read(code).map_err(invalid)?;
         let library = load(bytes)?;
         let kernels = (0..signatures.len()).map(|position| function(&library, position)).collect::<Result<_, _>>()?;
-        Ok(Arc::new(CProgram { signatures, kernels, weights, _library: library }))
+        Ok(Arc::new(CProgram::new(signatures, kernels, weights, library)))
     }
 
     fn contents(&self, code: &[u8]) -> Result<Vec<Content>, DeviceError> {
@@ -62,26 +59,6 @@ impl Device for C {
     }
 }
 // endregion: device
-
-/// Loaded code, and the weights that it runs on.
-pub(crate) struct CProgram {
-    pub(crate) signatures: Vec<Signature>,
-    pub(crate) kernels: Vec<KernelFn>,
-    pub(crate) weights: WeightBytes,
-    /// What the functions are part of.
-    _library: Library,
-}
-
-impl Program for CProgram {
-    fn kernel_count(&self) -> usize {
-        self.kernels.len()
-    }
-
-    /// All dispatches run on the thread that calls.
-    fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
-        Ok(Box::new(CExecutor::new(self)?))
-    }
-}
 
 // region: load
 /// Loaders take files, which need not stay.

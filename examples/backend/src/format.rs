@@ -12,6 +12,9 @@
 
 use lostwax_target_api::Signature;
 
+/// The name of the target and of its device.
+pub const NAME: &str = "c";
+
 const HEADER: &str = "lostwax c 1";
 
 /// Begins the last line of text.

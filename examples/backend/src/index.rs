@@ -1,8 +1,23 @@
 //! Dims and conditions as expressions of C.
 
-use crate::kernel::{Fault, Symbols};
+use crate::writer::{Fault, Symbols, Writer};
 use lostwax_ir::dim::{Atom, Dim, Monomial};
-use lostwax_ir::kernel::Cond;
+use lostwax_ir::kernel::{Cond, Place};
+
+impl Writer<'_> {
+    /// An element of a buffer, a local or a row.
+    pub(crate) fn element(&self, place: &Place) -> Result<String, Fault> {
+        Ok(match place {
+            Place::Buffer(buffer, index) => format!("b{}[{}]", buffer.0, self.dim(index)?),
+            Place::Local(local, index) => format!("l{}[{}]", local.0, self.dim(index)?),
+            Place::Row(row, at, index) => format!("r{}[{}][{}]", row.0, self.dim(at)?, self.dim(index)?),
+        })
+    }
+
+    pub(crate) fn dim(&self, dim: &Dim) -> Result<String, Fault> {
+        index::dim(&self.symbols, dim)
+    }
+}
 
 // region: dim
 /// A dim as an `int64_t`, in parentheses if it is more than a name or number.

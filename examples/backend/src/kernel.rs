@@ -4,55 +4,14 @@
 use crate::format::function_name;
 use crate::index;
 use crate::scalar::{memory_type, register_type, to_memory};
+use crate::writer::{Fault, Lanes, Value, Writer};
 use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::kernel::{Cond, Kernel, LoopKind, Operand, Place, RowId, Scalar, Stmt, ValueId};
-use lostwax_ir::types::DType;
-use std::collections::HashMap;
-
-/// Why a kernel cannot be written.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// It breaks a rule of kernel IR.
-    Invalid(String),
-    /// It needs something that this target does not have.
-    Unsupported(&'static str),
-}
-
-/// What stands for each symbol in C.
-pub(crate) type Symbols = HashMap<Symbol, String>;
-
-/// A value: its type, and what stands for it in C.
-#[derive(Clone)]
-pub(crate) struct Value {
-    pub(crate) dtype: DType,
-    pub(crate) text: String,
-}
-
-/// The vector loop around a statement.
-struct Lanes {
-    /// The variable in C.
-    var: String,
-    count: i64,
-    /// Which lanes run, as a condition on the variable.
-    mask: String,
-}
-
-/// Writes one kernel.
-pub(crate) struct Writer<'k> {
-    pub(crate) kernel: &'k Kernel,
-    pub(crate) symbols: Symbols,
-    pub(crate) values: HashMap<ValueId, Value>,
-    lanes: Option<Lanes>,
-    names: usize,
-    text: String,
-    depth: usize,
-}
 
 // region: function
 /// The function of the kernel at that position of the program.
 pub(crate) fn write(kernel: &Kernel, position: usize) -> Result<String, Fault> {
-    let (symbols, values, text) = (Symbols::new(), HashMap::new(), String::new());
-    let mut writer = Writer { kernel, symbols, values, lanes: None, names: 0, text, depth: 0 };
+    let mut writer = Writer::new(kernel);
     writer.line(format!("/* {} */", kernel.name));
     let name = function_name(position);
     writer.line(format!("void {name}(void *const *buffers, const int64_t *symbols, int64_t begin, int64_t end) {{"));
@@ -153,33 +112,6 @@ impl Writer<'_> {
     }
     // endregion: repeat
 
-    // region: lanes
-    /// Writes a statement; in a vector loop once for each lane.
-    fn each_lane(&mut self, statement: &str) {
-        match &self.lanes {
-            None => self.line(statement),
-            Some(Lanes { var, count, .. }) => self.line(format!("for (int64_t {var} = 0; {var} < {count}; {var}++) {statement}")),
-        }
-    }
-
-    /// Writes the definition of a variable, and gives what stands for its value.
-    fn variable(&mut self, ty: &str, name: &str, value: &str) -> String {
-        let Some(Lanes { var, count, .. }) = &self.lanes else {
-            self.line(format!("const {ty} {name} = {value};"));
-            return name.into();
-        };
-        let (element, declaration) = (format!("{name}[{var}]"), format!("{ty} {name}[{count}];"));
-        self.line(declaration);
-        self.each_lane(&format!("{element} = {value};"));
-        element
-    }
-
-    /// Which lanes run; none where all do.
-    pub(crate) fn mask(&self) -> Option<&str> {
-        self.lanes.as_ref().map(|lanes| lanes.mask.as_str()).filter(|mask| *mask != "1")
-    }
-    // endregion: lanes
-
     fn define(&mut self, id: ValueId, scalar: &Scalar) -> Result<(), Fault> {
         let value = self.scalar(scalar)?;
         let text = self.variable(register_type(value.dtype)?, &format!("v{}", id.0), &value.text);
@@ -220,69 +152,10 @@ impl Writer<'_> {
     }
     // endregion: branch
 
-    /// An element of a buffer, a local or a row.
-    pub(crate) fn element(&self, place: &Place) -> Result<String, Fault> {
-        Ok(match place {
-            Place::Buffer(buffer, index) => format!("b{}[{}]", buffer.0, self.dim(index)?),
-            Place::Local(local, index) => format!("l{}[{}]", local.0, self.dim(index)?),
-            Place::Row(row, at, index) => format!("r{}[{}][{}]", row.0, self.dim(at)?, self.dim(index)?),
-        })
-    }
-
-    /// The type of the elements of a buffer, a local or a row.
-    pub(crate) fn element_type(&self, place: &Place) -> Result<DType, Fault> {
-        let missing = |kind: &str, position: u32| Fault::Invalid(format!("there is no {kind} {position}"));
-        match place {
-            Place::Buffer(buffer, _) => self.buffer(buffer.0),
-            Place::Local(local, _) => {
-                self.kernel.locals.get(local.0 as usize).map(|local| local.dtype).ok_or_else(|| missing("local", local.0))
-            }
-            Place::Row(row, ..) => {
-                let row = self.kernel.rows.get(row.0 as usize).ok_or_else(|| missing("row", row.0))?;
-                self.buffer(row.buffer.0)
-            }
-        }
-    }
-
-    fn buffer(&self, position: u32) -> Result<DType, Fault> {
-        let found = self.kernel.buffers.get(position as usize);
-        found.map(|buffer| buffer.dtype).ok_or_else(|| Fault::Invalid(format!("there is no buffer {position}")))
-    }
-
-    pub(crate) fn dim(&self, dim: &Dim) -> Result<String, Fault> {
-        index::dim(&self.symbols, dim)
-    }
-
-    // region: names
-    /// A name in C for a symbol from here on. What models call their sizes may hold any characters, so it is only part of it.
-    fn name(&mut self, symbol: &Symbol) -> String {
-        let name = self.new_name(symbol.name());
-        self.symbols.insert(symbol.clone(), name.clone());
-        name
-    }
-
-    fn new_name(&mut self, readable: &str) -> String {
-        self.names += 1;
-        let readable = readable.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        format!("s{}_{readable}", self.names)
-    }
-    // endregion: names
-
     fn block(&mut self, head: &str, body: &[Stmt]) -> Result<(), Fault> {
         self.line(format!("{head}{{"));
         self.indented(|writer| body.iter().try_for_each(|stmt| writer.stmt(stmt)))?;
         self.line("}");
         Ok(())
-    }
-
-    fn indented(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.depth += 1;
-        let result = body(self);
-        self.depth -= 1;
-        result
-    }
-
-    fn line(&mut self, line: impl AsRef<str>) {
-        self.text.extend(std::iter::repeat_n("  ", self.depth).chain([line.as_ref(), "\n"]));
     }
 }

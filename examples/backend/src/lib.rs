@@ -4,27 +4,27 @@
 //! The compiling half:
 //! - `target`: the variants, and how the compiler is called.
 //! - `kernel`: statements of kernels as statements of C.
+//! - `writer`: what is in scope while a kernel is written.
 //! - `scalar`: scalar operations as expressions of C; `prelude.h` has the functions that they call.
 //! - `index`: dims and conditions as expressions of C.
 //!
 //! The running half:
 //! - `device`: which code it takes, and loading.
-//! - `executor`: working memory and the run itself.
+//! - `program`: loaded code, and how one kernel runs.
 //! - `memory`: aligned memory.
 //!
 //! Both know [`mod@format`], the code bytes.
 
 mod device;
-mod executor;
 pub mod format;
 mod index;
 mod kernel;
 mod memory;
+mod program;
 mod scalar;
 mod target;
+mod writer;
 
 pub use device::device;
+pub use format::NAME;
 pub use target::target;
-
-/// The name of the target and of its device.
-pub const NAME: &str = "c";

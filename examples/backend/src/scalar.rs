@@ -4,7 +4,7 @@
 //! integers wrap because of `-fwrapv`, and narrow ones because each result is cast.
 
 use crate::index;
-use crate::kernel::{Fault, Value, Writer};
+use crate::writer::{Fault, Value, Writer};
 use lostwax_ir::kernel::{Operand, Place, Scalar};
 use lostwax_ir::scalar::{BinaryOp, UnaryOp};
 use lostwax_ir::types::DType;

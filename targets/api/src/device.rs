@@ -73,14 +73,14 @@ pub enum PropertyValue {
 
 /// Peak throughput of a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ceilings {
+pub struct Peaks {
     /// Arithmetic operations per second: f32 multiply-adds, counted as two operations each.
     pub flops_per_second: f64,
     /// Bytes read and written per second.
     pub bytes_per_second: f64,
 }
 
-impl Ceilings {
+impl Peaks {
     /// A lower bound on the time for this work, in seconds.
     pub fn least_seconds(&self, flops: u64, bytes: u64) -> f64 {
         (flops as f64 / self.flops_per_second).max(bytes as f64 / self.bytes_per_second)
@@ -145,7 +145,7 @@ pub trait Device: Any + Send + Sync {
     ///
     /// # Errors
     /// Errors of the device.
-    fn ceilings(&self, _threads: usize) -> Result<Option<Ceilings>, DeviceError> {
+    fn peaks(&self, _threads: usize) -> Result<Option<Peaks>, DeviceError> {
         Ok(None)
     }
 }

@@ -69,6 +69,11 @@ impl DeviceError {
         Self::InvalidPlan { problem: format!("the device has no state {index}") }
     }
 
+    /// That the code has fewer kernels.
+    pub fn no_kernel(position: u32) -> Self {
+        Self::InvalidPlan { problem: format!("there is no kernel {position}") }
+    }
+
     /// That fewer dispatches were prepared.
     pub fn no_dispatch(position: usize) -> Self {
         Self::InvalidPlan { problem: format!("there is no dispatch {position}") }

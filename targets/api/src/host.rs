@@ -1,4 +1,9 @@
-//! What devices that work in the memory of the host have in common: checks of dispatches, and the regions that buffers lie in.
+//! What devices that work in the memory of the host have in common: checks of dispatches, and the regions that buffers lie in, and an executor
+//! that runs one dispatch after another.
+
+mod executor;
+
+pub use executor::{HostExecutor, HostProgram};
 
 use crate::device::{BufferRef, Dispatch, Prepared, Region, WeightBytes};
 use crate::error::DeviceError;
@@ -36,7 +41,7 @@ impl Prepared {
 
     fn check_dispatch(&self, weight_bytes: u64, kernels: &[Signature], dispatch: &Dispatch) -> Result<(), DeviceError> {
         let Some(Signature { name, writable, symbols }) = kernels.get(dispatch.kernel as usize) else {
-            return invalid(format!("there is no kernel {}", dispatch.kernel));
+            return Err(DeviceError::no_kernel(dispatch.kernel));
         };
         let given = (dispatch.buffers.len(), dispatch.symbols.len());
         if given != (writable.len(), *symbols) {
@@ -46,7 +51,8 @@ impl Prepared {
             return invalid(format!("kernel `{name}` gets {} work items", dispatch.grid));
         }
         for (BufferRef { region, offset, bytes }, writable) in dispatch.buffers.iter().zip(writable) {
-            let len = self.region_bytes(weight_bytes, *region);
+            let missing = || DeviceError::InvalidPlan { problem: format!("there is no {region:?}") };
+            let len = self.region_bytes(weight_bytes, *region).ok_or_else(missing)?;
             if offset.checked_add(*bytes).is_none_or(|end| end > len) {
                 return invalid(format!("{bytes} bytes at {offset} of {region:?}, which has {len} bytes"));
             }
@@ -57,12 +63,12 @@ impl Prepared {
         Ok(())
     }
 
-    /// The bytes of a region, 0 if there is none.
-    fn region_bytes(&self, weight_bytes: u64, region: Region) -> u64 {
-        let size = |sizes: &[u64], tensor: u32| sizes.get(tensor as usize).copied().unwrap_or(0);
+    /// The bytes of a region, if there is one.
+    fn region_bytes(&self, weight_bytes: u64, region: Region) -> Option<u64> {
+        let size = |sizes: &[u64], tensor: u32| sizes.get(tensor as usize).copied();
         match region {
-            Region::Weights => weight_bytes,
-            Region::Arena => self.arena_bytes,
+            Region::Weights => Some(weight_bytes),
+            Region::Arena => Some(self.arena_bytes),
             Region::State(tensor) => size(&self.state_bytes, tensor),
             Region::Input(tensor) => size(&self.input_bytes, tensor),
             Region::Output(tensor) => size(&self.output_bytes, tensor),

@@ -14,11 +14,11 @@ mod memory;
 mod target;
 
 pub use device::{
-    Adapter, BufferRef, Ceilings, Content, Device, Dispatch, Executor, Parts, Prepared, Program, Property, PropertyValue, Region,
+    Adapter, BufferRef, Content, Device, Dispatch, Executor, Parts, Peaks, Prepared, Program, Property, PropertyValue, Region,
     VariantInfo, WeightBytes,
 };
 pub use error::DeviceError;
-pub use host::{HostRegions, Signature};
+pub use host::{HostExecutor, HostProgram, HostRegions, Signature};
 pub use memory::{Destination, DeviceIo, DeviceMemory, HostMemory, Io, OnDevice, Source};
 #[cfg(feature = "compile")]
 pub use target::{

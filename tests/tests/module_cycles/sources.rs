@@ -26,8 +26,6 @@ pub struct Package {
 
 /// A library or program.
 pub struct Crate {
-    /// The package that it belongs to.
-    pub package: String,
     /// Package and kind.
     pub name: String,
     files: Vec<SourceFile>,
@@ -82,7 +80,7 @@ impl Package {
         }
         let crates = self.roots.iter().zip(loaders).map(|((kind, _), loader)| {
             let (names, name) = (RootNames::new(&loader.files), format!("{} ({kind})", self.name));
-            Crate { package: self.name.clone(), name, files: loader.files, names }
+            Crate { name, files: loader.files, names }
         });
         crates.collect()
     }

@@ -16,7 +16,7 @@ use crate::source::{self, Opened};
 use crate::table::Table;
 use crate::tensors::{InputArgs, make_inputs};
 use language::LanguageArgs;
-use lostwax_runtime::api::Ceilings;
+use lostwax_runtime::api::Peaks;
 use measure::{Measured, measure};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -101,8 +101,8 @@ fn report(opened: &Opened, runs: &[Measured], profiles: &str) -> Report {
 
 /// The fields of the first run, and all runs.
 /// The peaks of the device, as a part of a sentence; empty if it cannot measure itself.
-fn measured_ceilings(ceilings: Option<Ceilings>) -> String {
-    ceilings.map_or_else(String::new, |Ceilings { flops_per_second, bytes_per_second }| {
+fn measured_peaks(peaks: Option<Peaks>) -> String {
+    peaks.map_or_else(String::new, |Peaks { flops_per_second, bytes_per_second }| {
         let (flops, bytes) = (flops_per_second / 1e9, bytes_per_second / 1e9);
         format!("; measured: {flops:.1} GFLOP/s of f32 multiply-add, {bytes:.1} GB/s of memory")
     })

@@ -39,7 +39,7 @@ pub(crate) fn check(path: &Path, families: &Families, options: &LanguageOptions)
 }
 
 fn is_refusal(error: &ImportError) -> bool {
-    matches!(error, ImportError::UnsupportedForm { .. } | ImportError::LimitExceeded { .. })
+    matches!(error, ImportError::Unsupported { .. } | ImportError::LimitExceeded { .. })
 }
 
 /// The weights by element type, in the order in which types first occur.

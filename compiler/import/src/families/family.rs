@@ -94,8 +94,7 @@ impl Families {
 
     fn unknown(&self, name: &str, gguf: bool) -> String {
         let known: Vec<&str> = self.iter().flat_map(|family| family.names(gguf)).copied().collect();
-        let question = suggest::similar(name, known.iter().copied()).map(|similar| format!("; did you mean `{similar}`?"));
-        format!("known are {}{}", known.join(", "), question.unwrap_or_default())
+        format!("known are {}{}", known.join(", "), suggest::question(name, known.iter().copied()))
     }
 }
 

@@ -80,7 +80,7 @@ impl<'a> Importer<'a> {
     /// The graph, if there was no problem.
     pub(super) fn finish(mut self) -> Result<Graph, ImportError> {
         if self.tally.has_unsupported() {
-            return Err(ImportError::Unsupported(Box::new(self.report())));
+            return Err(ImportError::UnsupportedOperators(Box::new(self.report())));
         }
         if let Some(failure) = self.tally.first_failure() {
             return Err(failure.clone().into());

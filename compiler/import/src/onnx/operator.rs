@@ -94,8 +94,7 @@ impl Operators {
             _ => "export the model with standard operators only, or register the operator".to_string(),
         };
         let names = self.iter().filter(|operator| operator.domain == domain).map(|operator| operator.name);
-        let question = suggest::similar(name, names).map(|similar| format!("; did you mean `{similar}`?"));
-        format!("{} is not supported; {way_out}{}", full_name(domain, name), question.unwrap_or_default())
+        format!("{} is not supported; {way_out}{}", full_name(domain, name), suggest::question(name, names))
     }
 }
 

@@ -98,7 +98,7 @@ impl CpuExecutor {
 
     fn add_step(&self, steps: &mut Steps, dispatch: &Dispatch, prepared: &Prepared) -> Result<(), DeviceError> {
         let Some((kernel, entry)) = self.program.code.kernel(dispatch.kernel) else {
-            return invalid(format!("there is no kernel {}", dispatch.kernel));
+            return Err(DeviceError::no_kernel(dispatch.kernel));
         };
         let given = (dispatch.buffers.len(), dispatch.symbols.len());
         if given != (entry.buffers as usize, entry.symbols as usize) {

@@ -8,23 +8,23 @@
 //! - `memory`: aligned working memory.
 //! - `executor`: working memory, checked buffer references, the run itself.
 //! - `pool`: threads that share the work items of a dispatch.
-//! - `ceilings`: measures the peak throughput.
+//! - `peaks`: measures the peak throughput.
 //!
 //! Bytes from outside are checked before anything is mapped or run: [`format::Image::parse`] for code, `prepare` for plans.
 
-mod ceilings;
 mod executor;
 pub mod format;
 mod mapping;
 mod memory;
 mod pages;
+mod peaks;
 mod pool;
 mod select;
 
 use executor::{CpuExecutor, CpuProgram};
 use format::NAME;
 use lostwax_target_api::{
-    Adapter, Ceilings, Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes,
+    Adapter, Device, DeviceError, DeviceMemory, Executor, HostMemory, Peaks, Program, VariantInfo, WeightBytes,
 };
 use mapping::Mapping;
 use memory::Memory;
@@ -58,8 +58,8 @@ impl Device for Cpu {
         Ok(Box::new(HostMemory(Memory::new(bytes)?)))
     }
 
-    fn ceilings(&self, threads: usize) -> Result<Option<Ceilings>, DeviceError> {
-        ceilings::measure(pool::thread_count(threads)).map(Some)
+    fn peaks(&self, threads: usize) -> Result<Option<Peaks>, DeviceError> {
+        peaks::measure(pool::thread_count(threads)).map(Some)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Conversions between element types.
 
+use crate::emitter::{Emitter, Typed};
 use crate::fault::{Emit, Fault};
 use crate::ir::{Ir, V, lanes_of, widen_type};
-use crate::kernel::{Emitter, Typed};
 use crate::machine::{FROM_HALF, TO_HALF};
 use crate::ops::int_to_float;
 use inkwell::values::InstructionOpcode;

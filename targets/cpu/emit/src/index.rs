@@ -3,24 +3,15 @@
 //! Every loop opens a scope with an insertion point at its start for what does not change within one iteration. An expression is split by
 //! the deepest scope that each of its terms depends on; partial sums and partial addresses are computed there, once.
 
+use crate::emitter::{Binding, Emitter, Position, Scope, ZEROS_ALIGNMENT};
 use crate::fault::{Emit, Fault};
 use crate::ir::{V, as_int, is_constant, lanes_of, widen_type};
-use crate::kernel::{Binding, Emitter, Position};
-use crate::module::ZEROS_ALIGNMENT;
 use inkwell::IntPredicate;
 use inkwell::types::BasicTypeEnum;
-use inkwell::values::{InstructionValue, IntValue, PointerValue};
+use inkwell::values::{IntValue, PointerValue};
 use lostwax_ir::dim::{Atom, Dim, Monomial, Symbol};
-use lostwax_ir::kernel::BufferId;
+use lostwax_ir::kernel::{BufferId, RowId};
 use std::collections::HashMap;
-
-/// Values that are computed at the start of one iteration of a loop.
-pub(crate) struct Scope<'c> {
-    /// New computations go before this instruction.
-    pub(crate) insertion_point: InstructionValue<'c>,
-    sums: HashMap<Dim, IntValue<'c>>,
-    addresses: HashMap<(BufferId, Dim), PointerValue<'c>>,
-}
 
 /// How an index depends on the lane.
 pub(crate) enum LaneIndex {
@@ -53,6 +44,20 @@ impl<'c> Emitter<'_, 'c, '_> {
             Some(Binding::Shifted(base, distance)) => Some(Dim::symbol(base) + Dim::constant(*distance)),
             _ => None,
         })
+    }
+
+    /// Where the address `at` of a row array is kept.
+    pub(crate) fn row_slot(&mut self, id: RowId, at: &Dim) -> Emit<(PointerValue<'c>, BufferId)> {
+        let Some(decl) = self.kernel.rows.get(id.0 as usize) else {
+            return Fault::invalid(format!("there is no row array {}", id.0));
+        };
+        let at = self.resolve(at);
+        if at.as_constant().is_some_and(|at| at < 0 || at >= decl.len.into()) {
+            return Fault::invalid(format!("row {at} of `{}` does not exist", decl.name));
+        }
+        let index = self.integer(&at)?;
+        let slot = self.ir.offset(self.ir.pointer_type().into(), self.rows[id.0 as usize], index)?;
+        Ok((slot, decl.buffer))
     }
 
     /// The value of an expression that does not depend on the lane.

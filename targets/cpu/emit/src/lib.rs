@@ -2,6 +2,7 @@
 //! The CPU target of lostwax: kernels in, native code for several instruction-set levels out.
 //!
 //! - `machine`, `variants`: the levels, as data, and how a specification selects them.
+//! - `emitter`: what is in scope while a kernel is written.
 //! - `kernel`: one kernel as one function. Its statements are written by `stmt`, index arithmetic by `index`, memory access by
 //!   `place`, operations by `ops`, conversions by `convert`, elementary functions by `math`, all through `ir`, a thin layer
 //!   over the LLVM builder.
@@ -14,6 +15,7 @@
 
 mod convert;
 mod dot;
+mod emitter;
 mod export;
 mod fault;
 mod image;

@@ -1,5 +1,6 @@
 //! A group of kernels as one LLVM module, optimized and compiled to an ELF object.
 
+use crate::emitter::ZEROS_ALIGNMENT;
 use crate::fault::{Fault, generator};
 use crate::ir::Ir;
 use crate::kernel::emit_kernel;
@@ -17,9 +18,6 @@ use lostwax_target_api::EmitError;
 
 /// The symbol of memory that holds zeros, which the linker provides.
 pub(crate) const ZEROS: &str = "lostwax_zeros";
-
-/// The alignment of that memory.
-pub(crate) const ZEROS_ALIGNMENT: u32 = 64;
 
 /// The passes that clean up after emission: locals become registers, repeated loads disappear. What does not change in a loop is
 /// emitted outside of it in the first place, so nothing here needs to look at loops.

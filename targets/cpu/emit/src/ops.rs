@@ -1,9 +1,9 @@
 //! Scalar operations on registers.
 
 use crate::dot;
+use crate::emitter::{Emitter, Typed};
 use crate::fault::{Emit, Fault};
 use crate::ir::V;
-use crate::kernel::{Emitter, Typed};
 use crate::math;
 use inkwell::values::InstructionOpcode;
 use inkwell::{FloatPredicate, IntPredicate};

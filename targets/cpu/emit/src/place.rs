@@ -1,9 +1,9 @@
 //! Loads and stores: contiguous lanes as vectors, other lanes one by one, and never an access to memory whose guard fails.
 
+use crate::emitter::{Emitter, Typed};
 use crate::fault::{Emit, Fault};
 use crate::index::LaneIndex;
 use crate::ir::{V, as_int, as_pointer, lanes_of, widen_type};
-use crate::kernel::{Emitter, Typed};
 use inkwell::IntPredicate;
 use inkwell::types::BasicTypeEnum;
 use inkwell::values::{InstructionOpcode, PointerValue};

@@ -1,8 +1,8 @@
 //! Statements: control flow, definitions, and which lanes run.
 
+use crate::emitter::{Binding, Emitter, Lanes, Typed};
 use crate::fault::{Emit, Fault};
 use crate::ir::{V, as_int, as_pointer, is_constant};
-use crate::kernel::{Binding, Emitter, Lanes, Typed};
 use inkwell::IntPredicate;
 use inkwell::basic_block::BasicBlock;
 use inkwell::values::IntValue;

@@ -1,7 +1,7 @@
 //! Lists and selects the adapters of the machine.
 
-use crate::gpu::wait;
 use lostwax_target_api::{Adapter, Property, PropertyValue};
+use pollster::block_on;
 use wgpu::{Backends, DeviceType, Features, InstanceDescriptor};
 
 /// The features that `describe` lists.
@@ -19,7 +19,7 @@ const FEATURES: &[(&str, Features)] = &[
 /// All adapters, the fastest kind first, and within a kind in the order of the system.
 fn adapters() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(InstanceDescriptor::new_without_display_handle());
-    let mut adapters = wait(instance.enumerate_adapters(Backends::all()));
+    let mut adapters = block_on(instance.enumerate_adapters(Backends::all()));
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     adapters
 }

@@ -1,28 +1,18 @@
 //! Bind groups, which bind the memory of a dispatch to its kernel, kept from run to run.
 
+use crate::errors::invalid;
 use crate::gpu::Gpu;
-use crate::invalid;
+use crate::layout::entry;
 use crate::memory::Memory;
 use crate::program::Kernel;
-use crate::space::Space;
-use lostwax_target_api::{DeviceError, Region};
+use crate::space::{BindingRange, Space};
+use lostwax_target_api::DeviceError;
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 use std::sync::{Arc, Weak};
-use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding};
+use wgpu::{BindGroup, BindGroupDescriptor};
 
 /// The number of bindings that are kept beyond those of the last plan.
 const SPARE: usize = 1024;
-
-/// The range of an allocation that an argument lies in.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct BindingRange {
-    pub(crate) region: Region,
-    /// The identity of a tensor that stays on the device; 0 for memory of the session.
-    pub(crate) tensor: u64,
-    pub(crate) start: u64,
-    pub(crate) size: u64,
-}
 
 /// Bind groups by the ranges that they bind, as long as allocations stay where they are.
 #[derive(Default)]
@@ -94,10 +84,4 @@ impl Bindings {
         self.kept.insert(ranges.into(), Kept { binding: binding.clone(), plan: self.plan });
         Ok(binding)
     }
-}
-
-/// One entry of a bind group.
-pub(crate) fn entry(binding: u32, memory: &Memory, offset: u64, size: u64) -> BindGroupEntry<'_> {
-    let resource = BindingResource::Buffer(BufferBinding { buffer: &memory.buffer, offset, size: NonZeroU64::new(size) });
-    BindGroupEntry { binding, resource }
 }

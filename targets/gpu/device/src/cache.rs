@@ -1,8 +1,6 @@
 //! Pipelines kept in a folder between processes.
 
-use crate::NAME;
-use crate::gpu::Gpu;
-use crate::unchecked::pipeline_cache;
+use crate::errors::NAME;
 use lostwax_target_api::DeviceError;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::io;
@@ -95,13 +93,6 @@ fn checksum(content: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(content);
     hasher.finish()
-}
-
-/// A cache of pipelines that begins with what was kept; empty if that belongs to another GPU or driver.
-pub(crate) fn cache(gpu: &Gpu, content: Option<&[u8]>) -> Option<PipelineCache> {
-    let refused = |problem| crate::invalid_code(problem);
-    let make = |content: Option<&[u8]>| gpu.guarded(refused, || pipeline_cache(&gpu.device, content)).ok();
-    content.and_then(|content| make(Some(content))).or_else(|| make(None))
 }
 
 #[cfg(test)]

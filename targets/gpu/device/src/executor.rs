@@ -3,15 +3,15 @@
 mod on_device;
 mod parts;
 
-use crate::bindings::{BindingRange, Bindings};
+use crate::bindings::Bindings;
+use crate::errors::{invalid, lost, unsupported};
 use crate::format::parameter_words;
-use crate::gpu::lost;
 use crate::memory::{Memory, Use, padded};
+use crate::parameters::{index, put, too_many};
 use crate::profile::Clock;
 use crate::program::{GpuProgram, Kernel};
-use crate::space::{Piece, Slot, Space};
-use crate::{invalid, unsupported};
-use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region};
+use crate::space::{BindingRange, Piece, Slot, Space};
+use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Program, Region};
 use std::sync::Arc;
 use wgpu::{BindGroup, CommandEncoder, ComputePass};
 
@@ -52,8 +52,18 @@ struct Movable {
     pieces: Vec<Piece>,
 }
 
+impl Program for GpuProgram {
+    fn kernel_count(&self) -> usize {
+        self.kernels.len()
+    }
+
+    fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
+        Ok(Box::new(GpuExecutor::new(self)?))
+    }
+}
+
 impl GpuExecutor {
-    pub(crate) fn new(program: Arc<GpuProgram>) -> Result<Self, DeviceError> {
+    fn new(program: Arc<GpuProgram>) -> Result<Self, DeviceError> {
         let (gpu, space) = (&program.gpu, Space::new(Arc::clone(&program))?);
         let results = Memory::new(gpu, Use::readable("all outputs"), 0)?;
         let parameters = Memory::new(gpu, Use::uniform("the parameters of all kernels"), 0)?;
@@ -93,7 +103,7 @@ impl GpuExecutor {
     /// Checks a dispatch, puts its integers behind those of the ones before, and binds its memory.
     fn step(&mut self, dispatch: &Dispatch) -> Result<Step, DeviceError> {
         let Some(kernel) = self.program.kernels.get(dispatch.kernel as usize) else {
-            return Err(invalid(format!("there is no kernel {}", dispatch.kernel)));
+            return Err(DeviceError::no_kernel(dispatch.kernel));
         };
         let given = (dispatch.buffers.len(), dispatch.symbols.len());
         if given != (kernel.arguments.len(), kernel.symbols as usize) {
@@ -265,25 +275,6 @@ fn slot(program: &GpuProgram) -> u64 {
     let words = |kernel: &Kernel| parameter_words(kernel.symbols as usize, kernel.arguments.len());
     let most = program.kernels.iter().map(words).max().unwrap_or(1) as u64 * 4;
     most.next_multiple_of(16).next_multiple_of(program.gpu.limits.min_uniform_buffer_offset_alignment.into())
-}
-
-fn put(parameters: &mut Vec<u8>, value: i32) {
-    parameters.extend(value.to_le_bytes());
-}
-
-/// The largest number that shaders are given: what they compute from it, such as the end of the last tile, still has 32 bits.
-const MOST: i128 = 1 << 30;
-
-/// A number that shaders calculate with.
-pub(crate) fn index(value: i128, what: &str) -> Result<i32, DeviceError> {
-    i32::try_from(value).ok().filter(|_| value.abs() <= MOST).ok_or_else(|| too_many(value, what))
-}
-
-fn too_many(value: i128, what: &str) -> DeviceError {
-    DeviceError::LimitExceeded {
-        resource: "numbers that shaders calculate with",
-        problem: format!("{value} {what}, at most {MOST}"),
-    }
 }
 
 fn check_sizes(kind: &str, given: impl Iterator<Item = u64>, expected: &[u64]) -> Result<(), DeviceError> {

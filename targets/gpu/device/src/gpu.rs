@@ -1,12 +1,13 @@
-//! An open GPU, and its errors.
+//! An open GPU, and what it reports.
 
-use crate::NAME;
-use crate::cache::{CacheFile, cache};
+use crate::cache::CacheFile;
+use crate::errors::{invalid_code, lost, out_of_memory};
 use crate::format::{Feature, Limits as Amounts};
+use crate::unchecked::{pipeline_cache, takes_spirv};
 use lostwax_target_api::DeviceError;
+use pollster::block_on;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 use wgpu::{
     Buffer, BufferDescriptor, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ErrorFilter, Features, Limits, MapMode,
     PipelineCache, PollType,
@@ -68,7 +69,7 @@ impl Gpu {
             required_limits: adapter.limits(),
             ..Default::default()
         };
-        let opened = wait(adapter.request_device(&descriptor));
+        let opened = block_on(adapter.request_device(&descriptor));
         let mut gpu = Self::of(opened.map_err(|error| format!("{}: {error}", adapter.get_info().name))?.into());
         let answer = Arc::clone(&gpu.lost);
         gpu.device.set_device_lost_callback(move |reason, message| {
@@ -81,10 +82,16 @@ impl Gpu {
         if gpu.features.contains(Features::PIPELINE_CACHE)
             && let Some((file, content)) = CacheFile::find(&adapter.get_info())
         {
-            gpu.pipeline_cache = cache(&gpu, content.as_deref());
+            gpu.pipeline_cache = gpu.cache(content.as_deref());
             gpu.cache_file = Some(file);
         }
         Ok(gpu)
+    }
+
+    /// A cache of pipelines that begins with what was kept; empty if that belongs to another GPU or driver.
+    fn cache(&self, content: Option<&[u8]>) -> Option<PipelineCache> {
+        let make = |content: Option<&[u8]>| self.guarded(invalid_code, || pipeline_cache(&self.device, content)).ok();
+        content.and_then(|content| make(Some(content))).or_else(|| make(None))
     }
 
     /// Keeps new pipelines for other processes, if the user has named a folder for them.
@@ -104,7 +111,7 @@ impl Gpu {
         let probe = device.create_buffer(&BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false });
         let description = format!("{} ({:?}, {:?})", info.name, info.device_type, info.backend);
         let (lost, probe) = (Arc::default(), Mutex::new(probe));
-        let takes_spirv = crate::unchecked::takes_spirv(&device);
+        let takes_spirv = takes_spirv(&device);
         Self { device, queue, pipeline_cache, cache_file: None, limits, takes_spirv, features, description, lost, probe }
     }
 
@@ -182,7 +189,7 @@ impl Gpu {
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let internal = self.device.push_error_scope(ErrorFilter::Internal);
         let result = action();
-        let (internal, memory, invalid) = (wait(internal.pop()), wait(memory.pop()), wait(invalid.pop()));
+        let (internal, memory, invalid) = (block_on(internal.pop()), block_on(memory.pop()), block_on(invalid.pop()));
         (result, [invalid, memory, internal].map(|error| error.map(|error| error.to_string())))
     }
 
@@ -212,24 +219,5 @@ impl Gpu {
         let _ = self.scoped(|| probe.unmap());
         let said = self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
         said.or(refused).map_or(Ok(()), |problem| Err(lost(problem)))
-    }
-}
-
-pub(crate) fn lost(problem: String) -> DeviceError {
-    DeviceError::Lost { device: NAME.into(), problem }
-}
-
-pub(crate) fn out_of_memory(problem: String) -> DeviceError {
-    DeviceError::LimitExceeded { resource: "GPU memory", problem }
-}
-
-/// The result of a future of wgpu, which natively is ready when it is made.
-pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return result;
-        }
-        std::thread::yield_now();
     }
 }

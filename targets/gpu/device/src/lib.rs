@@ -4,27 +4,33 @@
 //!
 //! - [`mod@format`]: the code bytes, shared with the target.
 //! - `adapters`: lists and selects the adapters of the machine.
-//! - `gpu`: an open GPU, and its errors.
+//! - `errors`: the errors of this device.
+//! - `gpu`: an open GPU, and what it reports.
 //! - `program`: shaders compiled to pipelines, and the weights in GPU memory.
 //! - `spirv`: checks shaders in SPIR-V before a driver gets them.
 //! - `unchecked`: what wgpu gets without its own checks.
 //! - `cache`: pipelines kept in a folder between processes.
 //! - `memory`: allocations, copies to and from them.
+//! - `layout`: what bind groups are made of.
+//! - `parameters`: the integers that kernels take.
 //! - `bindings`: bind groups, kept from run to run.
 //! - `space`: the memory of a session, and where in it the arguments of a dispatch lie.
 //! - `tensor`: memory of tensors that stay on the GPU from run to run.
 //! - `executor`: one session: a table of dispatches that a run submits at once.
 //! - `profile`: the time of each dispatch, by GPU timestamps.
-//! - `ceilings`: the measured peak of the GPU.
+//! - `peaks`: the measured peak of the GPU.
 
 mod adapters;
 mod bindings;
 mod cache;
-mod ceilings;
+mod errors;
 mod executor;
 pub mod format;
 mod gpu;
+mod layout;
 mod memory;
+mod parameters;
+mod peaks;
 mod profile;
 mod program;
 mod space;
@@ -32,20 +38,19 @@ mod spirv;
 mod tensor;
 mod unchecked;
 
+pub use errors::NAME;
 pub use gpu::Handles;
 /// The interface in the version that [`Handles`] are of.
 pub use wgpu;
 
+use errors::{invalid_code, missing};
 use format::{Language, Shader};
 use gpu::Gpu;
-use lostwax_target_api::{Adapter, Ceilings, Content, Device, DeviceError, DeviceMemory, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Adapter, Content, Device, DeviceError, DeviceMemory, Peaks, Program, VariantInfo, WeightBytes};
 use program::GpuProgram;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use tensor::GpuTensor;
-
-/// The name of the device family.
-pub const NAME: &str = "gpu";
 
 /// The architecture of shaders that any GPU takes.
 pub const ARCHITECTURE: &str = "shader";
@@ -142,28 +147,12 @@ impl Device for GpuDevice {
         Ok(Box::new(GpuTensor::new(self.gpu()?, bytes)?))
     }
 
-    fn ceilings(&self, _threads: usize) -> Result<Option<Ceilings>, DeviceError> {
-        ceilings::measure(&*self.gpu()?).map(Some)
+    fn peaks(&self, _threads: usize) -> Result<Option<Peaks>, DeviceError> {
+        peaks::measure(&*self.gpu()?).map(Some)
     }
 }
 
 /// The bytes of all variants in a language.
 fn written_bytes(shader: &Shader, language: Language) -> u64 {
     shader.variants.iter().filter_map(|variant| variant.sources.get(&language)).map(|source| source.len() as u64).sum()
-}
-
-fn missing(problem: String) -> DeviceError {
-    DeviceError::Missing { device: NAME.into(), problem }
-}
-
-fn invalid_code(problem: String) -> DeviceError {
-    DeviceError::InvalidCode { device: NAME.into(), problem }
-}
-
-fn invalid(problem: String) -> DeviceError {
-    DeviceError::InvalidPlan { problem }
-}
-
-fn unsupported(what: String) -> DeviceError {
-    DeviceError::Unsupported { device: NAME.into(), what }
 }

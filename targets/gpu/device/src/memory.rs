@@ -1,6 +1,7 @@
 //! Allocations on the GPU, and copies to and from them.
 
-use crate::gpu::{Gpu, lost, out_of_memory};
+use crate::errors::{lost, out_of_memory};
+use crate::gpu::Gpu;
 use lostwax_target_api::DeviceError;
 use std::sync::mpsc::channel;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The time of each dispatch, by GPU timestamps.
 
-use crate::gpu::{Gpu, out_of_memory};
+use crate::errors::out_of_memory;
+use crate::gpu::Gpu;
 use crate::memory::{Memory, Use};
 use lostwax_target_api::DeviceError;
 use wgpu::{

@@ -1,18 +1,16 @@
 //! Shaders compiled to pipelines, and the weights in GPU memory.
 
-use crate::executor::GpuExecutor;
+use crate::errors::{invalid_code, unsupported};
 use crate::format::{Argument, Language, Shader, ShaderVariant, Shortage, WORKGROUP};
 use crate::gpu::Gpu;
+use crate::layout::layout;
 use crate::memory::{Memory, Use};
-use crate::{invalid_code, spirv, unchecked, unsupported};
-use lostwax_target_api::{DeviceError, Executor, Program};
+use crate::{spirv, unchecked};
+use lostwax_target_api::DeviceError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use wgpu::{
-    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline,
-    ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderStages,
-};
+use wgpu::{BindGroupLayout, ComputePipeline, ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor};
 
 /// A kernel that is ready to run.
 pub(crate) struct Kernel {
@@ -51,16 +49,6 @@ impl GpuProgram {
         let memory = Memory::new(&gpu, Use::storage("the weights"), weights.len() as u64)?;
         memory.write(&gpu, weights)?;
         Ok(Self { gpu, kernels, weights: memory })
-    }
-}
-
-impl Program for GpuProgram {
-    fn kernel_count(&self) -> usize {
-        self.kernels.len()
-    }
-
-    fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
-        Ok(Box::new(GpuExecutor::new(self)?))
     }
 }
 
@@ -110,20 +98,6 @@ fn layouts(gpu: &Gpu, shaders: &[Shader]) -> Result<BTreeMap<usize, BindGroupLay
     gpu.guarded(refused, || counts.into_iter().map(|count| (count, layout(gpu, count, true))).collect())
 }
 
-/// A layout of storage buffers, and behind them the parameters if there are any.
-pub(crate) fn layout(gpu: &Gpu, bindings: usize, has_parameters: bool) -> BindGroupLayout {
-    let entry = |(binding, ty)| BindGroupLayoutEntry {
-        binding,
-        visibility: ShaderStages::COMPUTE,
-        ty: BindingType::Buffer { ty, has_dynamic_offset: ty == BufferBindingType::Uniform, min_binding_size: None },
-        count: None,
-    };
-    let pieces = std::iter::repeat_n(BufferBindingType::Storage { read_only: false }, bindings);
-    let entries: Vec<BindGroupLayoutEntry> =
-        (0..).zip(pieces.chain(has_parameters.then_some(BufferBindingType::Uniform))).map(entry).collect();
-    gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries })
-}
-
 fn kernel(
     gpu: &Gpu,
     layouts: &BTreeMap<usize, BindGroupLayout>,
@@ -166,8 +140,8 @@ fn source<'s>(gpu: &Gpu, shader: &Shader, variant: &'s ShaderVariant) -> Result<
 fn pipeline(gpu: &Gpu, shader: &Shader, source: &Source<'_>, layout: &BindGroupLayout) -> ComputePipeline {
     let name = shader.name.as_str();
     let module = match source {
-        Source::Spirv(words) => unchecked::spirv_module(gpu, name, words, shader.invocations()),
-        Source::Wgsl(text) => unchecked::wgsl_module(gpu, name, text),
+        Source::Spirv(words) => unchecked::spirv_module(&gpu.device, name, words, shader.invocations()),
+        Source::Wgsl(text) => unchecked::wgsl_module(&gpu.device, name, text),
     };
     let layouts = PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(layout)], immediate_size: 0 };
     gpu.device.create_compute_pipeline(&ComputePipelineDescriptor {

@@ -1,11 +1,10 @@
 //! The memory of a session, and where in it the arguments of a dispatch lie.
 
-use crate::bindings::BindingRange;
-use crate::executor::index;
+use crate::errors::invalid;
 use crate::format::PIECE_BYTES;
 use crate::gpu::Gpu;
-use crate::invalid;
 use crate::memory::{Memory, Use, room};
+use crate::parameters::index;
 use crate::program::{GpuProgram, Kernel};
 use crate::tensor::{GpuTensor, Identity};
 use lostwax_target_api::{BufferRef, DeviceError, Dispatch, Prepared, Region};
@@ -47,6 +46,16 @@ impl Slot {
         }
         !is_same
     }
+}
+
+/// The range of an allocation that an argument lies in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BindingRange {
+    pub(crate) region: Region,
+    /// The identity of a tensor that stays on the device; 0 for memory of the session.
+    pub(crate) tensor: u64,
+    pub(crate) start: u64,
+    pub(crate) size: u64,
 }
 
 /// The bytes of a region that a piece of an argument lies in.

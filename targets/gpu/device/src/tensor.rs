@@ -1,8 +1,9 @@
 //! Tensors that stay in GPU memory from run to run.
 
+use crate::errors::{invalid, unsupported};
 use crate::gpu::Gpu;
+use crate::layout::{entry, layout};
 use crate::memory::{Memory, Use, room};
-use crate::{invalid, unsupported};
 use lostwax_target_api::{DeviceError, DeviceMemory};
 use std::any::Any;
 use std::sync::Arc;
@@ -46,8 +47,8 @@ impl GpuTensor {
     /// Whether the GPU takes the buffer, which may belong to another one.
     fn check_bindable(&self) -> Result<(), DeviceError> {
         self.gpu.guarded(invalid, || {
-            let layout = crate::program::layout(&self.gpu, 1, false);
-            let entries = [crate::bindings::entry(0, &self.memory, 0, room(0))];
+            let layout = layout(&self.gpu, 1, false);
+            let entries = [entry(0, &self.memory, 0, room(0))];
             drop(self.gpu.device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &entries }));
         })
     }

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use crate::format::Language;
-use crate::gpu::Gpu;
 use wgpu::{
     Backend, Device, Features, PassthroughShaderEntryPoint, PipelineCache, PipelineCacheDescriptor, ShaderModule,
     ShaderModuleDescriptor, ShaderModuleDescriptorPassthrough, ShaderRuntimeChecks, ShaderSource,
@@ -48,7 +47,7 @@ fn vulkan_version(device: &Device) -> u32 {
 }
 
 /// A shader in SPIR-V, which [`crate::spirv::read`] has read, as the driver gets it.
-pub(crate) fn spirv_module(gpu: &Gpu, name: &str, words: &[u32], invocations: u32) -> ShaderModule {
+pub(crate) fn spirv_module(device: &Device, name: &str, words: &[u32], invocations: u32) -> ShaderModule {
     let entry_point = Language::Spirv.entry_point().into();
     let entry_points = [PassthroughShaderEntryPoint { name: entry_point, workgroup_size: (invocations, 1, 1) }];
     let descriptor = ShaderModuleDescriptorPassthrough {
@@ -59,16 +58,16 @@ pub(crate) fn spirv_module(gpu: &Gpu, name: &str, words: &[u32], invocations: u3
     };
     // SAFETY: the words are whole instructions with the entry point and workgroup that are named. That they are what the compiler
     // wrote, which naga has checked, is the contract of artifacts, as with native code.
-    unsafe { gpu.device.create_shader_module_passthrough(descriptor) }
+    unsafe { device.create_shader_module_passthrough(descriptor) }
 }
 
 /// A shader in WGSL, which wgpu checks and compiles with bounds on every access.
-pub(crate) fn wgsl_module(gpu: &Gpu, name: &str, text: &str) -> ShaderModule {
+pub(crate) fn wgsl_module(device: &Device, name: &str, text: &str) -> ShaderModule {
     let checks = ShaderRuntimeChecks { force_loop_bounding: false, ..ShaderRuntimeChecks::checked() };
     let descriptor = ShaderModuleDescriptor { label: Some(name), source: ShaderSource::Wgsl(text.into()) };
     // SAFETY: all loops of kernels are counted, so that none goes on without end; that the text is what the compiler wrote is the
     // contract of artifacts. All other checks are made.
-    unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) }
+    unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
 /// A cache of pipelines that begins with what one like it held, or empty.

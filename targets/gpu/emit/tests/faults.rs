@@ -141,7 +141,7 @@ fn every_call_reports_a_lost_gpu() {
     is_lost(executor.prepare(&prepared(8)));
     is_lost(executor.prepare(&prepared(1 << 14)));
     is_lost(device.load(&code("f32"), Arc::new(Vec::new())).map(drop));
-    is_lost(device.ceilings(0).map(drop));
+    is_lost(device.peaks(0).map(drop));
     assert!(opened.uncaught.lock().unwrap().is_empty());
 }
 

@@ -3,16 +3,16 @@
 //! The smallest device: runs kernels, as `lostwax-target-interp` writes them, in the reference interpreter.
 //!
 //! - [`mod@format`]: the code bytes, shared with the target.
-//! - `executor`: working memory, checked buffer references, the run itself.
+//! - `program`: loaded kernels, and how one runs.
 //!
 //! Slow, and unlike other devices it allocates while it runs, as the reference interpreter does.
 
-mod executor;
 pub mod format;
+mod program;
 
-use executor::{InterpExecutor, InterpProgram, allocate, invalid_code};
 pub use format::{ARCHITECTURE, NAME};
-use lostwax_target_api::{Device, DeviceError, DeviceMemory, Executor, HostMemory, Program, VariantInfo, WeightBytes};
+use lostwax_target_api::{Device, DeviceError, DeviceMemory, HostMemory, Program, VariantInfo, WeightBytes};
+use program::{InterpProgram, allocate, invalid_code};
 use std::sync::Arc;
 
 /// The reference interpreter.
@@ -40,15 +40,5 @@ impl Device for Interp {
 
     fn allocate(&self, bytes: u64) -> Result<Box<dyn DeviceMemory>, DeviceError> {
         Ok(Box::new(HostMemory(allocate(bytes)?)))
-    }
-}
-
-impl Program for InterpProgram {
-    fn kernel_count(&self) -> usize {
-        self.kernels.len()
-    }
-
-    fn executor(self: Arc<Self>, _threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
-        Ok(Box::new(InterpExecutor::new(self)?))
     }
 }

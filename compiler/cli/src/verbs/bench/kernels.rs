@@ -4,7 +4,7 @@ use super::{percent, work::WorkCounter};
 use crate::error::CliError;
 use crate::table::Table;
 use lostwax_runtime::StepProfile;
-use lostwax_runtime::api::Ceilings;
+use lostwax_runtime::api::Peaks;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Kernels {
     }
 
     /// A table.
-    pub fn text(&self, ceilings: Option<Ceilings>) -> String {
+    pub fn text(&self, peaks: Option<Peaks>) -> String {
         let total: f64 = self.kernels.iter().map(|(_, kernel)| kernel.seconds).sum();
         let mut table = Table::new(&["steps", "ms", "% time", "GFLOP/s", "GB/s", "% peak", "kernel"]);
         for (name, kernel) in &self.kernels {
@@ -60,7 +60,7 @@ impl Kernels {
                 format!("{:.1}", 100.0 * kernel.seconds / total.max(1e-12)),
                 format!("{:.1}", kernel.flops as f64 / seconds / 1e9),
                 format!("{:.1}", kernel.bytes as f64 / seconds / 1e9),
-                percent(kernel.fraction(ceilings)),
+                percent(kernel.fraction(peaks)),
                 name.clone(),
             ]);
         }
@@ -68,7 +68,7 @@ impl Kernels {
     }
 
     /// The same for programs.
-    pub fn json(&self, ceilings: Option<Ceilings>) -> Value {
+    pub fn json(&self, peaks: Option<Peaks>) -> Value {
         let kernel = |(name, kernel): &(String, Kernel)| {
             json!({
                 "kernel": name,
@@ -76,7 +76,7 @@ impl Kernels {
                 "ms": kernel.seconds * 1e3,
                 "flops": kernel.flops,
                 "bytes": kernel.bytes,
-                "ceiling_fraction": kernel.fraction(ceilings),
+                "peak_fraction": kernel.fraction(peaks),
             })
         };
         json!({ "entry_point": self.entry_point, "kernels": self.kernels.iter().map(kernel).collect::<Vec<_>>() })
@@ -84,8 +84,8 @@ impl Kernels {
 }
 
 impl Kernel {
-    /// The part of the ceiling that is reached, where the device has one; more than 1 where data stays in caches.
-    fn fraction(&self, ceilings: Option<Ceilings>) -> Option<f64> {
-        Some(ceilings?.least_seconds(self.flops, self.bytes) / self.seconds.max(1e-9))
+    /// The part of the peak that is reached, where the device has one; more than 1 where data stays in caches.
+    fn fraction(&self, peaks: Option<Peaks>) -> Option<f64> {
+        Some(peaks?.least_seconds(self.flops, self.bytes) / self.seconds.max(1e-9))
     }
 }

@@ -3,13 +3,13 @@
 use super::kernels::Kernels;
 use super::measure::{milliseconds, peak_rss_bytes};
 use super::work::{Work, WorkCounter};
-use super::{measured_ceilings, percent};
+use super::{measured_peaks, percent};
 use crate::error::CliError;
 use crate::report::Report;
 use crate::settings::DeviceArgs;
 use crate::source::Opened;
 use crate::table::Table;
-use lostwax_runtime::api::Ceilings;
+use lostwax_runtime::api::Peaks;
 use lostwax_runtime::llm::{Decoder, DecoderOptions, batch_size, open_decoders};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ pub fn bench(
         run.tests().for_each(|test| table.row(test.cells(run)));
     }
     let variant = runs.first().map_or("", |run| &run.variant);
-    let profiles = runs.iter().flat_map(|run| run.kernels.iter().map(|kernels| kernels.text(run.ceilings)));
+    let profiles = runs.iter().flat_map(|run| run.kernels.iter().map(|kernels| kernels.text(run.peaks)));
     let notes: String = runs.iter().map(Run::note).chain(profiles).collect();
     let mut json = runs.first().map_or_else(|| json!({}), Run::json);
     if let Some(map) = json.as_object_mut() {
@@ -82,7 +82,7 @@ struct Run {
     /// Several texts together, if the model was compiled for that.
     batch: Option<Test>,
     peak_rss_bytes: Option<u64>,
-    ceilings: Option<Ceilings>,
+    peaks: Option<Peaks>,
     /// Where the time goes, if that was asked for.
     kernels: Vec<Kernels>,
 }
@@ -118,8 +118,8 @@ impl Run {
             test.work = counter.batch(args.generate, texts)?;
         }
         let kernels = if profile { profiles(args, texts, &mut counter)? } else { Vec::new() };
-        let (variant, ceilings) = (counter.variant().to_string(), device.device(&opened.model)?.ceilings(threads)?);
-        Ok(Self { threads, variant, load, first_token, prefill, decode, batch, peak_rss_bytes, ceilings, kernels })
+        let (variant, peaks) = (counter.variant().to_string(), device.device(&opened.model)?.peaks(threads)?);
+        Ok(Self { threads, variant, load, first_token, prefill, decode, batch, peak_rss_bytes, peaks, kernels })
     }
 
     fn tests(&self) -> impl Iterator<Item = &Test> {
@@ -127,10 +127,10 @@ impl Run {
     }
 
     fn note(&self) -> String {
-        let Self { threads, load, first_token, peak_rss_bytes, ceilings, .. } = self;
+        let Self { threads, load, first_token, peak_rss_bytes, peaks, .. } = self;
         let first = first_token.map_or_else(String::new, |time| format!(", first token {:.1} ms", milliseconds(time)));
         let rss = peak_rss_bytes.map_or_else(String::new, |bytes| format!(", peak RSS {}", crate::format::bytes(bytes)));
-        format!("{threads} threads: load {:.1} ms{first}{rss}{}\n", milliseconds(*load), measured_ceilings(*ceilings))
+        format!("{threads} threads: load {:.1} ms{first}{rss}{}\n", milliseconds(*load), measured_peaks(*peaks))
     }
 
     fn json(&self) -> Value {
@@ -144,10 +144,10 @@ impl Run {
             "decode_tps": rate(&self.decode),
             "batch_tps": rate(&self.batch),
             "peak_rss_bytes": self.peak_rss_bytes,
-            "ceiling_gflops": self.ceilings.map(|ceilings| ceilings.flops_per_second / 1e9),
-            "ceiling_gbps": self.ceilings.map(|ceilings| ceilings.bytes_per_second / 1e9),
-            "profile": self.kernels.iter().map(|kernels| kernels.json(self.ceilings)).collect::<Vec<_>>(),
-            "tests": self.tests().map(|test| test.json(self.ceilings)).collect::<Vec<_>>(),
+            "peak_gflops": self.peaks.map(|peaks| peaks.flops_per_second / 1e9),
+            "peak_gbps": self.peaks.map(|peaks| peaks.bytes_per_second / 1e9),
+            "profile": self.kernels.iter().map(|kernels| kernels.json(self.peaks)).collect::<Vec<_>>(),
+            "tests": self.tests().map(|test| test.json(self.peaks)).collect::<Vec<_>>(),
         })
     }
 }
@@ -190,22 +190,22 @@ impl Test {
         if count < 2 { 0.0 } else { (squares / (count - 1) as f64).sqrt() }
     }
 
-    /// The parts of the ceilings that are reached, where the device has any: of memory reads and of multiply-adds.
-    fn fractions(&self, ceilings: Option<Ceilings>) -> [Option<f64>; 2] {
-        let Some(Ceilings { flops_per_second, bytes_per_second }) = ceilings else { return [None; 2] };
+    /// The parts of the peaks that are reached, where the device has any: of memory reads and of multiply-adds.
+    fn fractions(&self, peaks: Option<Peaks>) -> [Option<f64>; 2] {
+        let Some(Peaks { flops_per_second, bytes_per_second }) = peaks else { return [None; 2] };
         let repetitions = self.mean() / self.tokens as f64;
         let rates = [(self.work.bytes, bytes_per_second), (self.work.flops, flops_per_second)];
-        rates.map(|(work, ceiling)| Some(work as f64 * repetitions / ceiling.max(1.0)))
+        rates.map(|(work, peak)| Some(work as f64 * repetitions / peak.max(1.0)))
     }
 
     fn cells(&self, run: &Run) -> Vec<String> {
-        let [memory, compute] = self.fractions(run.ceilings).map(percent);
+        let [memory, compute] = self.fractions(run.peaks).map(percent);
         let rates = [self.mean(), self.deviation()].map(|rate| format!("{rate:.2}"));
         [self.name.clone(), run.threads.to_string()].into_iter().chain(rates).chain([memory, compute]).collect()
     }
 
-    fn json(&self, ceilings: Option<Ceilings>) -> Value {
-        let [memory, compute] = self.fractions(ceilings);
+    fn json(&self, peaks: Option<Peaks>) -> Value {
+        let [memory, compute] = self.fractions(peaks);
         json!({
             "test": self.name,
             "tokens": self.tokens,
@@ -292,8 +292,8 @@ mod tests {
         assert!(prefill.mean() > decode.mean() && decode.mean() <= 1000.0 && decode.deviation() >= 0.0);
         prefill.rates = vec![64.0, 64.0];
         prefill.work = Work { flops: 50, bytes: 10 };
-        let ceilings = Ceilings { flops_per_second: 100.0, bytes_per_second: 100.0 };
-        assert_eq!((prefill.deviation(), prefill.fractions(Some(ceilings))), (0.0, [Some(0.1), Some(0.5)]));
+        let peaks = Peaks { flops_per_second: 100.0, bytes_per_second: 100.0 };
+        assert_eq!((prefill.deviation(), prefill.fractions(Some(peaks))), (0.0, [Some(0.1), Some(0.5)]));
         assert_eq!(prefill.fractions(None), [None, None]);
         let nothing = LanguageArgs { prompt: 0, generate: 0, repetitions: 1 };
         assert!(measure_prefill(&nothing, &mut decoders).unwrap().0.is_none());

@@ -1,11 +1,11 @@
 //! The steps of a run, measured one by one.
 
-use super::{Args, Measured, measured_ceilings, percent};
+use super::{Args, Measured, measured_peaks, percent};
 use crate::error::CliError;
 use crate::format;
 use crate::table::Table;
 use crate::tensors::views;
-use lostwax_runtime::api::Ceilings;
+use lostwax_runtime::api::Peaks;
 use lostwax_runtime::{Model, Options, StepProfile, Tensor};
 use serde_json::{Value, json};
 
@@ -18,22 +18,22 @@ pub fn profile(args: &Args, model: &Model, inputs: &[(String, Tensor)], measured
         threads => threads,
     };
     let device = args.device.device(model)?;
-    let ceilings = device.ceilings(threads)?;
+    let peaks = device.peaks(threads)?;
     let mut session = model.session_with(device, Options::new().with_threads(measured.threads))?;
     let steps = session.profile(&views(inputs), args.iters.unwrap_or(RUNS))?;
     measured.profile = Some(json!({
-        "ceiling_gflops": ceilings.map(|ceilings| ceilings.flops_per_second / 1e9),
-        "ceiling_gbps": ceilings.map(|ceilings| ceilings.bytes_per_second / 1e9),
+        "peak_gflops": peaks.map(|peaks| peaks.flops_per_second / 1e9),
+        "peak_gbps": peaks.map(|peaks| peaks.bytes_per_second / 1e9),
         "copied_bytes": session.copied_bytes(),
-        "steps": steps.iter().map(|step| step_json(step, ceilings)).collect::<Vec<_>>(),
+        "steps": steps.iter().map(|step| step_json(step, peaks)).collect::<Vec<_>>(),
     }));
     let total: f64 = steps.iter().map(|step| step.seconds).sum();
     let mut table = Table::new(&["step", "ms", "% time", "GFLOP/s", "GB/s", "% peak", "device", "kernel", "nodes"]);
     for (index, step) in steps.iter().enumerate() {
-        table.row(cells(index, step, total, ceilings));
+        table.row(cells(index, step, total, peaks));
     }
     let copied = copied(session.copied_bytes(), &steps);
-    Ok(format!("\n{threads} threads{}\n{copied}{table}", measured_ceilings(ceilings)))
+    Ok(format!("\n{threads} threads{}\n{copied}{table}", measured_peaks(peaks)))
 }
 
 /// What goes between devices, if the steps run on several.
@@ -47,12 +47,12 @@ fn copied(bytes: u64, steps: &[StepProfile]) -> String {
     }
 }
 
-/// The part of the ceiling that a step reaches, where the device has one; more than 1 where its data stays in caches.
-fn fraction(step: &StepProfile, ceilings: Option<Ceilings>) -> Option<f64> {
-    Some(ceilings?.least_seconds(step.flops, step.bytes) / step.seconds.max(1e-9))
+/// The part of the peak that a step reaches, where the device has one; more than 1 where its data stays in caches.
+fn fraction(step: &StepProfile, peaks: Option<Peaks>) -> Option<f64> {
+    Some(peaks?.least_seconds(step.flops, step.bytes) / step.seconds.max(1e-9))
 }
 
-fn cells(index: usize, step: &StepProfile, total: f64, ceilings: Option<Ceilings>) -> Vec<String> {
+fn cells(index: usize, step: &StepProfile, total: f64, peaks: Option<Peaks>) -> Vec<String> {
     let seconds = step.seconds.max(1e-9);
     vec![
         index.to_string(),
@@ -60,7 +60,7 @@ fn cells(index: usize, step: &StepProfile, total: f64, ceilings: Option<Ceilings
         format!("{:.1}", 100.0 * step.seconds / total.max(1e-12)),
         format!("{:.2}", step.flops as f64 / seconds / 1e9),
         format!("{:.2}", step.bytes as f64 / seconds / 1e9),
-        percent(fraction(step, ceilings)),
+        percent(fraction(step, peaks)),
         step.device.clone(),
         step.kernel.clone(),
         shorten(&step.nodes),
@@ -75,7 +75,7 @@ fn shorten(nodes: &[String]) -> String {
     }
 }
 
-fn step_json(step: &StepProfile, ceilings: Option<Ceilings>) -> Value {
+fn step_json(step: &StepProfile, peaks: Option<Peaks>) -> Value {
     json!({
         "label": step.label,
         "kernel": step.kernel,
@@ -84,6 +84,6 @@ fn step_json(step: &StepProfile, ceilings: Option<Ceilings>) -> Value {
         "ms": step.seconds * 1e3,
         "flops": step.flops,
         "bytes": step.bytes,
-        "ceiling_fraction": fraction(step, ceilings),
+        "peak_fraction": fraction(step, peaks),
     })
 }

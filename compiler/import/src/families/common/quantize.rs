@@ -3,7 +3,7 @@
 use crate::ImportError;
 use crate::language::Conversion;
 use lostwax_ir::blocks::{BLOCK_FORMATS, BlockFormat};
-use lostwax_ir::suggest::similar;
+use lostwax_ir::suggest::question;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::DType;
 
@@ -13,7 +13,7 @@ const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 /// The type that `--quant NAME` asks for; `None` for `keep`.
 ///
 /// # Errors
-/// [`ImportError::UnsupportedForm`] with all names that are supported.
+/// [`ImportError::Unsupported`] with all names that are supported.
 pub fn quant_from_name(name: &str) -> Result<Option<DType>, ImportError> {
     if name == "keep" {
         return Ok(None);
@@ -23,8 +23,7 @@ pub fn quant_from_name(name: &str) -> Result<Option<DType>, ImportError> {
         other => FLOATS.contains(other),
     };
     let dtype = DType::from_name(name).filter(can_write);
-    let question = || similar(name, known()).map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
-    let problem = || format!("known are {}{}", known().collect::<Vec<_>>().join(", "), question());
+    let problem = || format!("known are {}{}", known().collect::<Vec<_>>().join(", "), question(name, known()));
     dtype.map(Some).ok_or_else(|| ImportError::unsupported("type of weights", name, problem()))
 }
 

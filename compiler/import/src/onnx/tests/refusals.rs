@@ -22,7 +22,7 @@ fn all_unsupported_operators_are_reported() {
         .node("Pad", &["x", "pads"], &["f"], &[("mode", Value::Text("mirror"))])
         .constant(ints("pads", &[4], &[0, 0, 1, 1]))
         .output("d");
-    let ImportError::Unsupported(report) = error(&model) else { panic!("unsupported operators") };
+    let ImportError::UnsupportedOperators(report) = error(&model) else { panic!("unsupported operators") };
     let problems: Vec<_> = report.problems().map(|op| (op.name.as_str(), op.count, op.status, op.nodes.len())).collect();
     let expected = [("Det", 2, Status::Unsupported, 2), ("NonZero", 1, Status::Unsupported, 1), ("Pad", 1, Status::Partial, 1)];
     assert_eq!(problems, expected);

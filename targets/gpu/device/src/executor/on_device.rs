@@ -1,7 +1,7 @@
 //! Runs whose inputs and outputs may stay on the device: these are bound in place of memory of the session.
 
 use super::{GpuExecutor, Movable, check_sizes};
-use crate::invalid;
+use crate::errors::invalid;
 use crate::tensor::GpuTensor;
 use lostwax_target_api::{Destination, DeviceError, DeviceIo, DeviceMemory, OnDevice, Source};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Runs that are shared with another device: inputs are sent with the first part, outputs stay here until they are asked for.
 
 use super::{GpuExecutor, check_sizes};
-use crate::invalid;
+use crate::errors::invalid;
 use crate::memory::{Memory, padded};
 use lostwax_target_api::{BufferRef, DeviceError, Io, Parts, Region};
 use std::ops::Range;

@@ -1,17 +1,17 @@
 //! The peak of the GPU, measured with two small shaders.
 
-use crate::bindings::entry;
-use crate::gpu::{Gpu, lost};
+use crate::errors::{lost, unsupported};
+use crate::gpu::Gpu;
+use crate::layout::entry;
 use crate::memory::{Memory, Use};
-use crate::unsupported;
-use lostwax_target_api::{Ceilings, DeviceError};
+use lostwax_target_api::{DeviceError, Peaks};
 use std::time::{Duration, Instant};
 use wgpu::{
     BindGroup, BindGroupDescriptor, CommandEncoderDescriptor, ComputePassDescriptor, ComputePipeline, ComputePipelineDescriptor,
     ShaderModuleDescriptor, ShaderSource,
 };
 
-const SHADERS: &str = include_str!("ceilings.wgsl");
+const SHADERS: &str = include_str!("peaks.wgsl");
 
 /// Bytes that are copied if bindings may be that large: more than caches hold.
 const BYTES: u64 = 128 << 20;
@@ -32,12 +32,12 @@ const MOST_DISPATCHES: usize = 1 << 12;
 const ROUNDS: usize = 3;
 
 /// Measures f32 multiply-adds and copies in GPU memory.
-pub(crate) fn measure(gpu: &Gpu) -> Result<Ceilings, DeviceError> {
+pub(crate) fn measure(gpu: &Gpu) -> Result<Peaks, DeviceError> {
     let bytes = BYTES.min(gpu.limits.max_storage_buffer_binding_size & !255).min((gpu.limits.max_buffer_size / 2) & !255);
     let memory = || Memory::new(gpu, Use::storage("measured copies"), bytes);
     let (first, second) = (memory()?, memory()?);
     let rate = |entry_point, work| Shader::new(gpu, entry_point, [&first, &second], bytes)?.rate(work);
-    Ok(Ceilings {
+    Ok(Peaks {
         bytes_per_second: rate("copy", bytes as f64 * 2.0)?,
         flops_per_second: rate("multiply_add", OPERATIONS * f64::from(WORKGROUPS) * 64.0)?,
     })

@@ -1,4 +1,4 @@
-//! Text from files on a terminal.
+//! Text from files in messages and on terminals.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! Measures the peak throughput of the CPU.
 
 use crate::pool::no_thread;
-use lostwax_target_api::{Ceilings, DeviceError};
+use lostwax_target_api::{DeviceError, Peaks};
 use std::hint::black_box;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -23,10 +23,10 @@ const READ_VALUES: usize = 6 << 20;
 ///
 /// # Errors
 /// [`DeviceError::LimitExceeded`] if the system cannot start that many threads.
-pub(crate) fn measure(threads: usize) -> Result<Ceilings, DeviceError> {
+pub(crate) fn measure(threads: usize) -> Result<Peaks, DeviceError> {
     let data: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; READ_VALUES]).collect();
     let reads = |thread: usize| rate(|_| read(data.get(thread).map_or(&[], Vec::as_slice)));
-    Ok(Ceilings {
+    Ok(Peaks {
         flops_per_second: best(|| total(threads, |_| rate(multiply_add)))?,
         bytes_per_second: best(|| total(threads, reads))?,
     })
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn rates_are_measured() {
-        let Ceilings { flops_per_second, bytes_per_second } = measure(1).unwrap();
+        let Peaks { flops_per_second, bytes_per_second } = measure(1).unwrap();
         assert!((1e8..1e14).contains(&flops_per_second) && (1e7..1e14).contains(&bytes_per_second));
     }
 }
