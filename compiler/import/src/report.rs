@@ -154,8 +154,8 @@ impl fmt::Display for CheckReport {
         let nodes: usize = self.problems().map(|op| op.nodes.len()).sum();
         write!(f, "{nodes} nodes of {} operators cannot be compiled:", self.problems().count())?;
         for op in self.problems() {
-            let (name, hint, nodes) =
-                (printable_line(&op.full_name()), printable_line(&op.hint), printable_line(&shorten(&op.nodes)));
+            let (name, nodes) = (op.full_name(), shorten(&op.nodes));
+            let (name, hint, nodes) = (printable_line(&name), printable_line(&op.hint), printable_line(&nodes));
             write!(f, "\n  {name} ({}, {} of {} nodes): {hint}", op.status.name(), op.nodes.len(), op.count)?;
             write!(f, "\n    at {nodes}")?;
         }

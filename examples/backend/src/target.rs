@@ -1,8 +1,8 @@
 //! The compiling half: C source from all kernels, and a shared object from that.
 
+use crate::format::NAME;
 use crate::kernel;
 use crate::writer::Fault;
-use crate::format::NAME;
 use crate::{device, format};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{Caps, EmitError, EmitOptions, Emitted, Memory, MemoryKind, OutputKind, Signature, Target, Variant};

@@ -6,7 +6,6 @@ mod measure;
 mod profile;
 mod work;
 
-use lostwax_runtime::llm::is_decoder;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format;
@@ -17,6 +16,7 @@ use crate::table::Table;
 use crate::tensors::{InputArgs, make_inputs};
 use language::LanguageArgs;
 use lostwax_runtime::api::Peaks;
+use lostwax_runtime::llm::is_decoder;
 use measure::{Measured, measure};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -84,8 +84,18 @@ impl Args {
 }
 
 fn report(opened: &Opened, runs: &[Measured], profiles: &str) -> Report {
-    let mut table =
-        Table::new(&["threads", "load ms", "first ms", "median ms", "p90 ms", "p99 ms", "runs", "arena", "lower bound", "peak RSS"]);
+    let mut table = Table::new(&[
+        "threads",
+        "load ms",
+        "first ms",
+        "median ms",
+        "p90 ms",
+        "p99 ms",
+        "runs",
+        "arena",
+        "lower bound",
+        "peak RSS",
+    ]);
     for run in runs {
         let times = [run.load_ms, run.first_ms, run.median_ms, run.p90_ms, run.p99_ms].map(|time| format!("{time:.3}"));
         let sizes = [run.requirements.arena_bytes, run.requirements.arena_lower_bound_bytes].map(format::bytes);

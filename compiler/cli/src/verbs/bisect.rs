@@ -115,14 +115,16 @@ fn sizes(graph: &Graph, given: &BTreeMap<String, Tensor>) -> Bindings {
 
 fn moderate_sizes(graph: &Graph) -> Bindings {
     let symbols = graph.symbols();
-    let outermost: Vec<String> = graph.inputs().iter().filter_map(|value| Some(graph.ty(*value).dims.first()?.to_string())).collect();
+    let outermost: Vec<String> =
+        graph.inputs().iter().filter_map(|value| Some(graph.ty(*value).dims.first()?.to_string())).collect();
     let size = |name: &String| if outermost.contains(name) { 1 } else { TYPICAL };
     symbols.iter().map(|(name, symbol)| (name.clone(), size(name).clamp(symbol.min(), symbol.max().max(symbol.min())))).collect()
 }
 
 fn input(graph: &Graph, value: Value, sizes: &Bindings, seed: u64) -> Result<(String, Tensor), CliError> {
     let (name, ty) = (graph.node(value).attrs.text("name").to_string(), graph.ty(value));
-    let unknown = || CliError::usage(format!("cannot make a random input for `{name}`, which is {ty}; give its shape with --shape"));
+    let unknown =
+        || CliError::usage(format!("cannot make a random input for `{name}`, which is {ty}; give its shape with --shape"));
     let shape = ty.bind(sizes).static_shape().ok_or_else(unknown)?;
     let dtype = DType::from_name(ty.dtype.name()).ok_or_else(unknown)?;
     let (low, high) = if ty.dtype.is_float() { (-RANGE, RANGE) } else { (0.0, 10.0) };
@@ -138,7 +140,9 @@ fn report(found: &Found, seed: u64) -> Report {
     let verdict = match (culprit, found.rule) {
         (None, _) => "no pass breaks the results".to_string(),
         (Some(pass), None) => format!("`{pass}` breaks the results even without rules"),
-        (Some(pass), Some(rule)) => format!("rule `{rule}` in `{pass}` breaks the results; turn it off with --disable-rule {rule}"),
+        (Some(pass), Some(rule)) => {
+            format!("rule `{rule}` in `{pass}` breaks the results; turn it off with --disable-rule {rule}")
+        }
     };
     let steps: Vec<_> = found.steps.iter().map(|step| json!({ "pass": step.pass, "max_rel": step.difference })).collect();
     let json = json!({ "ok": !found.broken, "pass": culprit, "rule": found.rule, "steps": steps, "seed": seed });

@@ -2,9 +2,9 @@
 
 mod language;
 
-use crate::registry::registry;
 use crate::console::Console;
 use crate::error::{self, CliError};
+use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::ShapeArgs;
 use crate::table::Table;

@@ -4,12 +4,12 @@ mod dump;
 mod emit;
 mod summary;
 
+use super::inspect::Memory;
 use crate::certify::certify;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format::{self, parse_bytes};
 use crate::output::{OutputFile, check_stdout, is_standard};
-use super::inspect::Memory;
 use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::{CompileArgs, ShapeArgs};
@@ -38,7 +38,8 @@ Examples:
 
 /// What follows the flags: levels, files, examples.
 static HELP: LazyLock<String> = LazyLock::new(|| {
-    let levels: String = registry().levels.iter().enumerate().map(|(level, Level { doc, .. })| format!("  -O{level}  {doc}\n")).collect();
+    let levels: String =
+        registry().levels.iter().enumerate().map(|(level, Level { doc, .. })| format!("  -O{level}  {doc}\n")).collect();
     format!("Levels:\n{levels}\n{EMIT}\n\n{EXAMPLES}")
 });
 
@@ -111,7 +112,8 @@ impl Args {
         output.finish()?;
         let emitted = emit::write(&self.output.with_extension(""), &self.emit, &compiled)?;
         let memory = Memory::new(&model, &self.shapes)?;
-        let summary = Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted, sha256 };
+        let summary =
+            Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted, sha256 };
         Ok(summary.report(start.elapsed()).beside_output(is_standard(&self.output)))
     }
 

@@ -51,8 +51,7 @@ impl Args {
 }
 
 fn report(texts: &[String], vectors: &[Vec<f32>]) -> Report {
-    let similarities: Vec<Vec<f32>> =
-        vectors.iter().map(|a| vectors.iter().map(|b| cosine_similarity(a, b)).collect()).collect();
+    let similarities: Vec<Vec<f32>> = vectors.iter().map(|a| vectors.iter().map(|b| cosine_similarity(a, b)).collect()).collect();
     let embeddings: Vec<Value> =
         texts.iter().zip(vectors).map(|(text, vector)| json!({ "text": text, "embedding": vector })).collect();
     Report::new(table(texts, &similarities), json!({ "embeddings": embeddings, "similarities": similarities }))

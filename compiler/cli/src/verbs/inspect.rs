@@ -119,7 +119,11 @@ impl Memory {
         let (arena, bound) = (bytes(*arena_bytes), bytes(*arena_lower_bound_bytes));
         let mut text = format!("memory     peak {arena}, lower bound {bound}, ratio {:.3}{at}\n", self.ratio());
         if !self.at.is_empty() {
-            let _ = writeln!(text, "           peak = {} (sizes from {LEAST_SIZE}, outermost from 1, before rounding up)", self.formula);
+            let _ = writeln!(
+                text,
+                "           peak = {} (sizes from {LEAST_SIZE}, outermost from 1, before rounding up)",
+                self.formula
+            );
         }
         let _ = writeln!(text, "weights    {}", bytes(*weight_bytes));
         if self.requirements.state_bytes > 0 {

@@ -1,8 +1,8 @@
 //! `lostwax ops`.
 
-use crate::registry::registry;
 use crate::console::Console;
 use crate::error::CliError;
+use crate::registry::registry;
 use crate::report::Report;
 use crate::table::Table;
 use lostwax_ir::ops::{Op, OpDef, Operands};

@@ -1,14 +1,14 @@
 //! `lostwax opt`.
 
-use crate::source;
 use crate::console::Console;
 use crate::error::CliError;
+use crate::format::parse_bytes;
 use crate::ir_file;
 use crate::output::is_standard;
 use crate::registry::registry;
 use crate::report::Report;
-use crate::format::parse_bytes;
 use crate::settings::{PassArgs, ShapeArgs};
+use crate::source;
 use crate::source::stage_name;
 use lostwax_compiler::error::CompileError;
 use lostwax_compiler::model::{self, CompileOptions};

@@ -85,12 +85,7 @@ fn read_text(path: &Path) -> Result<String, CliError> {
     Ok(text)
 }
 
-fn measure(
-    decoder: &mut dyn Decoder,
-    chunks: &[&[u32]],
-    bos: Option<u32>,
-    console: &Console,
-) -> Result<Perplexity, CliError> {
+fn measure(decoder: &mut dyn Decoder, chunks: &[&[u32]], bos: Option<u32>, console: &Console) -> Result<Perplexity, CliError> {
     let mut perplexity = Perplexity::default();
     for (done, chunk) in (1..).zip(chunks) {
         perplexity.add(decoder, chunk, bos)?;

@@ -61,7 +61,8 @@ fn list(rules: &[Grouped]) -> Report {
 
 /// All of one rule.
 fn page(name: &str) -> Result<Report, CliError> {
-    let unknown = || CliError::usage(format!("{}; `lostwax rules` lists all", unknown("rule", name, rules().map(|(_, rule)| rule.name))));
+    let unknown =
+        || CliError::usage(format!("{}; `lostwax rules` lists all", unknown("rule", name, rules().map(|(_, rule)| rule.name))));
     let found = rules().find(|(_, rule)| rule.name == name).ok_or_else(unknown)?;
     let (group, rule) = found;
     let mut text = format!("rule   {}\ngroup  {group}\ntier   {}\n", rule.name, rule.tier);

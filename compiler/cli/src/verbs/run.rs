@@ -5,8 +5,8 @@ mod values;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::format::parse_bytes;
-use crate::registry::registry;
 use crate::output::{check_stdout, is_standard};
+use crate::registry::registry;
 use crate::report::Report;
 use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
 use crate::source;
@@ -78,7 +78,8 @@ impl Args {
             let shown = values.text(self.values.unwrap_or(MOST_AS_TEXT));
             let _ = writeln!(text, "{name}: {:?} {shown}", tensor.as_view());
             let (values, complete) = values.json(self.values.unwrap_or(MOST_AS_JSON));
-            let tensor = json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape(), "values": values, "complete": complete });
+            let tensor =
+                json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape(), "values": values, "complete": complete });
             map.insert(name.to_string(), tensor);
         }
         Report::new(text, json!({ "outputs": Value::Object(map) }))

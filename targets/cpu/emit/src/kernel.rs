@@ -6,7 +6,7 @@ use crate::ir::{Ir, V, array_of};
 use crate::machine::Machine;
 use crate::stmt::Range;
 use inkwell::types::BasicTypeEnum;
-use inkwell::values::{FunctionValue, IntValue, PointerValue};
+use inkwell::values::{FunctionValue, PointerValue};
 use lostwax_ir::kernel::{Kernel, Storage};
 use std::collections::HashMap;
 

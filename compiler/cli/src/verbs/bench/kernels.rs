@@ -28,12 +28,7 @@ pub struct Kernels {
 
 impl Kernels {
     /// Measures the run of `tokens` tokens with `past` before them.
-    pub fn measure(
-        counter: &mut WorkCounter,
-        entry_point: &'static str,
-        past: usize,
-        tokens: usize,
-    ) -> Result<Self, CliError> {
+    pub fn measure(counter: &mut WorkCounter, entry_point: &'static str, past: usize, tokens: usize) -> Result<Self, CliError> {
         let steps = counter.steps(entry_point, past, tokens, RUNS)?;
         let mut kernels: BTreeMap<String, Kernel> = BTreeMap::new();
         for StepProfile { kernel, seconds, flops, bytes, .. } in steps {

@@ -83,7 +83,8 @@ impl WorkCounter {
         let mut steps = self.session.profile(&[("tokens", TensorView::new(&ids, &[ids.len()])?)], runs)?;
         let scale = tokens / ids.len();
         for step in &mut steps {
-            (step.flops, step.bytes, step.seconds) = (step.flops * scale as u64, step.bytes * scale as u64, step.seconds * scale as f64);
+            (step.flops, step.bytes, step.seconds) =
+                (step.flops * scale as u64, step.bytes * scale as u64, step.seconds * scale as f64);
         }
         Ok(steps)
     }

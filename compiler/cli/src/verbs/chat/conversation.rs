@@ -101,11 +101,7 @@ impl<'a> Conversation<'a> {
         self.system.iter().chain(&self.turns).cloned().collect()
     }
 
-    fn generate(
-        &mut self,
-        receive: &mut dyn FnMut(&str),
-        is_stopped: &dyn Fn() -> bool,
-    ) -> Result<Generated, RuntimeError> {
+    fn generate(&mut self, receive: &mut dyn FnMut(&str), is_stopped: &dyn Fn() -> bool) -> Result<Generated, RuntimeError> {
         let prompt = self.language.encode_chat(&self.messages())?;
         let request = Request {
             max_tokens: self.max_tokens,

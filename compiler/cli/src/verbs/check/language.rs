@@ -18,7 +18,8 @@ fn text(checked: &LanguageReport) -> String {
     let LanguageReport { format, architecture, family, tensors, .. } = checked;
     let mut text = String::new();
     if !architecture.is_empty() {
-        let _ = writeln!(text, "format        {format}\narchitecture  {architecture}, {}", family.map_or("not known", |_| "known"));
+        let _ =
+            writeln!(text, "format        {format}\narchitecture  {architecture}, {}", family.map_or("not known", |_| "known"));
         let _ = writeln!(text, "tensors       {tensors}\n\n{}", weights(checked));
     }
     for EntryGraph { name, graph } in &checked.entries {
@@ -39,9 +40,9 @@ fn weights(checked: &LanguageReport) -> Table {
 }
 
 fn to_json(checked: &LanguageReport) -> Json {
-    let weights = checked.weights.iter().map(|weight| {
-        json!({ "dtype": weight.dtype, "tensors": weight.tensors, "values": weight.values, "bytes": weight.bytes })
-    });
+    let weights = checked.weights.iter().map(
+        |weight| json!({ "dtype": weight.dtype, "tensors": weight.tensors, "values": weight.values, "bytes": weight.bytes }),
+    );
     json!({
         "format": checked.format,
         "supported": checked.problem.is_none(),

@@ -2,12 +2,12 @@
 
 use super::Args;
 use crate::format::{bytes, hex};
-use crate::verbs::inspect::{Memory, entry_json, interface, symbols_json, tensors_json};
 use crate::report::Report;
 use crate::source::stage_name;
-use lostwax_import::families::Conversion;
+use crate::verbs::inspect::{Memory, entry_json, interface, symbols_json, tensors_json};
 use lostwax_compiler::pipeline::Compiled;
 use lostwax_compiler::placement::Refusal;
+use lostwax_import::families::Conversion;
 use lostwax_import::program::Program;
 use lostwax_runtime::Model;
 use lostwax_runtime::format::{CertificateCase, ReferenceOutput, Variant};

@@ -10,7 +10,8 @@ use std::fmt::Write;
 
 /// The variants that have a kernel, and what they run it for.
 pub fn page(plan: &Plan, name: &str) -> Result<Report, CliError> {
-    let having: Vec<&Variant> = plan.variants.iter().filter(|variant| variant.kernels.iter().any(|kernel| kernel == name)).collect();
+    let having: Vec<&Variant> =
+        plan.variants.iter().filter(|variant| variant.kernels.iter().any(|kernel| kernel == name)).collect();
     if having.is_empty() {
         let names = plan.variants.iter().flat_map(|variant| &variant.kernels).map(String::as_str);
         return Err(CliError::usage(format!("{}; `--kernels` lists all", unknown("kernel", name, names))));

@@ -21,7 +21,8 @@ pub enum Values {
 impl Values {
     pub fn new(view: &TensorView<'_>) -> Self {
         let wide = || view.view::<u64>().map(|values| values.iter().map(|value| i128::from(*value)).collect());
-        let tensor = DType::from_name(view.dtype().name()).and_then(|dtype| Tensor::from_bytes(dtype, view.shape(), view.bytes()));
+        let tensor =
+            DType::from_name(view.dtype().name()).and_then(|dtype| Tensor::from_bytes(dtype, view.shape(), view.bytes()));
         match (view.dtype().name(), tensor) {
             ("bool", Some(tensor)) => Self::Bools(tensor.to_f64().into_iter().map(|value| value != 0.0).collect()),
             ("u64", _) => Self::Integers(wide().unwrap_or_default()),

@@ -5,8 +5,8 @@
 use crate::compare::{Compared, interpret_with, references};
 use crate::console::Console;
 use crate::error::CliError;
-use lostwax_compiler::plan_sizes::PlanSizes;
 use crate::tensors::views;
+use lostwax_compiler::plan_sizes::PlanSizes;
 use lostwax_import::program::Program;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::suggest::unknown;
@@ -63,7 +63,12 @@ impl Comparison<'_> {
 
     fn outputs(&self, entry: &str, outputs: &Outputs, expected: &References) -> Result<Differences, CliError> {
         let compared = outputs.iter().map(|(name, tensor)| {
-            let missing = || CliError::usage(format!("`{entry}` of the model: {}", unknown("output", name, expected.keys().map(String::as_str))));
+            let missing = || {
+                CliError::usage(format!(
+                    "`{entry}` of the model: {}",
+                    unknown("output", name, expected.keys().map(String::as_str))
+                ))
+            };
             let expected = expected.get(name).ok_or_else(missing)?;
             Ok((format!("{entry}.{name}"), Compared::new(tensor, expected, self.rtol)))
         });

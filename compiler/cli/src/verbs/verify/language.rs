@@ -65,9 +65,8 @@ impl Part {
     }
 
     fn json(&self) -> Value {
-        let difference = |Difference { input, expected, found }: &Difference| {
-            json!({ "input": input, "expected": expected, "found": found })
-        };
+        let difference =
+            |Difference { input, expected, found }: &Difference| json!({ "input": input, "expected": expected, "found": found });
         let differences: Vec<Value> = self.differences.iter().map(difference).collect();
         json!({ "ok": differences.is_empty(), "checked": self.count, "differences": differences })
     }
