@@ -14,8 +14,8 @@ impl Writer<'_> {
         })
     }
 
-    pub(crate) fn dim(&self, dim: &Dim) -> Result<String, Fault> {
-        index::dim(&self.symbols, dim)
+    pub(crate) fn dim(&self, value: &Dim) -> Result<String, Fault> {
+        dim(&self.symbols, value)
     }
 }
 
