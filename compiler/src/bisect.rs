@@ -60,7 +60,7 @@ pub fn bisect<E: From<CompileError>>(
     Ok(found)
 }
 
-/// True also for a difference that is no number.
+/// True also for NaN.
 fn exceeds(difference: f64, tolerance: f64) -> bool {
     difference.is_nan() || difference > tolerance
 }

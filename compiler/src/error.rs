@@ -67,7 +67,7 @@ pub enum CompileError {
         allowed: u64,
     },
     /// Something runs slower than it could, and that was not allowed.
-    #[error("refused, since not everything would run as fast as it could (--strict):\n  {}", problems.join("\n  "))]
+    #[error("refused because of --strict; these would run slower than possible:\n  {}", problems.join("\n  "))]
     Slow {
         /// All that is slow, and why.
         problems: Vec<String>,

@@ -23,7 +23,7 @@ pub const LEVELS: [Level; 4] = [
         without: &[],
     },
     Level {
-        doc: "also brings ops to canonical form, simplifies, and recognizes activations and normalizations",
+        doc: "also brings ops to canonical form, simplifies, and recognizes activations and averages",
         passes: REWRITE,
         without: &["weights", "layout", "sink"],
     },

@@ -1,4 +1,4 @@
-//! The sizes that reports and limits of memory are for, where no shapes are given: one definition for all of them.
+//! The sizes that memory reports and limits assume when no shapes are given.
 
 use crate::error::CompileError;
 use lostwax_format::expr::Kind;

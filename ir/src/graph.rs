@@ -116,7 +116,7 @@ impl Graph {
         self.add(Op::Input, attrs, &[])
     }
 
-    /// Adds a state: a tensor that stays from run to run, and becomes what the output of the same name is.
+    /// Adds a state: a tensor that persists across runs; its next value is the output of the same name.
     pub fn state(&mut self, name: &str, ty: &TensorType) -> Result<Value, TypeError> {
         let attrs = Attrs::new().with("name", name).with("dtype", ty.dtype).with("dims", ty.dims.clone());
         self.add(Op::State, attrs, &[])

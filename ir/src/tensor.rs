@@ -24,7 +24,7 @@ fn byte_count(dtype: DType, shape: &[usize]) -> Option<usize> {
 }
 
 impl Tensor {
-    /// A tensor whose bytes are zero. `None` for a shape that does not fit memory, or whose rows are no whole blocks.
+    /// A tensor whose bytes are zero. `None` for a shape that does not fit memory, or whose rows are not whole blocks.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Option<Self> {
         let bytes = byte_count(dtype, shape)?;
         let mut words = Vec::new();

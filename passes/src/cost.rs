@@ -24,8 +24,8 @@ pub struct CostTable {
     pub bytes_per_ns: f64,
     /// Nanoseconds to start one kernel.
     pub dispatch_ns: f64,
-    /// The fraction that counts of the traffic and start of slices, broadcasts and concatenations: their users nearly always read
-    /// through them, or their operands are written in place.
+    /// The fraction of traffic and launch cost that is charged for slices, broadcasts and concatenations, which are nearly always
+    /// fused into their users or written in place.
     pub inlined_fraction: f64,
     /// How many times longer convolutions and windows take when channels are not innermost.
     pub channels_first_factor: f64,
@@ -92,7 +92,7 @@ pub struct Work {
     pub read: f64,
     /// Bytes written, likewise.
     pub written: f64,
-    /// How often starting a kernel counts: 1, less for what users nearly always read through, 0 for what needs no kernel.
+    /// Kernel launches that are charged: 1; less for ops that are nearly always fused into their users; 0 for views.
     pub starts: f64,
 }
 

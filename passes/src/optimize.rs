@@ -38,7 +38,7 @@ pub struct PhaseReport {
     pub nodes: usize,
     /// E-nodes in the end, over all regions.
     pub enodes: usize,
-    /// The most rounds that a region took.
+    /// The maximum number of rounds that a region took.
     pub iterations: usize,
     /// Whether all regions were rewritten until nothing was left to do.
     pub saturated: bool,

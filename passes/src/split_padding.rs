@@ -15,7 +15,7 @@ use lostwax_ir::ops::{Class, Op};
 /// The pass.
 pub const PASS: Pass = Pass {
     name: "split_padding",
-    doc: "pad the input of contractions with few channels in memory, so that their loops merge",
+    doc: "Pads the input of contractions with few channels in memory, so that their loops merge.",
     run,
 };
 

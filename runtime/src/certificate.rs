@@ -82,7 +82,7 @@ impl Model {
     /// certificate.
     ///
     /// # Errors
-    /// What a run reports. A difference is no error; see [`CheckedOutput::ok`].
+    /// What a run reports. A difference is not an error; see [`CheckedOutput::ok`].
     pub fn check(&self, device: &Device) -> Result<Vec<CheckedOutput>, RuntimeError> {
         let mut checked = Vec::new();
         for case in &self.artifact().certificate().cases {

@@ -57,9 +57,8 @@ impl Device {
         self.own.describe()
     }
 
-    /// Measures the peak throughput and bandwidth of the device with a number of threads, 0 for as many as the device chooses.
-    /// Returns nothing
-    /// if the device cannot measure itself.
+    /// Measures the peak throughput and bandwidth of the device with a number of threads, 0 to let the device choose. Returns
+    /// `None` if the device cannot measure itself.
     ///
     /// # Errors
     /// [`RuntimeError::Device`] if the device fails.

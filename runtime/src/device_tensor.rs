@@ -5,9 +5,9 @@ use std::fmt;
 /// A tensor in the memory of a device, in row-major order. [`Device::tensor`] and [`Device::empty`] make it,
 /// [`crate::Session::run_to`] takes it and writes to it.
 ///
-/// It serves all sessions of all models on that device. Reads and writes keep the order of the calls, though a device may still be
-/// busy when a call returns. A device tensor that was dropped may keep its memory until each session that it was an input or a
-/// destination of has had its next run, and the device is done with that.
+/// Usable in all sessions of all models on that device. Reads and writes happen in call order, though the device may still be
+/// busy when a call returns. The memory of a dropped tensor is freed once every session that used it has run again and the device
+/// has finished that run.
 pub struct DeviceTensor {
     device: Device,
     dtype: DType,

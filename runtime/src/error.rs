@@ -11,7 +11,7 @@ pub enum RuntimeError {
     Artifact(#[from] FormatError),
     /// The artifact has no code that the device can run.
     #[error(
-        "the {device} device runs none of the code in the file: {variants}. Compile the model for this machine: `lostwax compile \
+        "the file has no code that the {device} device can run: {variants}. Compile the model for this machine: `lostwax compile \
          MODEL --target {device}` here, or elsewhere with a specification that `lostwax targets` lists"
     )]
     UnsupportedDevice {
@@ -84,6 +84,6 @@ impl RuntimeError {
     }
 
     pub(crate) fn out_of_memory(what: impl Into<String>, needed: u64) -> Self {
-        Self::LimitExceeded { what: what.into(), needed, limit: "the machine gives".into() }
+        Self::LimitExceeded { what: what.into(), needed, limit: "the available memory".into() }
     }
 }

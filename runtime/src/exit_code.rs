@@ -6,7 +6,7 @@ use lostwax_target_api::DeviceError;
 
 /// Results differ, or a check failed.
 pub const MISMATCH: u8 = 1;
-/// The arguments make no sense, or a file cannot be used.
+/// The arguments are invalid, or a file cannot be used.
 pub const USAGE: u8 = 2;
 /// The model needs something that is not supported, or was refused.
 pub const UNSUPPORTED_MODEL: u8 = 3;

@@ -53,8 +53,8 @@
 //! the plan into a table of dispatches with these values, and `session.rs` hands the table and the tensors to the device. The
 //! table is kept while shapes stay the same.
 //!
-//! Artifacts hold machine code. All positions and sizes in a file are checked before use, and damage is found by hashes, but code
-//! that was made to do harm can do harm: open files from sources whose programs you would run.
+//! Artifacts hold machine code. All positions and sizes in a file are checked before use, and damage is found by hashes, but
+//! malicious code is not detected: open only files from sources whose programs you would run.
 
 #[cfg(target_endian = "big")]
 compile_error!("artifacts hold little-endian numbers");

@@ -131,7 +131,7 @@ impl Session {
         Ok(())
     }
 
-    /// Gives a symbol that no input determines its value for the next runs, in place of that in [`Options::bindings`]. States stay
+    /// Sets the value of a symbol that no input determines, for all following runs; overrides [`Options::bindings`]. States stay
     /// as they are, except that those whose size depends on the symbol are reset.
     ///
     /// # Errors
@@ -163,9 +163,8 @@ impl Session {
         self.run_with(inputs, outputs, |executor, io| executor.run(io))
     }
 
-    /// Runs the model step by step; `watch` is called before each step with the number of those that are done and of all. Slower than
-    /// [`Session::run`], for devices on which a run takes so long that someone wants to see how far it is. On devices that cannot
-    /// stop between steps it is called once.
+    /// Runs the model step by step; `watch` is called before each step with the number of finished steps and of all steps. Slower
+    /// than [`Session::run`]; for progress reports on slow devices. On devices that cannot stop between steps it is called once.
     ///
     /// # Errors
     /// As [`Session::run`].

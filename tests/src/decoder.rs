@@ -52,7 +52,7 @@ impl<'a> Interpreted<'a> {
 /// The embedding of tokens.
 ///
 /// # Panics
-/// When the model is no encoder or cannot be evaluated.
+/// When the model is not an encoder or cannot be evaluated.
 pub fn embed(model: &LanguageGraphs, tokens: &[u32]) -> Vec<f32> {
     let (_, graph) = model.entries.iter().find(|(name, _)| name == "embed").expect("the model is an encoder");
     let ids: Vec<i32> = tokens.iter().map(|token| *token as i32).collect();

@@ -1,4 +1,4 @@
-//! A whole language model behind the server: many clients, clients that go away, requests that make no sense, and what is left of
+//! A whole language model behind the server: many clients, clients that go away, invalid requests, and what is left of
 //! all of them.
 
 #[path = "../../runtime/serve/tests/common/http.rs"]

@@ -17,7 +17,7 @@ pub use lostwax_runtime::exit_code::{LIMIT, MISMATCH, UNSUPPORTED_MODEL, USAGE};
 /// Why a verb failed.
 #[derive(Debug, Error)]
 pub enum CliError {
-    /// What was asked for makes no sense.
+    /// The arguments are invalid.
     #[error("{0}")]
     Usage(String),
     /// A file cannot be read or written.
@@ -82,7 +82,7 @@ impl CliError {
         }
     }
 
-    /// Whether whoever read standard output has gone away, as `head` does. That is no failure.
+    /// Whether whoever read standard output has gone away, as `head` does. That is not a failure.
     pub fn is_closed_stdout(&self) -> bool {
         matches!(self, CliError::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }

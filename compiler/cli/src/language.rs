@@ -98,7 +98,7 @@ impl SamplingArgs {
 pub fn timing_line(timings: &Timings) -> String {
     let Timings { prompt_tokens, reused_tokens, generated_tokens, .. } = timings;
     format!(
-        "prompt {prompt_tokens} tokens ({reused_tokens} more in the cache), {:.1} tokens/s; first token after {:.0} ms; \
+        "prompt {prompt_tokens} tokens (+{reused_tokens} cached), {:.1} tokens/s; first token after {:.0} ms; \
          {generated_tokens} tokens, {:.1} tokens/s",
         timings.prompt_rate(),
         milliseconds(timings.first_token),

@@ -15,7 +15,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The most links on the way to a file.
+/// The maximum number of links on the way to a file.
 const MAX_LINKS: usize = 40;
 
 /// Where the bytes belong.

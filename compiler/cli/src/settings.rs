@@ -36,7 +36,7 @@ pub struct ShapeArgs {
     /// Keep all tokens in the KV caches of sliding-window layers, so that generation can continue from any earlier position.
     #[arg(long, help_heading = MODELS)]
     pub full_windows: bool,
-    /// The number of texts that a language model decodes together, each with a cache of its own; the slots of `serve`.
+    /// The number of sequences that a language model decodes as one batch, each with its own KV cache; the slots of `serve`.
     #[arg(long, value_name = "N", help_heading = MODELS, default_value_t = LanguageOptions::default().slots)]
     pub slots: usize,
     /// The type of activations that are multiplied by quantized weights: i8, quantized in blocks like the weights, or f32.
@@ -159,8 +159,8 @@ fn fixed(dim: &DimSpec) -> Option<usize> {
 /// What the optimizer knows and may do.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
 pub struct PassArgs {
-    /// What to compile for: a name of `lostwax targets`, such as cpu, or NAME:SPECIFICATION for single variants of the code, such as
-    /// cpu:aarch64, cpu:x86_64+x86-64-v3 or gpu:vulkan; repeatable. By default the first of the targets.
+    /// The target, such as cpu (see `lostwax targets`), or NAME:SPECIFICATION for particular variants, such as cpu:aarch64,
+    /// cpu:x86_64+x86-64-v3 or gpu:vulkan; repeatable. By default the first target.
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
     /// How far rewrites may change floating-point results: exact, contract, reassoc or fast.
@@ -176,8 +176,8 @@ pub struct PassArgs {
 pub struct CompileArgs {
     #[command(flatten)]
     pub passes: PassArgs,
-    /// The most working memory, such as 64MiB; smaller plans are sought until one fits. Dynamic sizes are taken to be 1 where they are
-    /// the outermost of an input and 64 elsewhere, as in the report of `compile`, or what comes next to it in their range.
+    /// The maximum working memory, such as 64MiB; the compiler looks for a plan that fits. Dynamic sizes count as 1 if outermost
+    /// in an input and 64 otherwise, clamped to their ranges, as in the report of `compile`.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_memory: Option<u64>,
     #[command(flatten)]
@@ -250,8 +250,8 @@ impl Default for PassArgs {
 /// Which device runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// The device, as NAME or NAME:ADAPTER (a number or a part of a name; see `lostwax devices`); the first that the artifact has code
-    /// for if none is given.
+    /// The device, as NAME or NAME:ADAPTER, where ADAPTER is a number or part of a name (see `lostwax devices`); by default the
+    /// first one that the artifact has code for.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
 }

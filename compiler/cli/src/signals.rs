@@ -8,7 +8,7 @@ use crate::error::CliError;
 /// Cleans up, then calls what ends the program, before anything else can be made that would be left.
 pub type CleanUp = fn(&dyn Fn());
 
-/// What takes Ctrl-C in the place of the end of the program; gives whether it did.
+/// A Ctrl-C handler; returns whether it handled the signal. If not, the program ends.
 pub type OnInterrupt = Box<dyn Fn() -> bool + Send>;
 
 #[cfg(unix)]

@@ -163,7 +163,7 @@ fn only_language_models_speak() {
     ] {
         let (code, stdout, stderr) = place.run(verb);
         assert_eq!((code, stdout.as_str()), (2, ""), "{verb}: {stderr}");
-        assert!(stderr.contains("is no language model") && stderr.contains("lostwax compile"), "{stderr}");
+        assert!(stderr.contains("is not a language model") && stderr.contains("lostwax compile"), "{stderr}");
         assert_eq!(place.run(&verb.replace("model.lwx", "missing.lwx")).0, 2);
     }
 }

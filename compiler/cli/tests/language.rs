@@ -133,7 +133,7 @@ fn states_that_do_not_fit_are_refused() {
         assert!(code == 2 && stderr.contains(problem) && stderr.contains(file), "{file} {code}: {stderr}");
     };
     refused("none.state", "No such file");
-    refused("tiny.lwx", "this is none");
+    refused("tiny.lwx", "this is not a saved state");
     let mut bytes = place.read("a.state");
     bytes[60] ^= 1;
     place.write("damaged.state", &bytes);

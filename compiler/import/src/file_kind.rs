@@ -60,7 +60,7 @@ impl FileKind {
             Self::GraphText => "a graph as text",
             Self::Safetensors => "a safetensors file without a graph; give the folder that also holds its config.json",
             Self::Other(what) => what,
-            Self::Unknown => "of no known format",
+            Self::Unknown => "a file of unknown format",
         }
     }
 }
@@ -87,7 +87,7 @@ fn of_text(text: &str) -> FileKind {
     match text {
         "" => FileKind::Other("an empty file"),
         text if text.starts_with("graph \"") || text.starts_with("symbols {") => FileKind::GraphText,
-        text if text.starts_with("kernel ") => FileKind::Other("a list of kernels, of which no model can be made"),
+        text if text.starts_with("kernel ") => FileKind::Other("a list of kernels, which cannot be compiled"),
         text if text.starts_with(['{', '[']) => FileKind::Other("a JSON file"),
         _ => FileKind::Other("a text file"),
     }

@@ -23,7 +23,7 @@ pub struct Conversion {
     pub name: String,
     /// Its type in the model.
     pub from: DType,
-    /// Its type in the graphs; that of the model where rows are no whole number of blocks.
+    /// Its type in the graphs; that of the model where rows are not a whole number of blocks.
     pub to: DType,
     /// The norm of the difference, relative to that of the values.
     pub error: f64,

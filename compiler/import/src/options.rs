@@ -27,16 +27,16 @@ impl Default for ImportOptions {
 /// How a language model becomes graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LanguageOptions {
-    /// The most tokens that a model attends to; never more than it was trained for.
+    /// The context length in tokens, at most what the model was trained for.
     pub context: usize,
     /// The element type of caches of keys and values: f32, f16, or i8, bytes with a scale for each token and head.
     pub cache: DType,
-    /// Whether the caches of layers that see a window keep all tokens, so that a text can go on from any earlier point; else they
-    /// hold the last tokens only.
+    /// Whether sliding-window layers cache all tokens, so that generation can resume from any earlier position; otherwise they
+    /// cache only the last ones.
     pub full_windows: bool,
     /// The number of texts that caches hold, which are decoded together.
     pub slots: usize,
-    /// The type in which activations meet matrices of block formats: i8, in groups with scales of their own, or f32.
+    /// The type of activations that are multiplied by block-quantized weights: i8, quantized in groups, or f32.
     pub activations: DType,
     /// The type that matrices are converted to; as they are stored if absent. See [`crate::families::quant_from_name`].
     pub quant: Option<DType>,
@@ -48,7 +48,7 @@ pub const CACHE_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::I8];
 /// The element types that activations may have where they meet matrices of block formats.
 pub const ACTIVATION_TYPES: [DType; 2] = [DType::I8, DType::F32];
 
-/// The most texts that are decoded together.
+/// The maximum number of texts that are decoded together.
 pub const MAX_SLOTS: usize = 16;
 
 /// Tokens that a model attends to if nobody says otherwise.

@@ -23,7 +23,7 @@ pub(super) enum Given {
     State(usize),
 }
 
-/// The inputs of a graph that are no states.
+/// The inputs of a graph that are not states.
 pub(super) fn inputs(graph: &Graph) -> impl Iterator<Item = Value> {
     graph.inputs().iter().copied().filter(|value| graph.op(*value) != Op::State)
 }
@@ -33,7 +33,7 @@ pub(super) fn states(graph: &Graph) -> impl Iterator<Item = Value> {
     graph.inputs().iter().copied().filter(|value| graph.op(*value) == Op::State)
 }
 
-/// The outputs of a graph that are no next values of states.
+/// The outputs of a graph that are not next values of states.
 pub(super) fn outputs(graph: &Graph) -> impl Iterator<Item = &Output> {
     graph
         .outputs()

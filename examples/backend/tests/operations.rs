@@ -131,7 +131,7 @@ fn conversions() {
     let pairs = || DType::scalars().flat_map(|from| DType::scalars().map(move |to| (from, to)));
     check_all(pairs().map(|(from, to)| (from, to, Scalar::Cast(to, x.clone()))));
     let equal = pairs().filter(|(from, to)| from.size() == to.size());
-    // Bits of bools other than 0 and 1 are no bools, and there are many NaNs.
+    // Bits of bools other than 0 and 1 are not bools, and there are many NaNs.
     let equal = equal.filter(|(from, to)| *to != DType::Bool && !(from.is_float() && from.size() == 2 && from != to));
     check_all(equal.map(|(from, to)| (from, to, Scalar::Bitcast(to, x.clone()))));
 }

@@ -137,7 +137,7 @@ pub enum Class {
     Concatenation,
     /// The first operand with a part of it replaced by the second.
     Update,
-    /// Expands the form in which constants are stored: computed anew wherever it is used, and never constant itself.
+    /// Decodes constants from their storage format: recomputed at every use, and never folded.
     Decode,
     /// The memory of the operand under another type and shape.
     Reinterpretation,

@@ -45,7 +45,7 @@ struct Scope {
     in_threads: bool,
 }
 
-/// The most threads of a workgroup.
+/// The maximum number of threads of a workgroup.
 const MAX_THREADS: u32 = 1024;
 
 struct Verifier<'a> {

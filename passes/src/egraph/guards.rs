@@ -31,7 +31,7 @@ const fn constant(name: &'static str, doc: &'static str, holds: fn(&Site<'_>, &[
     Guard { name, doc, needs_constant: true, holds }
 }
 
-/// All guards. A condition that is none of these can be checked by the function that builds the right side.
+/// All guards. A rule that needs another condition adds a guard here.
 pub const GUARDS: &[Guard] = &[
     constant("const", "(x): x depends on constants only", |site, args| first(site, args).is_some_and(|id| site.is_constant(id))),
     any("dynamic", "(x): x is not known before the model runs", |site, args| {

@@ -118,7 +118,7 @@ impl Parser<'_> {
         let word = self.word().to_string();
         match word.strip_prefix('?') {
             Some(name) => Ok(Arg::Var(self.names.number(name))),
-            None => word.parse().map(Arg::Number).map_err(|_| format!("`{word}` is no number")),
+            None => word.parse().map(Arg::Number).map_err(|_| format!("`{word}` is not a number")),
         }
     }
 
@@ -126,7 +126,7 @@ impl Parser<'_> {
         if self.peek() == Some('?') {
             return match self.arg()? {
                 Arg::Var(number) => Ok(Term::Var(number)),
-                Arg::Number(number) => Err(format!("{number} is no operand")),
+                Arg::Number(number) => Err(format!("{number} is not an operand")),
             };
         }
         self.expect('(')?;
@@ -177,7 +177,8 @@ impl Parser<'_> {
         for entry in body.split(',').filter(|entry| !entry.trim().is_empty()) {
             let (name, value) = entry.split_once('=').ok_or_else(|| format!("`{entry}` is not `name=value`"))?;
             let spec = attr_spec(op, name.trim()).ok_or_else(|| format!("`{op}` has no attribute `{name}`"))?;
-            let value = literal_value(spec.kind, value.trim()).ok_or_else(|| format!("`{value}` is no {:?}", spec.kind))?;
+            let value =
+                literal_value(spec.kind, value.trim()).ok_or_else(|| format!("`{value}` is not of type {:?}", spec.kind))?;
             attrs = attrs.with(spec.name, value);
         }
         Ok(AttrTerm::Literal(Arc::new(attrs)))

@@ -11,7 +11,7 @@
 //! const GROUP: RuleGroup = RuleGroup { name: "logarithms", doc: "Powers and logarithms.", phase: Phase::Recognize, rules: RULES };
 //!
 //! let problem = testing::check_rules(&GROUP, 17).unwrap_err().to_string();
-//! assert!(problem.contains("exp_log"), "the logarithm of a negative number is no number: {problem}");
+//! assert!(problem.contains("exp_log"), "the logarithm of a negative number is not a number: {problem}");
 //! ```
 
 use super::site::Site;

@@ -41,7 +41,7 @@ pub(super) struct Decisions<'a> {
     pub(super) aliases: BTreeMap<Value, Alias>,
     /// For each value stored as a slice of another, its position among the operands of that.
     positions: BTreeMap<Value, usize>,
-    /// The most arguments of a group, its output among them.
+    /// The maximum number of arguments of a group, its output among them.
     arguments: usize,
 }
 
@@ -253,7 +253,7 @@ impl<'a> Decisions<'a> {
         is_relayout(compute) || self.graph.op(value).def().class == Class::Reinterpretation
     }
 
-    /// Outputs may share memory only with values that are computed and are no outputs themselves.
+    /// Outputs may share memory only with values that are computed and are not outputs themselves.
     fn can_alias(&self, value: Value, pinned: &BTreeSet<Value>) -> bool {
         let operand = self.graph.operands(value)[0];
         let is_output = |value: Value| self.graph.outputs().iter().any(|output| output.value == value);

@@ -1,4 +1,4 @@
-//! Fusion: from tensor operations to the kernels that are worth having.
+//! Fusion: groups tensor operations into kernels.
 //!
 //! There is one [`Decision`] for every value: it is stored by a group of its own, computed anew inside the groups that use it,
 //! an alias of another value under another shape, or assembled from slices that others store in place. A group is one

@@ -33,7 +33,7 @@ impl Next {
         if self.transfer == Transfer::Copied { &[] } else { &self.updates }
     }
 
-    /// Whether the value is no update and made in the memory of the state.
+    /// Whether the value is not an update and made in the memory of the state.
     pub(super) fn is_written_whole(&self) -> bool {
         self.transfer == Transfer::InPlace && self.updates.is_empty()
     }

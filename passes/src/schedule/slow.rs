@@ -9,7 +9,7 @@ use lostwax_target_api::Caps;
 /// Points below which no kernel counts as slow.
 const FEW_POINTS: i64 = 1 << 16;
 
-/// Why a reduction that runs with one lane per reduced element is slow: its elements are no neighbours, so each lane loads
+/// Why a reduction that runs with one lane per reduced element is slow: its elements are not neighbours, so each lane loads
 /// on its own.
 pub(super) fn scattered(nest: &Nest, reduction: &NestReduction) -> Option<String> {
     let inner = reduction.axes.last()?;

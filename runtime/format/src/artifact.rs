@@ -145,7 +145,7 @@ fn check_zeros(entry: &Entry, bytes: &[u8]) -> Result<(), FormatError> {
 
 fn read_index(bytes: &[u8], entries: &[Entry]) -> Result<(Index, [u8; HASH_BYTES]), FormatError> {
     let problem = |text: &str| FormatError::invalid(INDEX, text);
-    let missing = || problem("it is missing: this is no lostwax artifact; `lostwax compile MODEL -o FILE` makes one");
+    let missing = || problem("it is missing: this is not a lostwax artifact; `lostwax compile MODEL -o FILE` makes one");
     let entry = find(entries, INDEX).ok_or_else(missing)?;
     let (message, id) = contents(entry, bytes)?.split_last_chunk().ok_or_else(|| problem("it is too short"))?;
     if hash(message) != *id {
@@ -198,7 +198,7 @@ fn read_language_model(bytes: &[u8], entries: &[Entry]) -> Result<Option<Languag
         (None, None) => return Ok(None),
         (Some(model), Some(tokenizer)) => (model, tokenizer),
         (Some(_), None) => return Err(FormatError::invalid(LANGUAGE_MODEL, "there is no tokenizer")),
-        (None, Some(_)) => return Err(FormatError::invalid(TOKENIZER, "there is no language model")),
+        (None, Some(_)) => return Err(FormatError::invalid(TOKENIZER, "there is not a language model")),
     };
     check_limit(TOKENIZER, tokenizer.range.len(), MAX_TOKENIZER_BYTES)?;
     let model = decode(model, bytes)?;

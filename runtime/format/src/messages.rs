@@ -213,7 +213,7 @@ pub struct Constraint {
 /// One run of a kernel, as far as it is the same for all variants.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Step {
-    /// The arguments of the kernel in order. It writes to the last one, which is no weight and no input, and reads the others. All
+    /// The arguments of the kernel in order. It writes to the last one, which is neither a weight nor an input, and reads the others. All
     /// steps that use a tensor name the same range, the whole of it, even if a kernel uses a part.
     #[prost(message, repeated, tag = "1")]
     pub buffers: ::prost::alloc::vec::Vec<Buffer>,

@@ -58,7 +58,7 @@ fn other_safetensors_files_are_recognized() {
     assert!(problem(&file).contains("__lostwax__/plan: it is missing"));
     let foreign = br#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
     let foreign = [&(foreign.len() as u64).to_le_bytes(), foreign.as_slice(), &[0]].concat();
-    assert!(problem(&foreign).contains("this is no lostwax artifact"));
+    assert!(problem(&foreign).contains("this is not a lostwax artifact"));
 }
 
 #[test]

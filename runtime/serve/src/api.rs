@@ -12,10 +12,10 @@ const COMPLETION_TOKENS: usize = 16;
 /// The maximum number of stop strings.
 const MOST_STOPS: usize = 16;
 
-/// The most texts in one request for embeddings, as in OpenAI's API.
+/// The maximum number of texts in one request for embeddings, as in OpenAI's API.
 const MOST_TEXTS: usize = 2048;
 
-/// Fields that change the reply in ways that are not supported, unless they have a value that means nothing.
+/// Unsupported request fields; they are accepted only with their neutral value.
 const UNSUPPORTED: &[&str] = &[
     "audio",
     "best_of",

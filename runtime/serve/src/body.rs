@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a client may send beyond the limit, unread: one that is cut off while it sends does not see the reply.
+/// Bytes beyond the limit that are read and discarded, since a client that is cut off while sending never sees the reply.
 const IGNORED: usize = 64 << 20;
 
 /// How long a client may take to send a request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A body that is JSON, whatever its type is said to be.
+/// A JSON body; the `Content-Type` header is ignored.
 pub struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<State>> for JsonBody<T> {

@@ -32,7 +32,7 @@ impl ApiError {
         Self { code: Some(code), ..self }
     }
 
-    /// A request that makes no sense; `param` is the field.
+    /// An invalid request; `param` is the field.
     pub fn invalid(message: impl Into<String>, param: Option<&str>) -> Self {
         Self { param: param.map(str::to_string), ..Self::client(StatusCode::BAD_REQUEST, message) }
     }

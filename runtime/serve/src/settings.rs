@@ -28,7 +28,7 @@ pub struct Settings {
     pub queue_length: usize,
     /// How long a request may take, waiting included.
     pub timeout: Duration,
-    /// How long a connection may take until it has sent the head of a request, waiting for the next one included.
+    /// How long a connection may take to send the header of a request, keep-alive idle time included.
     pub head_timeout: Duration,
     /// The maximum size of a request in bytes.
     pub body_limit: usize,

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct State {
     pub name: String,
     pub language: Language,
-    /// The most tokens of a text; none if the model generates no text.
+    /// The maximum number of tokens of a text; none if the model generates no text.
     context_length: Option<usize>,
     embed: Option<Mutex<Embed>>,
     pub settings: Settings,

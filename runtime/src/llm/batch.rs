@@ -122,7 +122,7 @@ impl Batch {
         self.texts.iter().all(|text| text.progress.position() < self.decoder.context_length())
     }
 
-    /// Appends the announced tokens. What others get lies behind their tokens, where nothing is read before it is written.
+    /// Appends the announced tokens. The other sequences get token 0 past their end, where it is overwritten before it is read.
     fn run(&mut self) -> Result<(), RuntimeError> {
         let mut tokens = Vec::with_capacity(self.texts.len());
         for number in 0..self.texts.len() {
@@ -173,7 +173,7 @@ impl BatchDecoder {
     }
 }
 
-/// A batch is right after each run, also where a run before it failed.
+/// Ignores poisoning: a batch is consistent even if an earlier run failed.
 fn lock(batch: &Mutex<Batch>) -> MutexGuard<'_, Batch> {
     batch.lock().unwrap_or_else(PoisonError::into_inner)
 }

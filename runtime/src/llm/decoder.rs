@@ -23,7 +23,7 @@ const PAST: &str = "past";
 /// The symbol that tells which of several texts a run belongs to.
 const SLOT: &str = "slot";
 
-/// The most tokens that one run of `score` appends: it gives a row of logits for each.
+/// The maximum number of tokens that one run of `score` appends: it gives a row of logits for each.
 const SCORED: usize = 32;
 
 /// Receives the logits after one token.
@@ -58,8 +58,8 @@ pub trait Decoder: Send {
         tokens.chunks(1).try_for_each(|token| visit(self.append(token)?))
     }
 
-    /// The most of the first `position` tokens that the decoder can go back to: less than these where layers that see a window hold
-    /// the last tokens only. [`Decoder::position`] and 0 are always possible.
+    /// The longest prefix of the first `position` tokens that [`Decoder::truncate`] can keep: shorter where sliding-window layers
+    /// cache only the last tokens. [`Decoder::position`] and 0 are always possible.
     fn reusable(&self, position: usize) -> usize {
         position
     }
@@ -67,10 +67,10 @@ pub trait Decoder: Send {
     /// Forgets all but the first `position` tokens.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if there are less, or if the decoder cannot go back so far; see [`Decoder::reusable`].
+    /// [`RuntimeError::InvalidInput`] if there are fewer, or if the decoder cannot go back that far; see [`Decoder::reusable`].
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError>;
 
-    /// The cache, to be saved and restored; none where it is not the states of one session.
+    /// The KV cache, for saving and restoring; `None` if it is not held in the states of one session.
     fn cache(&mut self) -> Option<Cache<'_>> {
         None
     }
@@ -83,7 +83,7 @@ pub struct DecoderOptions {
     pub device: Device,
     /// The session.
     pub session: Options,
-    /// The most tokens that one run appends.
+    /// The maximum number of tokens that one run appends.
     pub chunk: usize,
     /// The context length: the maximum number of tokens in the KV cache, if less than the model allows.
     pub context_length: Option<usize>,
@@ -96,8 +96,8 @@ impl DecoderOptions {
     }
 }
 
-/// Makes a decoder of an artifact with entry points that share the states in which the cache is and the symbol `past`, the number
-/// of tokens in the cache:
+/// Opens a decoder for an artifact whose entry points share the states of the KV cache and the symbol `past`, the number of
+/// cached tokens:
 ///
 /// | entry point | input | output |
 /// |---|---|---|
@@ -105,16 +105,16 @@ impl DecoderOptions {
 /// | `decode` | `tokens: i32[1]` | the same |
 /// | `score` | `tokens: i32[sequence]` | `logits: f32[sequence, vocabulary]` after each token |
 ///
-/// A model that has layers which see a window may hold the last tokens only in their caches: there the symbol `recent` is the number
-/// of these, and `slide`, which takes and gives nothing, leaves as many as the model's description says.
+/// Sliding-window layers may cache only the last tokens: then the symbol `recent` is their number, and `slide`, an entry point
+/// without inputs and outputs, keeps as many as the model's description says.
 ///
-/// A model whose caches hold several texts has the symbol `slot`, the number of a text; this decoder uses the first of them, those of
+/// A model that decodes several sequences has the symbol `slot`, the index of a sequence; this decoder uses slot 0, those of
 /// [`open_decoders`](super::open_decoders) all.
 ///
 /// One of `prefill` and `decode` may be missing. `score` is optional: without it, [`Decoder::append_each`] appends tokens one by one.
 ///
 /// # Errors
-/// [`RuntimeError::InvalidInput`] if the artifact is no language model or an option is 0, and what a session reports.
+/// [`RuntimeError::InvalidInput`] if the artifact is not a language model or an option is 0, and what a session reports.
 pub fn open_decoder(model: &Model, options: DecoderOptions) -> Result<Box<dyn Decoder>, RuntimeError> {
     let mut decoder = SessionDecoder::open(model, options)?;
     decoder.bind_slot(0)?;
@@ -127,7 +127,7 @@ pub fn is_decoder(model: &Model) -> bool {
     model.artifact().language_model().is_some() && model.entry_points().iter().any(|entry| is_entry(&entry.name))
 }
 
-/// The most tokens that an entry point takes; 0 if there is none of this name.
+/// The maximum number of tokens that an entry point takes; 0 if there is none of this name.
 fn longest_run(model: &Model, entry_point: &str) -> usize {
     let entries = model.entry_points();
     let tokens = entries.iter().find(|entry| entry.name == entry_point).and_then(|entry| entry.inputs.first());
@@ -142,7 +142,7 @@ pub(crate) fn largest(model: &Model, symbol: &str) -> Option<usize> {
 }
 
 pub(crate) fn no_language_model(model: &Model, why: &str) -> RuntimeError {
-    let problem = format!("is no language model: {why}; compile one with `lostwax compile MODEL -o FILE`");
+    let problem = format!("is not a language model: {why}; compile one with `lostwax compile MODEL -o FILE`");
     RuntimeError::input(format!("model `{}`", model.name()), problem)
 }
 
@@ -153,7 +153,7 @@ pub(crate) struct SessionDecoder {
     vocabulary: usize,
     context: usize,
     chunk: usize,
-    /// The most tokens that one run of `score` appends; 0 if there is none.
+    /// The maximum number of tokens that one run of `score` appends; 0 if there is none.
     scored: usize,
     has_decode: bool,
     has_slots: bool,
@@ -202,7 +202,7 @@ impl SessionDecoder {
         if progress.has_window() { self.session.bind(recent, progress.recent() as i64) } else { Ok(()) }
     }
 
-    /// The entry point that appends so many tokens and gives logits after the last.
+    /// The entry point that appends this many tokens and returns the logits after the last one.
     fn entry_point(&self, tokens: usize) -> &'static str {
         if tokens == 1 && self.has_decode { DECODE } else { PREFILL }
     }

@@ -10,7 +10,7 @@ const EMBED: &str = "embed";
 const TOKENS: &str = "tokens";
 const EMBEDDING: &str = "embedding";
 
-/// A compiled encoder: texts of the same meaning get vectors of the same direction.
+/// A compiled encoder: texts with similar meanings get similar vectors.
 pub struct Embedder {
     session: Session,
     outputs: Outputs,
@@ -24,7 +24,7 @@ impl Embedder {
     /// `embedding: f32[hidden]`, already pooled and of length 1.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if the artifact is no encoder, and what a session reports.
+    /// [`RuntimeError::InvalidInput`] if the artifact is not an encoder, and what a session reports.
     pub fn open(model: &Model, device: impl Into<Device>, options: Options) -> Result<Self, RuntimeError> {
         let language = model.artifact().language_model();
         let language = language.ok_or_else(|| no_language_model(model, "it has no tokenizer"))?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Request<'a> {
     /// The tokens before, at least one.
     pub prompt: &'a [u32],
-    /// The most tokens to generate.
+    /// The maximum number of tokens to generate.
     pub max_tokens: usize,
     /// Stop strings: they end the text and are not part of it.
     pub stop: &'a [String],
@@ -19,7 +19,7 @@ pub struct Request<'a> {
     pub end: &'a [u32],
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// The most tokens of the prompt that one step reads, at least 1.
+    /// The maximum number of tokens of the prompt that one step reads, at least 1.
     pub prompt_chunk: usize,
 }
 
@@ -129,14 +129,13 @@ impl Generator {
         &self.logits
     }
 
-    /// How many tokens of a prompt are in the cache. At least its last token is not, as there are no logits without a run.
+    /// How many leading tokens of a prompt are cached; never the last one, since only a run gives logits.
     pub fn reusable(&self, prompt: &[u32]) -> usize {
         let same = self.seen.iter().zip(prompt).take_while(|(seen, wanted)| seen == wanted).count();
         self.decoder.reusable(same.min(prompt.len().saturating_sub(1)))
     }
 
-    /// Begins to generate text, to be continued with [`Generation::step`]. Of the prompt, what the cache begins with is not
-    /// computed again.
+    /// Starts a generation; [`Generation::step`] advances it. The cached prefix of the prompt is not computed again.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the prompt is empty or a setting is out of its range, [`RuntimeError::ContextFull`] if the
@@ -169,8 +168,8 @@ impl Generator {
         }
     }
 
-    /// Writes the KV cache, for [`Generator::restore`], and a note: bytes that the program stores along with it. What the
-    /// cache has forgotten since it was empty may be among the bytes.
+    /// Writes the KV cache, for [`Generator::restore`], and user data of the program. The file may still contain keys and values
+    /// of truncated tokens.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the decoder has no [`Decoder::cache`], and what `out` reports.
@@ -178,8 +177,8 @@ impl Generator {
         saved::write(&mut *self.decoder, &self.seen, note, out)
     }
 
-    /// Puts a cache that [`Generator::save`] wrote in the place of this one, and gives the note. What a prompt has in common with the
-    /// tokens that were saved is not computed again, and everything goes on as if it had never stopped.
+    /// Replaces the KV cache with one that [`Generator::save`] wrote, and returns its user data. What a prompt has in common with
+    /// the tokens that were saved is not computed again, and everything goes on as if it had never stopped.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the bytes are damaged or belong to another artifact, [`RuntimeError::ContextFull`] if they have

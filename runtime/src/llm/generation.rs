@@ -14,7 +14,7 @@ pub enum Step {
     },
     /// It generated a token.
     Text(
-        /// The text that is complete with the token; empty while a character or a string that may end the text is not.
+        /// The text that this token completed; empty while a character or a possible stop string is incomplete.
         String,
     ),
     /// The text ended.
@@ -70,8 +70,8 @@ impl<'a> Generation<'a> {
         })
     }
 
-    /// Goes on with the generator that this began with: reads a part of the prompt, or generates a token. After the end it does
-    /// nothing.
+    /// Makes one step with the generator that this was started with: processes a chunk of the prompt, or generates a token. After
+    /// the end it does nothing.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the generator was used for something else since, and what decoder, sampler and tokenizer
@@ -86,8 +86,8 @@ impl<'a> Generation<'a> {
         if self.unread.is_empty() { self.generate(generator) } else { self.read(generator) }
     }
 
-    /// Tells the decoder which token the next step will append, if it will append one: where decoders share a session, the steps of
-    /// generations that all do so before the first of them is made are one run ([`Decoder::announce`](super::Decoder::announce)).
+    /// Announces the token that the next step will append, if any. If all generations on a shared session do so before the first
+    /// of them steps, their steps become one batched run ([`Decoder::announce`](super::Decoder::announce)).
     pub fn announce(&self, generator: &mut Generator) {
         let has_room = self.cached < generator.decoder().context_length() && self.cached == generator.seen().len();
         let goes_on = self.ending.is_none() && self.unread.is_empty() && self.tokens.len() < self.max_tokens;

@@ -14,7 +14,7 @@ impl Language {
     /// Reads tokenizer and template of an artifact.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if it is no language model, [`RuntimeError::Artifact`] if they are damaged.
+    /// [`RuntimeError::InvalidInput`] if it is not a language model, [`RuntimeError::Artifact`] if they are damaged.
     pub fn open(model: &Model) -> Result<Self, RuntimeError> {
         let artifact = model.artifact();
         let parts = artifact.language_model().zip(artifact.tokenizer().and_then(|range| model.file_bytes().get(range)));

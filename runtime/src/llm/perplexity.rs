@@ -2,9 +2,9 @@ use crate::RuntimeError;
 use crate::llm::Decoder;
 use libm::exp;
 
-/// The perplexity of a text, by the definition of llama.cpp: the text is cut into chunks, each starts with an empty
-/// cache, and the first half of a chunk only gives the second half something to go on. Of a chunk of `n` tokens that are counted
-/// from 0, those after token `n / 2` are foretold.
+/// The perplexity of a text, by the definition of llama.cpp: the text is cut into chunks, each starts with an empty cache, and
+/// the first half of each chunk is only context for the second. In a chunk of `n` tokens, counted from 0, those after token `n /
+/// 2` are predicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Perplexity {
     log_sum: f64,

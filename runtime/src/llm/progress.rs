@@ -62,7 +62,7 @@ impl Progress {
         self.window.is_none_or(|window| self.recent().saturating_add(tokens) <= window.room)
     }
 
-    /// The most tokens that caches of layers with windows have room for after sliding.
+    /// The maximum number of tokens that caches of layers with windows have room for after sliding.
     pub(crate) fn longest_run(&self) -> usize {
         self.window.map_or(usize::MAX, |window| window.room - window.kept)
     }

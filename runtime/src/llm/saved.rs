@@ -27,10 +27,10 @@ const VERSION: u32 = 1;
 /// Bytes of an id and of a hash.
 const HASH_BYTES: usize = 32;
 
-/// Bytes that are zeros all together or not.
+/// The granularity at which runs of zeros are found, in bytes.
 const BLOCK: usize = 64;
 
-/// The most bytes of each half of a run.
+/// The maximum number of bytes of each half of a run.
 const LONGEST_RUN: usize = 1 << 30;
 
 /// The session whose states are a decoder's cache, and what is in it.
@@ -140,7 +140,7 @@ impl<'a> Saved<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, RuntimeError> {
         let mut reader = Reader(bytes);
         if reader.take(MAGIC.len()).ok() != Some(&MAGIC) {
-            return Err(wrong("this is none; `lostwax generate --save-state` writes one"));
+            return Err(wrong("this is not a saved state; `lostwax generate --save-state` writes one"));
         }
         let version = reader.count()?;
         if version != VERSION as usize {
@@ -320,7 +320,7 @@ mod tests {
     fn other_files_are_told_apart() {
         let problem = |bytes: &[u8]| Saved::read(bytes).err().map(|error| error.to_string()).unwrap_or_default();
         let sealed = |contents: &[u8]| [contents, &hash(contents)].concat();
-        assert!(problem(b"").contains("this is none") && problem(b"{\"messages\": []}").contains("this is none"));
+        assert!(problem(b"").contains("this is not a saved state") && problem(b"{\"messages\": []}").contains("this is not a saved state"));
         assert!(problem(b"lwxstate\x07\0\0\0").contains("version 7"));
         assert!(problem(b"lwxstate\x01\0\0\0").contains("too early"));
         assert!(problem(&[b"lwxstate\x01\0\0\0".as_slice(), &[0; 94]].concat()).contains("hash"));

@@ -11,7 +11,7 @@ impl StopFilter {
         Self { stops: stops.iter().filter(|stop| !stop.is_empty()).cloned().collect(), held: String::new() }
     }
 
-    /// The text that may be given out now, and the string that ends the text if it was found. Nothing may follow then.
+    /// Returns the text that can be emitted now, and the stop string if one was found; nothing may be pushed after that.
     pub fn push(&mut self, text: &str) -> (String, Option<String>) {
         self.held.push_str(text);
         if let Some((position, stop)) = self.first() {
@@ -34,7 +34,7 @@ impl StopFilter {
         found.min_by_key(|(position, stop)| (*position, usize::MAX - stop.len()))
     }
 
-    /// The bytes at the end that may be the begin of a string.
+    /// The number of trailing bytes that may begin a stop string.
     fn possible(&self) -> usize {
         let longest = |stop: &String| {
             let ends = stop.char_indices().map(|(end, _)| end).rev();

@@ -50,8 +50,8 @@ impl<'a> TextStream<'a> {
         Ok(text)
     }
 
-    /// What all tokens give beyond those that were given out: how a token is written may depend on the one before. `None` if it
-    /// changes what was given out, as half a character may.
+    /// The text of all tokens beyond what was emitted, since the text of a token may depend on the one before. `None` if emitted
+    /// text would change, as with an incomplete character.
     fn pending(&self) -> Result<Option<String>, RuntimeError> {
         let before = self.tokenizer.decode(self.ids.get(..self.given).unwrap_or_default(), false)?;
         let all = self.tokenizer.decode(&self.ids, false)?;

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Tokenizer(tokenizers::Tokenizer);
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`. Truncation and padding that it asks for are left out.
+    /// Reads a `tokenizer.json`. Its truncation and padding settings are ignored.
     ///
     /// # Errors
     /// [`RuntimeError::Artifact`] if it is none.
@@ -22,7 +22,7 @@ impl Tokenizer {
         Ok(Self(tokenizer))
     }
 
-    /// Whether names of special tokens in texts are treated as plain text. By default they become these tokens.
+    /// Sets whether special tokens in texts are treated as plain text; by default they are parsed.
     pub fn set_plain(&mut self, plain: bool) {
         self.0.set_encode_special_tokens(plain);
     }
@@ -56,7 +56,7 @@ impl Tokenizer {
         self.0.id_to_token(id)
     }
 
-    /// The token that is written so.
+    /// The id of this token.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.0.token_to_id(token)
     }

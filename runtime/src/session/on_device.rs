@@ -13,9 +13,9 @@ impl Session {
     /// If no output goes to the host, the call need not wait for the device; [`DeviceTensor::to_tensor`] waits, and reports what
     /// failed. A destination has the type and shape of its output; [`Session::empty_output`] makes one.
     ///
-    /// Device tensors come on top of [`crate::Requirements`]: on a device that does not work in the memory of the host, a session has
-    /// memory of its own for all inputs and outputs, also for those that every run passes on the device, so that a run from the host
-    /// finds it ready.
+    /// Device tensors are not counted in [`crate::Requirements`]. Unless the device works in host memory, a session also keeps
+    /// its own memory for all inputs and outputs, even those that are always passed on the device, so that a run from host
+    /// tensors can start at once.
     ///
     /// # Errors
     /// As [`Session::run`], and [`RuntimeError::InvalidInput`] if a tensor lies on another device, a destination does not fit its

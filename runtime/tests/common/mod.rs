@@ -36,7 +36,7 @@ impl api::Device for FakeDevice {
     }
 
     fn refusal(&self, variant: &VariantInfo) -> Option<String> {
-        (variant.device != "fake").then(|| "it is no fake".into())
+        (variant.device != "fake").then(|| "it is not a fake".into())
     }
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {

@@ -1,4 +1,4 @@
-//! What devices that work in the memory of the host have in common: checks of dispatches, and the regions that buffers lie in, and an executor
+//! What devices that work in host memory have in common: checks of dispatches, the regions that buffers lie in, and an executor
 //! that runs one dispatch after another.
 
 mod executor;

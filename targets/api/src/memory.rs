@@ -14,7 +14,7 @@ pub trait DeviceMemory: Any + Send + Sync {
     /// [`DeviceError::InvalidPlan`] when the sizes differ, and errors of the device, also those of earlier runs.
     fn read(&self, to: &mut [u8]) -> Result<(), DeviceError>;
 
-    /// Copies `from`, which has its size, to all of it. Runs before see what was there before.
+    /// Copies `from`, which has its size, to all of it. Earlier runs still see the old contents.
     ///
     /// # Errors
     /// As [`DeviceMemory::read`].

@@ -15,8 +15,8 @@ pub struct Caps {
     pub vector_bytes: u32,
     /// Vector registers that a kernel may use. Tiles of contractions, windows and attention hold their sums in them.
     pub vector_registers: u32,
-    /// What the machine does in one instruction and others in several. Emitters choose code by it; [`Variant::only_for`] names
-    /// operations of it.
+    /// Operations that are single instructions on this machine. Emitters choose code by them; [`Variant::only_for`] refers to
+    /// them.
     pub instructions: &'static [Instruction],
     /// The memories between registers and main memory that schedules keep to.
     pub memories: &'static [Memory],
@@ -71,7 +71,7 @@ pub enum MemoryKind {
 /// What schedules may assume about workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkgroupCaps {
-    /// The most threads of a workgroup; a power of two.
+    /// The maximum number of threads of a workgroup; a power of two.
     pub threads: u32,
     /// The least number of workgroups that keeps the machine busy.
     pub count: u32,

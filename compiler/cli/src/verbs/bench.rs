@@ -109,8 +109,7 @@ fn report(opened: &Opened, runs: &[Measured], profiles: &str) -> Report {
     Report::new(text, json_report(opened, runs))
 }
 
-/// The fields of the first run, and all runs.
-/// The peaks of the device, as a part of a sentence; empty if it cannot measure itself.
+/// The peaks of the device, as part of a sentence; empty if it cannot measure itself.
 fn measured_peaks(peaks: Option<Peaks>) -> String {
     peaks.map_or_else(String::new, |Peaks { flops_per_second, bytes_per_second }| {
         let (flops, bytes) = (flops_per_second / 1e9, bytes_per_second / 1e9);
@@ -123,6 +122,7 @@ fn percent(fraction: Option<f64>) -> String {
     fraction.map_or_else(|| "-".to_string(), |fraction| format!("{:.0}", 100.0 * fraction))
 }
 
+/// The fields of the first run, and all runs.
 fn json_report(opened: &Opened, runs: &[Measured]) -> Value {
     let mut json = runs.first().map_or_else(|| json!({}), Measured::json);
     if let Some(map) = json.as_object_mut() {

@@ -97,7 +97,7 @@ impl Args {
 /// Refuses results of which none is a finite number, since nothing can be compared then.
 fn check_finite(outputs: &BTreeMap<String, Reference>) -> Result<(), CliError> {
     let is_finite = outputs.values().any(|output| output.to_f64().iter().any(|value| value.is_finite()));
-    let problem = "no result is a finite number, so that there is nothing to compare; give other inputs with -i, or other sizes with --shape";
+    let problem = "no output is finite, so there is nothing to compare; give other inputs with -i, or other sizes with --shape";
     if is_finite { Ok(()) } else { Err(CliError::usage(problem)) }
 }
 

@@ -116,7 +116,7 @@ fn obey(line: Line, conversation: &mut Conversation<'_>, stop: &AtomicBool, cons
     Ok(Break::Continue(()))
 }
 
-/// A file that cannot be read or written is no reason to leave.
+/// A file that cannot be read or written is not a reason to leave.
 fn complain(result: Result<usize, CliError>, console: &Console) {
     if let Err(error) = result {
         console.note(&error.chain());

@@ -23,8 +23,8 @@ Examples:
 
 /// Checks whether a model can be compiled: lists all operators and all problems at once
 ///
-/// Of an ONNX model, operators, inputs, outputs and dynamic sizes are listed; of a GGUF file or a Hugging Face folder, architecture,
-/// element types of the weights and entry points.
+/// For an ONNX model, lists operators, inputs, outputs and dynamic sizes; for a GGUF file or Hugging Face folder, the
+/// architecture, weight types and entry points.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

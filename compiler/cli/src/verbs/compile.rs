@@ -73,8 +73,8 @@ pub struct Args {
     #[arg(long)]
     certify: bool,
     /// Refuse a model if any part of it would run slower than possible: a kernel without a good schedule, a kernel that its
-    /// target cannot emit, so that another device runs it, or code below this machine's level. Without this flag the report
-    /// warns about it.
+    /// target cannot emit, so that another device runs it, or code for a lower instruction-set level than this machine has.
+    /// Without this flag the report warns about it.
     #[arg(long)]
     strict: bool,
     /// The maximum size of the artifact, such as 10MiB.

@@ -19,8 +19,8 @@ A long system message is read once, and later prompts go on from there:
 
 /// Generates text from a prompt
 ///
-/// The prompt goes through the chat template of the model if there is one, as the message of a user. Text goes to stdout as it
-/// is generated, timings go to stderr.
+/// If the model has a chat template, the prompt is formatted with it, as a user message. Text goes to stdout as it is generated,
+/// timings go to stderr.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -35,7 +35,7 @@ pub struct Args {
     /// The maximum number of tokens to generate; by default as many as fit in the context.
     #[arg(short = 'n', long, value_name = "N", aliases = ["predict", "n-predict"])]
     max_tokens: Option<usize>,
-    /// The most tokens of the prompt and the text; as many as the model allows unless given.
+    /// The maximum number of tokens of prompt and completion; by default as many as the model allows.
     #[arg(short, long, value_name = "N", alias = "ctx-size")]
     context: Option<usize>,
     #[command(flatten)]

@@ -40,7 +40,7 @@ pub struct Args {
     /// Show the kernels of each variant.
     #[arg(long)]
     kernels: bool,
-    /// Show all of the kernel of this name: its variants, and the steps and nodes that it computes.
+    /// Show details of this kernel: its variants, and the steps and nodes that it computes.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "kernels", "sections"])]
     kernel: Option<String>,
     /// Show all sections of the file.

@@ -48,7 +48,7 @@ verbs! {
 }
 
 const EXAMPLES: &str = "\
-Results go to stdout, progress and notes to stderr. With --json, stdout holds one JSON value, also where the program fails:
+Results go to stdout, progress and notes to stderr. With --json, stdout is one JSON value, even if the program fails:
 error, exit_code and report.
 
 Exit codes: 0 success, 1 mismatch or failed check, 2 usage error, 3 unsupported or refused model, 4 incompatible or damaged artifact,

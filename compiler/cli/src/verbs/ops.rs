@@ -19,7 +19,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Show all of this tensor operation.
+    /// Show details of this tensor operation.
     #[arg(conflicts_with = "onnx")]
     name: Option<String>,
     /// List ONNX operators.

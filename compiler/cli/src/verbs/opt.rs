@@ -40,7 +40,7 @@ pub struct Args {
     /// Run all passes of this level, as `lostwax compile` does: what is printed is the graph that kernels are made of.
     #[arg(short = 'O', value_name = "LEVEL", conflicts_with = "passes")]
     level: Option<u8>,
-    /// The most working memory, as for `lostwax compile`; needs -O.
+    /// The maximum working memory, as for `lostwax compile`; needs -O.
     #[arg(long, value_name = "BYTES", requires = "level", value_parser = parse_bytes)]
     max_memory: Option<u64>,
     /// The file to write the text to, instead of stdout.

@@ -19,7 +19,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Show all of this pass.
+    /// Show details of this pass.
     name: Option<String>,
 }
 

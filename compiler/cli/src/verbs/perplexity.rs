@@ -18,9 +18,9 @@ Examples:
 /// Measures the perplexity of a language model on a text
 ///
 /// As llama.cpp defines it, so that numbers can be compared: the text is split into chunks of `--context` tokens, each starts
-/// with an empty cache and the token that begins a text if the model wants one, the second half of each chunk is predicted, and the
-/// perplexity is the exponential of the mean negative log likelihood. What is left of the text after the last whole chunk, and a
-/// line break at its end, do not count; names of special tokens are text.
+/// with an empty cache and, if the model expects it, a BOS token; the second half of each chunk is predicted, and the perplexity
+/// is the exponential of the mean negative log likelihood. The rest after the last full chunk and a trailing line break are
+/// ignored; special tokens are not parsed.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -21,7 +21,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Show all of this rule.
+    /// Show details of this rule.
     name: Option<String>,
     /// Only rules of this group.
     #[arg(long, conflicts_with = "name")]

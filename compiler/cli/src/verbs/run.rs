@@ -25,8 +25,8 @@ Examples:
 
 /// Runs a model once
 ///
-/// A model that is not an artifact is compiled in memory first. Pictures become f32 values in 0..1, red first; they keep their own
-/// size, or the nearest one that the model allows, or are scaled to the size that the model or --shape asks for.
+/// A model that is not an artifact is compiled in memory first. Images become f32 values in 0..1, in RGB order. An image keeps
+/// its size if the model allows it, else the nearest allowed size; if the model or --shape fixes the size, it is scaled.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -37,7 +37,8 @@ pub struct Args {
     /// Where outputs go: `.npz`, or `.npy` if there is one; `-` writes `.npz` to stdout and the result to stderr.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The most values of each output that are shown; unless given 6, and 65536 with --json, where `complete` says whether they are all.
+    /// The maximum number of values to show per output; by default 6, or 65536 with --json, where `complete` says whether all are
+    /// included.
     #[arg(long, value_name = "N")]
     values: Option<usize>,
     /// The number of threads; 0 lets the device decide, which takes all cores of a CPU.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 const PAIR_BYTES: usize = 13;
 const TENSOR_BYTES: usize = 24;
 
-/// The most dims of a tensor, as in ggml (`GGML_MAX_DIMS`).
+/// The maximum number of dims of a tensor, as in ggml (`GGML_MAX_DIMS`).
 const MAX_DIMS: u32 = 4;
 
 const ALIGNMENT_KEY: &str = "general.alignment";
@@ -90,12 +90,13 @@ fn read_tensor(cursor: &mut Cursor, alignment: usize) -> Result<Entry, ImportErr
     let shape: Option<Vec<usize>> = sizes.iter().rev().map(|size| usize::try_from(*size).ok()).collect();
     let dtype = types::read(cursor)?;
     let size = shape.as_ref().and_then(|shape| byte_count(dtype, shape));
-    let problem = || format!("dims {sizes:?}, innermost first, are no tensor of {dtype}");
+    let problem = || format!("dims {sizes:?}, innermost first, do not make a tensor of {dtype}");
     let (shape, size) = shape.zip(size).ok_or_else(|| cursor.invalid(problem()))?;
     let offset = cursor.u64()?;
     let start = usize::try_from(offset).ok().filter(|start| start.is_multiple_of(alignment));
     let range = start.and_then(|start| Some(start..start.checked_add(size)?));
-    let range = range.ok_or_else(|| cursor.invalid(format!("offset {offset} is no multiple of {alignment} inside the file")))?;
+    let range =
+        range.ok_or_else(|| cursor.invalid(format!("offset {offset} is not a multiple of {alignment} inside the file")))?;
     Ok(Entry { dtype, shape, range })
 }
 

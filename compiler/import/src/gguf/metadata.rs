@@ -47,7 +47,7 @@ impl<'a> FromValue<'a> for &'a Value {
 }
 
 impl FromValue<'_> for bool {
-    const KIND: &'static str = "a truth value";
+    const KIND: &'static str = "a boolean";
     fn from_value(value: &Value) -> Option<Self> {
         if let Value::Bool(value) = value { Some(*value) } else { None }
     }
@@ -119,7 +119,7 @@ impl<'a> FromValue<'a> for &'a [f32] {
 }
 
 impl<'a> FromValue<'a> for &'a [bool] {
-    const KIND: &'static str = "an array of truth values";
+    const KIND: &'static str = "an array of booleans";
     fn from_value(value: &'a Value) -> Option<Self> {
         if let Value::Array(Array::Bool(values)) = value { Some(values) } else { None }
     }

@@ -125,7 +125,7 @@ fn problems_name_the_part() {
     assert!(two("b").contains("`b`: its data overlap those of tensor `a`"));
     let key = |kind, value: &[u8]| problem(Writer::new().pair("k", kind, value), &[]);
     assert!(key(13, &[0; 8]).contains("`k`: type 13"));
-    assert!(key(7, &[2]).contains("`k`: a truth value"));
+    assert!(key(7, &[2]).contains("`k`: a boolean"));
     assert!(key(8, &[1, 0, 0, 0, 0, 0, 0, 0, 255]).contains("`k`: a string is not UTF-8"));
     assert!(key(8, &u64::MAX.to_le_bytes()).contains("`k`: it claims"));
     let array = |kind, count| problem(Writer::new().array("k", kind, count, &[0; 16]), &[]);

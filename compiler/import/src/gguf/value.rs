@@ -8,7 +8,7 @@ pub enum Value {
     Integer(i128),
     /// Either floating-point type; f32 exactly.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// Text.
     String(String),
@@ -74,7 +74,7 @@ impl Value {
         match self {
             Self::Integer(_) => "an integer",
             Self::Float(_) => "a number",
-            Self::Bool(_) => "a truth value",
+            Self::Bool(_) => "a boolean",
             Self::String(_) => "a string",
             Self::Array(_) => "an array",
         }
@@ -132,7 +132,7 @@ impl Array {
         }
     }
 
-    /// The value of an array with one element that is no string or array.
+    /// The value of an array with one element that is neither a string nor an array.
     fn single(&self) -> Option<Value> {
         match self {
             Self::F32(values) => values.first().map(|value| Value::Float(f64::from(*value))),
@@ -146,7 +146,7 @@ impl Array {
 fn bools(cursor: &mut Cursor, count: usize) -> Result<Vec<bool>, ImportError> {
     let bytes = cursor.take(count)?;
     if bytes.iter().any(|byte| *byte > 1) {
-        return Err(cursor.invalid("a truth value is neither 0 nor 1"));
+        return Err(cursor.invalid("a boolean is neither 0 nor 1"));
     }
     Ok(bytes.iter().map(|byte| *byte == 1).collect())
 }

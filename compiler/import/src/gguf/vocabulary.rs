@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Token types that are found in text before it is cut: unknown, control, user defined.
 const WHOLE_TYPES: [u32; 3] = [2, 3, 4];
 
-/// Of these, those that are no text of their own.
+/// Of these, those that are not text of their own.
 const CONTROL_TYPE: u32 = 3;
 
 /// What stands for a space in vocabularies of words.
@@ -83,7 +83,7 @@ impl Vocabulary {
         let types: Vec<i64> = metadata.find(&key("token_type"))?.unwrap_or_default();
         let kind = |value: &i64| {
             u32::try_from(*value)
-                .map_err(|_| ImportError::invalid("metadata key", &key("token_type"), format!("{value} is no token type")))
+                .map_err(|_| ImportError::invalid("metadata key", &key("token_type"), format!("{value} is not a token type")))
         };
         Ok(Self {
             model: metadata.get::<&str>(&key("model"))?.to_string(),
@@ -251,7 +251,7 @@ impl Vocabulary {
         let steps: Vec<Value> = patterns.iter().map(split).chain([to_bytes.clone()]).collect();
         let merges = self.merges.iter().map(|merge| {
             let pair = merge.split_once(' ').map(|(left, right)| [left, right]);
-            pair.ok_or_else(|| VocabularyError::Invalid(format!("`{merge}` is no merge of two pieces")))
+            pair.ok_or_else(|| VocabularyError::Invalid(format!("`{merge}` is not a merge of two pieces")))
         });
         let whole = WHOLE_PIECES.contains(&self.pre.as_str());
         let model = self.bpe(merges.collect::<Result<_, _>>()?, json!({ "ignore_merges": whole }));

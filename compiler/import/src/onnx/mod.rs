@@ -96,7 +96,7 @@ pub(crate) fn check_bytes(
 /// Reads a tensor from memory: one `TensorProto`, as ONNX stores test data.
 ///
 /// # Errors
-/// [`ImportError::Invalid`] when the bytes are no tensor of a supported type.
+/// [`ImportError::Invalid`] when the bytes do not make a tensor of a supported type.
 pub fn read_tensor(bytes: &[u8]) -> Result<Tensor, ImportError> {
     let proto = is_well_formed(bytes, Kind::Tensor).then(|| TensorProto::parse_from_bytes(bytes).ok()).flatten();
     let proto = proto.ok_or_else(|| NodeError::Invalid("this is not a tensor, or it is incomplete".to_string()));

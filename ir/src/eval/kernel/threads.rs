@@ -12,7 +12,7 @@ pub(super) struct Threads {
     /// The state of each thread that does not run.
     waiting: Vec<(Locals, Rows)>,
     current: usize,
-    /// Who touched an element since the threads last met.
+    /// Accesses to elements since the last barrier.
     touched: RefCell<HashMap<(bool, usize, usize), Touch>>,
 }
 

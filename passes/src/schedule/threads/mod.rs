@@ -20,7 +20,7 @@ use lostwax_target_api::{Caps, MemoryKind};
 /// What the workgroups of a machine have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Workgroups {
-    /// The most threads of one.
+    /// The maximum number of threads of one.
     pub(super) threads: i64,
     /// Bytes of memory that its threads share.
     pub(super) scratch_bytes: i64,

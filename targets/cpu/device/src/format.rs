@@ -37,7 +37,7 @@ pub const HEADER_BYTES: usize = 48;
 /// Bytes of one kernel in the table.
 pub const ENTRY_BYTES: usize = 16;
 
-/// The most bytes that one segment may have.
+/// The maximum number of bytes that one segment may have.
 pub const MAX_SEGMENT_BYTES: u64 = 1 << 30;
 
 /// An instruction set.

@@ -73,7 +73,7 @@ impl Bindings {
         }
         let mut entries = Vec::with_capacity(ranges.len() + 1);
         for (binding, range) in (0..).zip(ranges) {
-            let missing = || invalid(format!("there is no {:?}", range.region));
+            let missing = || invalid(format!("there is not of type {:?}", range.region));
             entries.push(entry(binding, space.memory(range.region).ok_or_else(missing)?, range.start, range.size));
         }
         entries.push(entry(ranges.len() as u32, parameters, 0, slot));

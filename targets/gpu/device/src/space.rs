@@ -140,7 +140,7 @@ impl Space {
         }
         let element = u64::from(declared.element);
         if !offset.is_multiple_of(declared.alignment.into()) {
-            let problem = format!("byte {offset} of {region:?} is no multiple of {}", declared.alignment);
+            let problem = format!("byte {offset} of {region:?} is not a multiple of {}", declared.alignment);
             return Err(invalid(format!("{problem}, where kernel `{}` wants an argument to begin", kernel.name)));
         }
         let alignment = u64::from(self.program.gpu.limits.min_storage_buffer_offset_alignment).max(1);
@@ -176,7 +176,7 @@ impl Space {
         BindingRange { region, tensor, start, size: bytes.next_power_of_two().min(there).min(self.most()) }
     }
 
-    /// The most bytes of a range.
+    /// The maximum number of bytes of a range.
     fn most(&self) -> u64 {
         self.program.gpu.limits.max_storage_buffer_binding_size & !15
     }

@@ -72,7 +72,7 @@ impl Profile {
         named(&variant.name)
     }
 
-    /// The most arguments of a kernel.
+    /// The maximum number of arguments of a kernel.
     pub(crate) fn arguments(&self) -> u32 {
         u32::try_from(self.limits.storage_buffers).unwrap_or(u32::MAX)
     }

@@ -229,7 +229,7 @@ impl Emitter<'_> {
         match dtype {
             DType::I32 => Ok(value),
             DType::I64 => self.builder.call("index_of_long", &[value]),
-            _ => Fault::invalid(format!("a value of type {dtype} is no index")),
+            _ => Fault::invalid(format!("a value of type {dtype} is not an index")),
         }
     }
 

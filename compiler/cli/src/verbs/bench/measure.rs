@@ -111,7 +111,7 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted.get(rank).copied().unwrap_or(f64::NAN)
 }
 
-/// The most memory that this process had in use, where the system tells.
+/// The maximum memory that this process had in use, where the system tells.
 pub fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

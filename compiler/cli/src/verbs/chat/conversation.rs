@@ -18,7 +18,7 @@ pub struct Conversation<'a> {
     language: &'a Language,
     generator: Generator,
     sampling: Sampling,
-    /// The most tokens of an answer.
+    /// The maximum number of tokens of an answer.
     pub max_tokens: usize,
     system: Option<Message>,
     turns: Vec<Message>,

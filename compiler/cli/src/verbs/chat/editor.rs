@@ -84,7 +84,7 @@ impl Editor {
         }
     }
 
-    /// Saves the history; a folder that cannot be written is no reason to stop.
+    /// Saves the history; a folder that cannot be written is not a reason to stop.
     fn save(&mut self) {
         if let Some(path) = &self.history {
             let _ = path.parent().map(std::fs::create_dir_all);

@@ -10,7 +10,7 @@ use super::settings::{
 use crate::ImportError;
 use lostwax_ir::ops::Op;
 
-/// The most layers that are accepted, as a guard against damaged settings.
+/// The maximum number of layers that are accepted, as a guard against damaged settings.
 const MAX_LAYERS: usize = 4096;
 
 /// The largest size of a vector or a number of heads that is accepted.
@@ -165,7 +165,7 @@ pub(super) fn read_heads(settings: &Settings, hidden: usize) -> Result<Heads, Im
     }
     let size = settings.find(HEAD_DIM)?.unwrap_or(hidden / query);
     if size == 0 || size > MAX_SIZE {
-        return Err(settings.invalid(HEAD_DIM, format!("{size} is no size of a head")));
+        return Err(settings.invalid(HEAD_DIM, format!("{size} is not a size of a head")));
     }
     let value = settings.find(VALUE_DIM)?.unwrap_or(size);
     if value != size {

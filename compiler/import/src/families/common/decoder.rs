@@ -9,7 +9,7 @@ use lostwax_ir::dim::{Dim, Symbol};
 use lostwax_ir::graph::{Graph, TypeError, Value};
 use lostwax_ir::types::{DType, TensorType};
 
-/// The most tokens that one run appends.
+/// The maximum number of tokens that one run appends.
 const CHUNK: usize = 512;
 
 /// An entry point: how many tokens it takes, and whether it gives the logits of all of them or of the last.
@@ -43,7 +43,7 @@ const SLIDE: &str = "slide";
 /// The cache of a decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheKind {
-    /// The most tokens that it holds.
+    /// The maximum number of tokens that it holds.
     pub context: usize,
     /// The element type; i8 for bytes with scales.
     pub dtype: DType,

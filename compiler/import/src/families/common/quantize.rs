@@ -37,7 +37,7 @@ fn known() -> impl Iterator<Item = &'static str> {
     ["keep"].into_iter().chain(floats).chain(blocks)
 }
 
-/// Converts a matrix; without bytes if its rows are no whole number of blocks.
+/// Converts a matrix; without bytes if its rows are not a whole number of blocks.
 pub fn convert(
     name: &str,
     from: DType,

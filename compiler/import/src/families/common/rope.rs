@@ -8,7 +8,7 @@ use lostwax_ir::graph::{TypeError, Value};
 use lostwax_ir::tensor::Tensor;
 use std::sync::Arc;
 
-/// The most elements of a table.
+/// The maximum number of elements of a table.
 const MAX_TABLE: usize = 1 << 28;
 
 /// One way to turn heads.

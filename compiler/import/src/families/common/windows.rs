@@ -12,7 +12,7 @@ pub(super) const RECENT: &str = "recent";
 
 /// The caches of layers with windows, where these hold less than the context.
 pub(super) struct Windows {
-    /// The most tokens that a layer with a window sees, the token's own included.
+    /// The maximum number of tokens that a layer with a window sees, the token's own included.
     pub(super) window: usize,
     /// The tokens that there is room for.
     pub(super) room: usize,

@@ -68,7 +68,7 @@ fn repeat_heads(cx: &mut Importer, x: &Operand, wanted: &Dim) -> NodeResult<Oper
         return unsupported("the number of heads must be fixed");
     };
     if own == all || all % own != 0 {
-        return if own == all { Ok(x.clone()) } else { invalid(format!("{all} heads are no multiple of {own}")) };
+        return if own == all { Ok(x.clone()) } else { invalid(format!("{all} heads are not a multiple of {own}")) };
     }
     let mut wide = dims;
     wide.insert(2, 1.into());

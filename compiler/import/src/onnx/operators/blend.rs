@@ -9,7 +9,7 @@ use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor;
 use lostwax_ir::types::DType;
 
-/// The most weights of one axis.
+/// The maximum number of weights of one axis.
 const MAX_WEIGHTS: usize = 1 << 24;
 
 /// How results are made of elements.

@@ -16,7 +16,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator::standard("RoiAlign", roi_align),
 ];
 
-/// The most spatial axes that are sampled.
+/// The maximum number of spatial axes that are sampled.
 const MAX_AXES: usize = 3;
 
 /// A size as a number of the given type.
