@@ -6,7 +6,7 @@ use lostwax_passes::{Context, Pass};
 
 /// A pass that ran, and how far the graph after it is from the one before all passes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub struct PassResult {
     /// The pass.
     pub pass: &'static str,
     /// The difference of the results.
@@ -17,7 +17,7 @@ pub struct Step {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// The passes that ran; if one breaks the graph, it is the last.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PassResult>,
     /// Whether the last pass breaks the graph.
     pub broken: bool,
     /// The first rule without which the pass does not break the graph; `None` if it does so without rules.
@@ -25,7 +25,7 @@ pub struct Found {
 }
 
 /// How far the results of a graph are from what they should be.
-pub type Difference<'a, E> = &'a mut dyn FnMut(&Graph) -> Result<f64, E>;
+pub type CompareFn<'a, E> = &'a mut dyn FnMut(&Graph) -> Result<f64, E>;
 
 /// Runs passes until one brings the difference above the tolerance, then looks for the rule that is to blame by applying the
 /// pass with more and more of the rules, in their order.
@@ -38,13 +38,13 @@ pub fn bisect<E: From<CompileError>>(
     context: &Context,
     rules: &[&'static str],
     tolerance: f64,
-    difference: Difference<'_, E>,
+    difference: CompareFn<'_, E>,
 ) -> Result<Found, E> {
     let (mut found, mut current) = (Found::default(), graph.clone());
     for pass in passes {
         let before = current.clone();
         pass.apply(&mut current, context).map_err(CompileError::from)?;
-        let step = Step { pass: pass.name, difference: difference(&current)? };
+        let step = PassResult { pass: pass.name, difference: difference(&current)? };
         found.broken = exceeds(step.difference, tolerance);
         found.steps.push(step);
         if found.broken {

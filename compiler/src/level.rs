@@ -12,7 +12,7 @@ pub struct Level {
     /// The passes from an imported to an optimized graph, in order.
     pub passes: &'static [&'static str],
     /// Rule groups that are not applied.
-    pub without: &'static [&'static str],
+    pub disabled_groups: &'static [&'static str],
 }
 
 /// The levels that lostwax ships, by number; each does what those before it do.
@@ -20,14 +20,14 @@ pub const LEVELS: [Level; 4] = [
     Level {
         doc: "folds constants and shares equal nodes",
         passes: &["fold_constants", "share_common", "remove_dead"],
-        without: &[],
+        disabled_groups: &[],
     },
     Level {
         doc: "also brings ops to canonical form, simplifies, and recognizes activations and averages",
         passes: REWRITE,
-        without: &["weights", "layout", "sink"],
+        disabled_groups: &["weights", "layout", "sink"],
     },
-    Level { doc: "also folds scales and biases into weights, and chooses layouts", passes: REWRITE, without: &[] },
+    Level { doc: "also folds scales and biases into weights, and chooses layouts", passes: REWRITE, disabled_groups: &[] },
     Level {
         doc: "also stores padded inputs of convolutions with few channels, which takes memory",
         passes: &[
@@ -41,7 +41,7 @@ pub const LEVELS: [Level; 4] = [
             "nest_concats",
             "remove_dead",
         ],
-        without: &[],
+        disabled_groups: &[],
     },
 ];
 
@@ -60,7 +60,7 @@ impl Level {
     /// The context without the rules that this level leaves out.
     pub fn context(&self, passes: &Context) -> Context {
         let mut context = passes.clone();
-        context.disabled.extend(self.without.iter().map(ToString::to_string));
+        context.disabled.extend(self.disabled_groups.iter().map(ToString::to_string));
         context
     }
 

@@ -85,7 +85,7 @@ fn run_host(session: &mut Session, x: &Tensor) -> (Tensor, Tensor) {
 /// A destination for `y`, and one for `mean`.
 fn destinations(device: &Device, rows: usize) -> (DeviceTensor, DeviceTensor) {
     let f32_type = DType::from_name("f32").unwrap();
-    (device.empty(f32_type, &[rows, 6]).unwrap(), device.empty(f32_type, &[rows, 1]).unwrap())
+    (device.zeros(f32_type, &[rows, 6]).unwrap(), device.zeros(f32_type, &[rows, 1]).unwrap())
 }
 
 #[test]
@@ -98,18 +98,18 @@ fn models_are_chained_on_the_device() {
             let (expected, expected_mean) = run_host(&mut second, &between);
             let (x, b) = (x(rows), b());
             let on_device = device.tensor(&b).unwrap();
-            let mut hidden = first.empty_output("y").unwrap();
+            let mut hidden = first.zeros_for_output("y").unwrap();
             let inputs = [("x", Input::from(&x)), ("b", Input::from(&on_device))];
-            let rest = first.run_to(inputs, [("y", &mut hidden)]).unwrap();
+            let rest = first.run_on_device(inputs, [("y", &mut hidden)]).unwrap();
             assert_eq!(rest.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["mean"]);
             let (mut y, mut mean) = destinations(&device, rows);
             let inputs = [("x", &hidden), ("b", &on_device)];
-            let rest = second.run_to(inputs, [("mean", &mut mean), ("y", &mut y)]).unwrap();
+            let rest = second.run_on_device(inputs, [("mean", &mut mean), ("y", &mut y)]).unwrap();
             assert!(rest.is_empty());
             assert_eq!(hidden.to_tensor().unwrap().bytes(), between.bytes(), "{}", device.name());
             assert_eq!(y.to_tensor().unwrap().bytes(), expected.bytes());
             assert_eq!(mean.to_tensor().unwrap().bytes(), expected_mean.bytes());
-            let outputs = second.run_to(inputs, []).unwrap();
+            let outputs = second.run_on_device(inputs, []).unwrap();
             assert_eq!((outputs["y"].bytes(), outputs["mean"].bytes()), (expected.bytes(), expected_mean.bytes()));
         }
     }
@@ -128,14 +128,14 @@ fn outputs_are_fed_back_a_hundred_times() {
         let (mut next, mut mean) = destinations(&device, 5);
         let mut now = device.tensor(&x(5)).unwrap();
         for _ in 0..100 {
-            assert!(session.run_to([("x", &now), ("b", &b)], [("y", &mut next), ("mean", &mut mean)]).unwrap().is_empty());
+            assert!(session.run_on_device([("x", &now), ("b", &b)], [("y", &mut next), ("mean", &mut mean)]).unwrap().is_empty());
             std::mem::swap(&mut now, &mut next);
         }
         assert_eq!(now.to_tensor().unwrap().bytes(), expected.bytes(), "{}", device.name());
         now.write(&x(5)).unwrap();
         for _ in 0..100 {
             let (mut fresh, mut mean) = destinations(&device, 5);
-            session.run_to([("x", &now), ("b", &b)], [("y", &mut fresh), ("mean", &mut mean)]).unwrap();
+            session.run_on_device([("x", &now), ("b", &b)], [("y", &mut fresh), ("mean", &mut mean)]).unwrap();
             now = fresh;
         }
         assert_eq!(now.to_tensor().unwrap().bytes(), expected.bytes());
@@ -158,7 +158,7 @@ fn sessions_in_two_threads_read_one_tensor() {
                     let (mut y, _) = destinations(device, 9);
                     together.wait();
                     for _ in 0..50 {
-                        let outputs = session.run_to([("x", x), ("b", b)], [("y", &mut y)]).unwrap();
+                        let outputs = session.run_on_device([("x", x), ("b", b)], [("y", &mut y)]).unwrap();
                         assert_eq!(outputs["mean"].bytes(), expected_mean.bytes(), "{}", device.name());
                         assert_eq!(y.to_tensor().unwrap().bytes(), expected.bytes());
                         assert_eq!(x.to_tensor().unwrap().bytes(), self::x(9).bytes());
@@ -176,30 +176,30 @@ fn what_does_not_fit_is_told_by_name() {
     for (name, other) in [("gpu", "cpu"), ("cpu", "interp"), ("interp", "gpu")] {
         let (device, other) = (on(name), on(other));
         let mut session = model.session(device.clone()).unwrap();
-        assert!(session.empty_output("y").unwrap_err().to_string().contains("no shapes yet"));
+        assert!(session.zeros_for_output("y").unwrap_err().to_string().contains("no shapes yet"));
         let (here, there, b) = (device.tensor(&x(2)).unwrap(), other.tensor(&x(2)).unwrap(), device.tensor(&b()).unwrap());
         let (mut y, mut mean) = destinations(&device, 2);
-        let text = message(session.run_to([("x", &there), ("b", &b)], []));
+        let text = message(session.run_on_device([("x", &there), ("b", &b)], []));
         assert_eq!(text, format!("input `x`: lies on another device, {}, than that of the session, {name}", other.name()));
         let flat = device.tensor(TensorView::new(&[0.0f32; 6], &[6]).unwrap()).unwrap();
-        let text = message(session.run_to([("x", &flat), ("b", &b)], []));
+        let text = message(session.run_on_device([("x", &flat), ("b", &b)], []));
         assert_eq!(text, "input `x`: has shape [6], expected [rows, 6]");
         let integers = device.tensor(TensorView::new(&[0i32; 12], &[2, 6]).unwrap()).unwrap();
-        assert_eq!(message(session.run_to([("x", &integers), ("b", &b)], [])), "input `x`: is i32, expected f32");
-        assert_eq!(message(session.run_to([("x", &here)], [])), "input `b`: it is missing");
+        assert_eq!(message(session.run_on_device([("x", &integers), ("b", &b)], [])), "input `x`: is i32, expected f32");
+        assert_eq!(message(session.run_on_device([("x", &here)], [])), "input `b`: it is missing");
         let inputs = [("x", &here), ("b", &b)];
-        let text = message(session.run_to(inputs, [("y", &mut mean)]));
+        let text = message(session.run_on_device(inputs, [("y", &mut mean)]));
         assert_eq!(text, "output `y`: the destination is f32[2, 1], the output is f32[2, 6]");
-        assert!(message(session.run_to(inputs, [("z", &mut y)])).contains("there are [\"y\", \"mean\"]"));
+        assert!(message(session.run_on_device(inputs, [("z", &mut y)])).contains("there are [\"y\", \"mean\"]"));
         let (mut again, _) = destinations(&device, 2);
-        let text = message(session.run_to(inputs, [("y", &mut y), ("y", &mut again)]));
+        let text = message(session.run_on_device(inputs, [("y", &mut y), ("y", &mut again)]));
         assert_eq!(text, "output `y`: it has two destinations");
         let (mut far, _) = destinations(&other, 2);
-        assert!(message(session.run_to(inputs, [("y", &mut far)])).starts_with("output `y`: lies on another device"));
+        assert!(message(session.run_on_device(inputs, [("y", &mut far)])).starts_with("output `y`: lies on another device"));
         let wrong = y.read(&mut x(3)).unwrap_err().to_string();
         assert_eq!(wrong, "tensor: is f32[3, 6], not f32[2, 6]");
-        assert!(y.write(&x(3)).is_err() && device.empty(y.dtype(), &[usize::MAX, 2]).is_err());
-        session.run_to(inputs, [("y", &mut y)]).unwrap();
+        assert!(y.write(&x(3)).is_err() && device.zeros(y.dtype(), &[usize::MAX, 2]).is_err());
+        session.run_on_device(inputs, [("y", &mut y)]).unwrap();
         assert_eq!(y.to_tensor().unwrap().bytes(), run_host(&mut session, &x(2)).0.bytes());
     }
 }
@@ -217,11 +217,11 @@ fn buffers_of_the_program_are_inputs_and_outputs() {
     let tensor = |buffer, shape: &[usize]| DeviceTensor::from_wgpu(&device, buffer, dtype, shape);
     let (from, b) = (tensor(input.clone(), &[2, 6]).unwrap(), device.tensor(&b()).unwrap());
     let mut to = tensor(output.clone(), &[2, 6]).unwrap();
-    session.run_to([("x", &from), ("b", &b)], [("y", &mut to)]).unwrap();
+    session.run_on_device([("x", &from), ("b", &b)], [("y", &mut to)]).unwrap();
     assert_eq!(to.wgpu_buffer(), Some(&output));
     assert_eq!(to.to_tensor().unwrap().bytes(), expected.bytes());
     let mut same = tensor(input, &[2, 6]).unwrap();
-    let refused = session.run_to([("x", &from), ("b", &b)], [("y", &mut same)]).unwrap_err().to_string();
+    let refused = session.run_on_device([("x", &from), ("b", &b)], [("y", &mut same)]).unwrap_err().to_string();
     assert_eq!(refused, "input `x`: its memory is also the destination of output `y`; give another");
     assert!(tensor(output.clone(), &[3, 6]).unwrap_err().to_string().contains("48 bytes"));
     let cpu = DeviceTensor::from_wgpu(&on("cpu"), output, dtype, &[2, 6]).unwrap_err().to_string();

@@ -6,10 +6,11 @@
 //! chat smollm2.lwx
 //! ```
 
-use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Message, Request, open_decoder};
+use lostwax_runtime::llm::{DecoderOptions, Generator, Language, Message, Request, open_decoder};
 use lostwax_runtime::{Device, Model};
 use std::error::Error;
 use std::io::{BufRead, Write, stderr, stdin, stdout};
+use std::ops::ControlFlow;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +35,7 @@ fn answer(generator: &mut Generator, language: &Language, messages: &[Message]) 
     let prompt = language.encode_chat(messages)?;
     let generated = generator.generate(language, &Request::new(language, &prompt), &mut |text| {
         print!("{text}");
-        if stdout().flush().is_ok() { Flow::Continue } else { Flow::Stop }
+        if stdout().flush().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     println!();
     eprintln!("{:.1} tokens/s", generated.timings.decode_rate());

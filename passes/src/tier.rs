@@ -13,7 +13,7 @@ pub enum Tier {
     /// Sums and products in another order.
     Reassociate,
     /// Approximations within a declared tolerance.
-    Approximate,
+    Fast,
 }
 
 /// A name that is read, but never written.
@@ -21,7 +21,7 @@ const ALIAS: (&str, Tier) = ("strict", Tier::Exact);
 
 impl Tier {
     /// All tiers, each after those that it includes.
-    pub const ALL: [Tier; 4] = [Tier::Exact, Tier::Contract, Tier::Reassociate, Tier::Approximate];
+    pub const ALL: [Tier; 4] = [Tier::Exact, Tier::Contract, Tier::Reassociate, Tier::Fast];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -29,7 +29,7 @@ impl Tier {
             Tier::Exact => "exact",
             Tier::Contract => "contract",
             Tier::Reassociate => "reassoc",
-            Tier::Approximate => "fast",
+            Tier::Fast => "fast",
         }
     }
 }

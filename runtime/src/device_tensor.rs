@@ -2,8 +2,8 @@ use crate::{DType, Device, RuntimeError, Tensor, TensorView};
 use lostwax_target_api::DeviceMemory;
 use std::fmt;
 
-/// A tensor in the memory of a device, in row-major order. [`Device::tensor`] and [`Device::empty`] make it,
-/// [`crate::Session::run_to`] takes it and writes to it.
+/// A tensor in the memory of a device, in row-major order. [`Device::tensor`] and [`Device::zeros`] make it,
+/// [`crate::Session::run_on_device`] takes it and writes to it.
 ///
 /// Usable in all sessions of all models on that device. Reads and writes happen in call order, though the device may still be
 /// busy when a call returns. The memory of a dropped tensor is freed once every session that used it has run again and the device
@@ -16,23 +16,23 @@ pub struct DeviceTensor {
 }
 
 impl Device {
-    /// A copy of a tensor in the memory of the device, for [`crate::Session::run_to`].
+    /// A copy of a tensor in the memory of the device, for [`crate::Session::run_on_device`].
     ///
     /// # Errors
-    /// As [`Device::empty`].
+    /// As [`Device::zeros`].
     pub fn tensor<'a>(&self, tensor: impl Into<TensorView<'a>>) -> Result<DeviceTensor, RuntimeError> {
         let view = tensor.into();
-        let mut copy = self.empty(view.dtype(), view.shape())?;
+        let mut copy = self.zeros(view.dtype(), view.shape())?;
         copy.write(view)?;
         Ok(copy)
     }
 
-    /// A tensor of zeros in the memory of the device, for [`crate::Session::run_to`].
+    /// A tensor of zeros in the memory of the device, for [`crate::Session::run_on_device`].
     ///
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the shape is impossible, [`RuntimeError::Device`] if the device lacks the memory or
     /// does not support tensors that stay on it.
-    pub fn empty(&self, dtype: DType, shape: &[usize]) -> Result<DeviceTensor, RuntimeError> {
+    pub fn zeros(&self, dtype: DType, shape: &[usize]) -> Result<DeviceTensor, RuntimeError> {
         DeviceTensor::new(self, dtype, shape, |bytes| Ok(self.api().allocate(bytes)?))
     }
 }
@@ -116,7 +116,7 @@ impl fmt::Debug for DeviceTensor {
     }
 }
 
-/// An input of [`crate::Session::run_to`]: a tensor in host memory or on the device.
+/// An input of [`crate::Session::run_on_device`]: a tensor in host memory or on the device.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// In host memory.

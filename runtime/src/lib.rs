@@ -28,12 +28,12 @@
 //!
 //! let x = device.tensor(TensorView::new(&[1.0f32, 2.0, 3.0], &[1, 3])?)?;
 //! encoder.prepare(&[&[1, 3]])?;
-//! let mut hidden = encoder.empty_output("hidden")?;
-//! encoder.run_to([("x", &x)], [("hidden", &mut hidden)])?;
+//! let mut hidden = encoder.zeros_for_output("hidden")?;
+//! encoder.run_on_device([("x", &x)], [("hidden", &mut hidden)])?;
 //!
 //! let scale = TensorView::new(&[0.5f32], &[1])?;
 //! let inputs = [("hidden", Input::from(&hidden)), ("scale", Input::from(scale))];
-//! let outputs = decoder.run_to(inputs, [])?;
+//! let outputs = decoder.run_on_device(inputs, [])?;
 //! let y: &[f32] = outputs["y"].view::<f32>()?;
 //! # Ok(())
 //! # }
@@ -43,7 +43,7 @@
 //! - [`Session`]: working memory, threads and state of one user of a model. Cheap to make, [`Send`].
 //! - [`Device`]: what runs the code. No device is special to this crate.
 //! - [`Tensor`], [`TensorView`], [`Outputs`]: tensors that are owned, borrowed, and the result of a run.
-//! - [`DeviceTensor`]: a tensor that stays on a device; [`Session::run_to`] takes it and writes to it.
+//! - [`DeviceTensor`]: a tensor that stays on a device; [`Session::run_on_device`] takes it and writes to it.
 //! - [`AlignedBuffer`]: a buffer to write an artifact to that is run directly from memory.
 //! - [`MappedFile`]: the bytes of any file, without a copy; [`files`] opens regular files without waiting.
 //! - `llm`, with the feature of that name: tokenizers, chat templates, sampling and generation.

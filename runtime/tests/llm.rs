@@ -6,9 +6,11 @@ mod common;
 
 use lostwax_runtime::format::LanguageModel;
 use lostwax_runtime::llm::{
-    ChatTemplate, Decoder, Ending, Flow, Generator, Language, Message, Perplexity, Request, Sampler, Sampling, Step, Tokenizer,
+    ChatTemplate, Decoder, FinishReason, Generator, Language, Message, Perplexity, Request, Sampler, Sampling, StepOutput,
+    Tokenizer,
 };
 use lostwax_runtime::{Bindings, Model, RuntimeError};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 /// One token for each byte, and 256 that ends a text.
@@ -78,7 +80,7 @@ fn request<'a>(language: &'a Language, prompt: &'a [u32], stop: &'a [String]) ->
     Request { stop, sampling: Sampling::greedy(), ..Request::new(language, prompt) }
 }
 
-fn pieces(text: &str, stop: &[&str], max_tokens: usize, flow: Flow) -> (Vec<String>, String, Ending) {
+fn pieces(text: &str, stop: &[&str], max_tokens: usize, flow: ControlFlow<()>) -> (Vec<String>, String, FinishReason) {
     let (language, mut pieces) = (language(), Vec::new());
     let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
     let request = Request { max_tokens, ..request(&language, &[65, 66], &stop) };
@@ -87,34 +89,38 @@ fn pieces(text: &str, stop: &[&str], max_tokens: usize, flow: Flow) -> (Vec<Stri
         flow
     });
     let generated = generated.expect("the parrot speaks");
-    (pieces, generated.text, generated.ending)
+    (pieces, generated.text, generated.finish_reason)
 }
 
 #[test]
 fn text_comes_in_whole_characters() {
-    let (pieces, text, ending) = pieces("aé🙂", &[], 100, Flow::Continue);
-    assert_eq!((pieces, text.as_str(), ending), (vec!["a".into(), "é".into(), "🙂".into()], "aé🙂", Ending::EndOfText));
+    let (pieces, text, finish_reason) = pieces("aé🙂", &[], 100, ControlFlow::Continue(()));
+    assert_eq!(
+        (pieces, text.as_str(), finish_reason),
+        (vec!["a".into(), "é".into(), "🙂".into()], "aé🙂", FinishReason::EndOfText)
+    );
 }
 
 #[test]
 fn text_ends_for_each_reason() {
-    let stop = Ending::StopString("END".into());
-    assert_eq!(pieces("say ENDless", &["END"], 100, Flow::Continue).1, "say ");
-    assert_eq!(pieces("say ENDless", &["END"], 100, Flow::Continue).2, stop);
-    assert_eq!(pieces("say EN", &["END"], 100, Flow::Continue).1, "say EN");
-    assert_eq!(pieces("abc", &[], 2, Flow::Continue).1, "ab");
-    assert_eq!(pieces("abc", &[], 0, Flow::Continue).2, Ending::MaxTokens);
-    assert_eq!(pieces("abc", &[], 9, Flow::Stop), (vec!["a".into()], "a".into(), Ending::Cancelled));
-    assert_eq!(pieces(&"x".repeat(99), &[], 99, Flow::Continue).2, Ending::ContextFull);
+    let stop = FinishReason::StopString("END".into());
+    assert_eq!(pieces("say ENDless", &["END"], 100, ControlFlow::Continue(())).1, "say ");
+    assert_eq!(pieces("say ENDless", &["END"], 100, ControlFlow::Continue(())).2, stop);
+    assert_eq!(pieces("say EN", &["END"], 100, ControlFlow::Continue(())).1, "say EN");
+    assert_eq!(pieces("abc", &[], 2, ControlFlow::Continue(())).1, "ab");
+    assert_eq!(pieces("abc", &[], 0, ControlFlow::Continue(())).2, FinishReason::MaxTokens);
+    assert_eq!(pieces("abc", &[], 9, ControlFlow::Break(())), (vec!["a".into()], "a".into(), FinishReason::Cancelled));
+    assert_eq!(pieces(&"x".repeat(99), &[], 99, ControlFlow::Continue(())).2, FinishReason::ContextFull);
 }
 
 #[test]
 fn what_was_seen_is_not_computed_again() {
     let (language, (mut generator, calls)) = (language(), generator("ab"));
-    let mut run = |prompt: &[u32]| generator.generate(&language, &request(&language, prompt, &[]), &mut |_| Flow::Continue);
+    let mut run =
+        |prompt: &[u32]| generator.generate(&language, &request(&language, prompt, &[]), &mut |_| ControlFlow::Continue(()));
     run(&[1, 2, 3]).unwrap();
     let second = run(&[1, 2, 3, 97, 98, 4]).unwrap();
-    assert_eq!((second.timings.reused_tokens, second.timings.prompt_tokens), (5, 1));
+    assert_eq!((second.timings.cached_tokens, second.timings.prompt_tokens), (5, 1));
     run(&[1, 9]).unwrap();
     run(&[1, 9]).unwrap();
     let calls = calls.lock().unwrap().join(" ");
@@ -176,7 +182,7 @@ fn what_is_recorded_does_not_depend_on_the_day() {
     let template = "{% macro today() %}{{ strftime_now('%d %B %Y') }}{% endmacro %}{{ today() }} {{ messages[0].content }}";
     let model = LanguageModel { chat_template: template.into(), ..language().description().clone() };
     let dated = Language::new(model.clone(), tokenizer_json().as_bytes()).unwrap();
-    let recorded = dated.template_vector(&[Message::new("user", "hi")]).unwrap();
+    let recorded = dated.record_template(&[Message::new("user", "hi")]).unwrap();
     assert_eq!((recorded.text.as_str(), recorded.ids.len()), ("01 January 2025 hi", 18));
     let with = |model: LanguageModel| Language::new(model, tokenizer_json().as_bytes()).unwrap();
     let same = with(LanguageModel { conversations: vec![recorded.clone()], ..model.clone() });
@@ -262,11 +268,14 @@ fn generations_take_turns() {
     let long = Request { prompt_chunk: 2, ..request(&language, &[1, 2, 3, 4, 5], &[]) };
     let mut a = first.begin(&language, &long).unwrap();
     let mut b = second.begin(&language, &request(&language, &[1], &[])).unwrap();
-    let steps: Vec<Step> = (0..9).map(|_| (a.step(&mut first).unwrap(), b.step(&mut second).unwrap()).0).collect();
-    let prompt = [3, 1, 0].map(|left| Step::Prompt { left });
-    assert_eq!((&steps[..3], &steps[3], &steps[4]), (&prompt[..], &Step::Text("e".into()), &Step::End(String::new())));
+    let steps: Vec<StepOutput> = (0..9).map(|_| (a.step(&mut first).unwrap(), b.step(&mut second).unwrap()).0).collect();
+    let prompt = [3, 1, 0].map(|left| StepOutput::Prompt { left });
+    assert_eq!(
+        (&steps[..3], &steps[3], &steps[4]),
+        (&prompt[..], &StepOutput::Text("e".into()), &StepOutput::End(String::new()))
+    );
     assert_eq!(calls.lock().unwrap().join(" "), "=0 +2 +2 +1 +1");
-    assert_eq!((a.finish().ending, b.finish().text), (Ending::EndOfText, "other".into()));
+    assert_eq!((a.finish().finish_reason, b.finish().text), (FinishReason::EndOfText, "other".into()));
 }
 
 #[test]
@@ -275,9 +284,9 @@ fn a_generation_keeps_to_its_generator() {
     let (mut generator, _) = generator("abc");
     let mut left = generator.begin(&language, &request(&language, &[1, 2], &[])).unwrap();
     left.step(&mut generator).unwrap();
-    generator.generate(&language, &request(&language, &[1, 2, 3], &[]), &mut |_| Flow::Continue).unwrap();
+    generator.generate(&language, &request(&language, &[1, 2, 3], &[]), &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(matches!(left.step(&mut generator), Err(RuntimeError::InvalidInput { .. })));
-    assert_eq!(left.finish().ending, Ending::Cancelled);
+    assert_eq!(left.finish().finish_reason, FinishReason::Cancelled);
     assert!(generator.begin(&language, &request(&language, &[], &[])).is_err());
 }
 

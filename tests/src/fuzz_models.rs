@@ -6,8 +6,9 @@ use lostwax::compiler::model::{CompileOptions, compile};
 use lostwax::import::LanguageOptions as Options;
 use lostwax_runtime::Model;
 use lostwax_runtime::format::hash;
-use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Request, Tokenizer, open_decoder};
+use lostwax_runtime::llm::{DecoderOptions, Generator, Language, Request, Tokenizer, open_decoder};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -114,7 +115,7 @@ fn generator() -> Generator {
     let mut generator = Generator::new(open_decoder(&model, DecoderOptions::new(device)).expect("the sample is a decoder"));
     let language = Language::open(&model).expect("the sample has a tokenizer");
     let request = Request { max_tokens: 2, ..Request::new(&language, &[1, 2, 3]) };
-    generator.generate(&language, &request, &mut |_| Flow::Continue).expect("the sample runs");
+    generator.generate(&language, &request, &mut |_| ControlFlow::Continue(())).expect("the sample runs");
     generator
 }
 

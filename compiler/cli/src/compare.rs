@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::error::CliError;
-use crate::settings::ShapeArgs;
+use crate::settings::ImportArgs;
 use crate::source;
 use lostwax_import::program::Program;
 use lostwax_import::{DimSpec, ImportOptions};
@@ -59,7 +59,7 @@ fn range(values: &[f64]) -> f64 {
 pub fn reference_outputs(
     path: &Path,
     inputs: &[(String, Tensor)],
-    args: &ShapeArgs,
+    args: &ImportArgs,
     console: &Console,
 ) -> Result<BTreeMap<String, Reference>, CliError> {
     let shapes = inputs.iter().map(|(name, tensor)| (name.clone(), fixed(tensor.shape())));

@@ -1,4 +1,4 @@
-//! Progress and notes on stderr; results that come bit by bit on stdout.
+//! CachePosition and notes on stderr; results that come bit by bit on stdout.
 
 use crate::error::CliError;
 use crate::stdout;

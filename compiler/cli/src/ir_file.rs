@@ -3,7 +3,7 @@
 use crate::error::CliError;
 use crate::input;
 use crate::output::{OutputFile, is_standard};
-use crate::settings::ShapeArgs;
+use crate::settings::ImportArgs;
 use crate::tensors::{read_npz, write_npz};
 use lostwax_ir::graph::Graph;
 use lostwax_ir::tensor::Tensor as Constant;
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Refuses shapes and constants for a graph as text, which has its own.
-pub fn check_shapes(path: &Path, shapes: &ShapeArgs) -> Result<(), CliError> {
+pub fn check_shapes(path: &Path, shapes: &ImportArgs) -> Result<(), CliError> {
     let given = shapes.shapes.iter().map(|spec| &spec.name).chain(shapes.constants.iter().map(|spec| &spec.name));
     given.into_iter().next().map_or(Ok(()), |name| {
         let problem = format!("`{name}` was imported already; give --shape and --constant where the model is imported");

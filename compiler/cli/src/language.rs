@@ -2,10 +2,10 @@
 
 use crate::console::Console;
 use crate::error::CliError;
-use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
+use crate::settings::{CompileArgs, DeviceArgs, ImportArgs};
 use crate::source;
 use lostwax_runtime::Model;
-use lostwax_runtime::llm::{Decoder, DecoderOptions, Ending, Generated, Language, Sampling, Timings, open_decoder};
+use lostwax_runtime::llm::{Decoder, DecoderOptions, FinishReason, Generated, Language, Sampling, Timings, open_decoder};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub struct Opened {
 
 /// Opens a language model.
 pub fn open(path: &Path, console: &Console) -> Result<Opened, CliError> {
-    let opened = source::open(path, &CompileArgs::default(), &ShapeArgs::default(), console)?;
+    let opened = source::open(path, &CompileArgs::default(), &ImportArgs::default(), console)?;
     console.stage("reading the tokenizer");
     let start = Instant::now();
     let language = Language::open(&opened.model)?;
@@ -96,9 +96,9 @@ impl SamplingArgs {
 
 /// Counts and rates on one line.
 pub fn timing_line(timings: &Timings) -> String {
-    let Timings { prompt_tokens, reused_tokens, generated_tokens, .. } = timings;
+    let Timings { prompt_tokens, cached_tokens, generated_tokens, .. } = timings;
     format!(
-        "prompt {prompt_tokens} tokens (+{reused_tokens} cached), {:.1} tokens/s; first token after {:.0} ms; \
+        "prompt {prompt_tokens} tokens (+{cached_tokens} cached), {:.1} tokens/s; first token after {:.0} ms; \
          {generated_tokens} tokens, {:.1} tokens/s",
         timings.prompt_rate(),
         milliseconds(timings.first_token),
@@ -112,7 +112,7 @@ pub fn generated_json(generated: &Generated, load: Duration) -> Value {
         "load_ms": milliseconds(load),
         "text": generated.text,
         "tokens": generated.tokens,
-        "ending": ending_name(&generated.ending),
+        "finish_reason": reason_name(&generated.finish_reason),
         "timings": timings_json(&generated.timings),
     })
 }
@@ -120,7 +120,7 @@ pub fn generated_json(generated: &Generated, load: Duration) -> Value {
 fn timings_json(timings: &Timings) -> Value {
     json!({
         "prompt_tokens": timings.prompt_tokens,
-        "reused_tokens": timings.reused_tokens,
+        "cached_tokens": timings.cached_tokens,
         "generated_tokens": timings.generated_tokens,
         "prompt_ms": milliseconds(timings.prompt),
         "first_token_ms": milliseconds(timings.first_token),
@@ -130,13 +130,13 @@ fn timings_json(timings: &Timings) -> Value {
     })
 }
 
-fn ending_name(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::MaxTokens => "max_tokens",
-        Ending::EndOfText => "end_of_text",
-        Ending::StopString(_) => "stop",
-        Ending::Cancelled => "cancelled",
-        Ending::ContextFull => "context_full",
+fn reason_name(reason: &FinishReason) -> &'static str {
+    match reason {
+        FinishReason::MaxTokens => "max_tokens",
+        FinishReason::EndOfText => "end_of_text",
+        FinishReason::StopString(_) => "stop",
+        FinishReason::Cancelled => "cancelled",
+        FinishReason::ContextFull => "context_full",
     }
 }
 

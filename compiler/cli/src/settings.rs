@@ -19,7 +19,7 @@ const MODELS: &str = "Language models";
 
 /// How a model is read.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
-pub struct ShapeArgs {
+pub struct ImportArgs {
     /// The shape of an input: sizes (`x:1x3x224x224`), ranges (`x:1..8x3x224x224`) or names, also as multiples
     /// (`x:1x3x32*hx32*w`); repeatable.
     #[arg(long = "shape", value_name = "NAME:DIMS")]
@@ -68,7 +68,7 @@ fn parse_type(text: &str, known: &[DType]) -> Result<DType, String> {
     found.ok_or_else(|| unknown("type", text, known.iter().map(|dtype| dtype.name())))
 }
 
-impl Default for ShapeArgs {
+impl Default for ImportArgs {
     fn default() -> Self {
         let LanguageOptions { context, cache, full_windows, slots, activations, .. } = LanguageOptions::default();
         Self {
@@ -84,7 +84,7 @@ impl Default for ShapeArgs {
     }
 }
 
-impl ShapeArgs {
+impl ImportArgs {
     pub fn import_options(&self) -> ImportOptions {
         let shapes = self.shapes.iter().map(|spec| (spec.name.clone(), spec.dims.clone())).collect();
         let constants = self.constants.iter().map(|spec| (spec.name.clone(), spec.value.clone())).collect();
@@ -206,7 +206,7 @@ impl CompileArgs {
     }
 
     /// The options for the compiler. Names are checked.
-    pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
+    pub fn options(&self, shapes: &ImportArgs) -> Result<CompileOptions, CliError> {
         let options = self.passes.options(shapes)?;
         Ok(CompileOptions { max_memory: self.max_memory, level: self.level.number()?, ..options })
     }
@@ -214,7 +214,7 @@ impl CompileArgs {
 
 impl PassArgs {
     /// The options for the compiler, without a limit and with all optimizations. Names are checked.
-    pub fn options(&self, shapes: &ShapeArgs) -> Result<CompileOptions, CliError> {
+    pub fn options(&self, shapes: &ImportArgs) -> Result<CompileOptions, CliError> {
         let (known, disabled) = (registry().passes.clone(), self.disabled.iter().cloned().collect());
         let passes = Context { registry: known, tier: self.fp, disabled, ..Context::default() };
         passes.check().map_err(CompileError::from)?;

@@ -4,7 +4,7 @@ use crate::console::Console;
 use crate::error::CliError;
 use crate::ir_file;
 use crate::registry::registry;
-use crate::settings::{CompileArgs, ShapeArgs};
+use crate::settings::{CompileArgs, ImportArgs};
 use lostwax_compiler::model::{self, CompileOptions};
 use lostwax_compiler::pipeline::{Compiled, Stage};
 use lostwax_import::program::Program;
@@ -49,7 +49,7 @@ fn holds_plan(path: &Path) -> Result<bool, CliError> {
 const SECTION: &[u8] = b"__lostwax__/";
 
 /// Opens an artifact, or compiles a model in memory and says so.
-pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Console) -> Result<Opened, CliError> {
+pub fn open(path: &Path, compile: &CompileArgs, shapes: &ImportArgs, console: &Console) -> Result<Opened, CliError> {
     if is_artifact(path)? {
         compile.check_for_artifact()?;
         shapes.check_for_artifact()?;
@@ -59,7 +59,7 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ShapeArgs, console: &Co
     }
     console.note(&format!("{} is {}: compiling it in memory first", path.display(), file_kind(path)?.description()));
     let program = match file_kind(path)? {
-        FileKind::GraphText => import(path, &ShapeArgs { shapes: Vec::new(), ..shapes.clone() }, console)?,
+        FileKind::GraphText => import(path, &ImportArgs { shapes: Vec::new(), ..shapes.clone() }, console)?,
         _ => import(path, shapes, console)?,
     };
     let mut buffer = AlignedBuffer::with_capacity(program.constant_bytes() / 16 * 17);
@@ -80,7 +80,7 @@ pub fn open_artifact(path: &Path) -> Result<Model, CliError> {
 }
 
 /// Reads a model: one that can be imported, or a graph as text.
-pub fn import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Program, CliError> {
+pub fn import(path: &Path, shapes: &ImportArgs, console: &Console) -> Result<Program, CliError> {
     console.stage("importing");
     if file_kind(path)? == FileKind::GraphText {
         ir_file::check_shapes(path, shapes)?;
@@ -117,7 +117,7 @@ pub fn stage_name(stage: Stage) -> &'static str {
 }
 
 /// Reads a graph as text, from stdin if the name is `-`, or imports a model.
-pub fn read_or_import(path: &Path, shapes: &ShapeArgs, console: &Console) -> Result<Graph, CliError> {
+pub fn read_or_import(path: &Path, shapes: &ImportArgs, console: &Console) -> Result<Graph, CliError> {
     match path.as_os_str() == "-" {
         true => ir_file::read(path),
         false => Ok(import(path, shapes, console)?.into_single()?),

@@ -34,7 +34,7 @@ pub fn load(path: &Path, generator: &mut Generator, console: &Console) -> Result
         RuntimeError::InvalidInput { .. } => CliError::file(path, error.to_string()),
         error => error.into(),
     });
-    let loaded = Loaded { note: note?.to_vec(), tokens: generator.seen().len() };
+    let loaded = Loaded { note: note?.to_vec(), tokens: generator.cached_tokens().len() };
     console.note(&format!("loaded the state ({} tokens) from {}", loaded.tokens, path.display()));
     Ok(loaded)
 }
@@ -44,7 +44,7 @@ pub fn save(path: &Path, generator: &mut Generator, note: &[u8], console: &Conso
     let mut file = OutputFile::create(path)?;
     generator.save(note, &mut file).map_err(|error| file.explain(error.into()))?;
     file.finish()?;
-    let tokens = generator.seen().len();
+    let tokens = generator.cached_tokens().len();
     console.note(&format!("saved the state ({tokens} tokens) to {}", path.display()));
     Ok(tokens)
 }

@@ -29,7 +29,7 @@ fn text_is_generated_and_the_ways_agree() {
     let whole = generate(&place, "");
     let text = whole["text"].as_str().unwrap();
     assert!(text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_lowercase()), "{text}");
-    assert_eq!((&whole["ending"], whole["tokens"].as_array().unwrap().len()), (&"max_tokens".into(), 12));
+    assert_eq!((&whole["finish_reason"], whole["tokens"].as_array().unwrap().len()), (&"max_tokens".into(), 12));
     assert_eq!(whole["timings"]["prompt_tokens"], 5);
     assert!(whole["timings"]["decode_tps"].is_number() && whole["load_ms"].is_number());
     for options in ["--chunk 1", "--chunk 2", "--threads 1"] {
@@ -37,13 +37,13 @@ fn text_is_generated_and_the_ways_agree() {
     }
     let stopped = generate(&place, &format!("--stop {}", &text[4..6]));
     assert_eq!(
-        (stopped["text"].as_str().unwrap(), &stopped["ending"]),
+        (stopped["text"].as_str().unwrap(), &stopped["finish_reason"]),
         (&text[..text.find(&text[4..6]).unwrap()], &"stop".into())
     );
     let (code, stdout, stderr) = place.run("generate tiny.lwx -p hello --raw --temperature 0 --max-tokens 12");
     assert!(code == 0 && stdout.trim_end() == text && stderr.contains("tokens/s"), "{stdout} {stderr}");
     let full = place.json("generate tiny.lwx -p hello --raw --seed 3", 0);
-    assert_eq!((&full["ending"], &full["tokens"].as_array().unwrap().len()), (&"context_full".into(), &60));
+    assert_eq!((&full["finish_reason"], &full["tokens"].as_array().unwrap().len()), (&"context_full".into(), &60));
     assert_eq!(place.run(&format!("generate tiny.lwx --raw -p {}", "x".repeat(65))).0, 6);
     assert_eq!(place.run("generate tiny.lwx -p hello --temperature=-1").0, 2);
 }
@@ -111,13 +111,13 @@ fn states_are_saved_and_gone_on_with() {
     assert_eq!(first["state"], json!({ "loaded_tokens": null, "saved_tokens": 16 }));
     let again = generate(&place, "--load-state a.state --save-state a.state");
     assert_eq!((&again["tokens"], &again["state"]["loaded_tokens"]), (&first["tokens"], &16.into()));
-    assert_eq!((&again["timings"]["reused_tokens"], &again["timings"]["prompt_tokens"]), (&4.into(), &1.into()));
+    assert_eq!((&again["timings"]["cached_tokens"], &again["timings"]["prompt_tokens"]), (&4.into(), &1.into()));
     let longer = |options: &str| {
         let prompt = format!("hello{}x", first["text"].as_str().unwrap());
         place.json(&format!("generate tiny.lwx -p {prompt} --raw --temperature 0 -n 8 {options}"), 0)
     };
     let (fresh, restored) = (longer(""), longer("--load-state a.state"));
-    assert_eq!((&restored["tokens"], &restored["timings"]["reused_tokens"]), (&fresh["tokens"], &16.into()));
+    assert_eq!((&restored["tokens"], &restored["timings"]["cached_tokens"]), (&fresh["tokens"], &16.into()));
     assert_eq!(fresh["state"], json!({ "loaded_tokens": null, "saved_tokens": null }));
     let read = place.json("generate tiny.lwx -p hello --raw -n 0 --save-state b.state", 0);
     assert_eq!((&read["text"], &read["state"]["saved_tokens"]), (&"".into(), &5.into()));
@@ -162,7 +162,7 @@ fn conversations_are_saved() {
     assert!(first["state"]["saved_tokens"].as_u64() > Some(20), "{first}");
     let (second, _) = talk("--load-state talk.state", "b\n");
     assert_eq!((&second["messages"], &second["state"]["loaded_tokens"]), (&whole["messages"], &first["state"]["saved_tokens"]));
-    assert_eq!(second["answers"][0]["timings"]["reused_tokens"], whole["answers"][1]["timings"]["reused_tokens"]);
+    assert_eq!(second["answers"][0]["timings"]["cached_tokens"], whole["answers"][1]["timings"]["cached_tokens"]);
     let (commands, stderr) = talk("", "c\n/save\n/load nothing.state\n/load talk.state\nb\n/save again.state\n");
     assert_eq!(commands["messages"], whole["messages"]);
     assert!(stderr.contains("nothing.state: ") && stderr.contains("/save takes a file"), "{stderr}");
@@ -177,8 +177,8 @@ fn tokenizer_and_template_are_verified() {
     let (code, stdout, _) = place.run("verify tiny.lwx");
     assert!(code == 0 && stdout.contains("tokenizer not checked") && stdout.contains("template not checked"), "{stdout}");
     let language = decoder::language();
-    let conversation = language.template_vector(&[Message::new("user", "hi <b>")]).unwrap();
-    let text = language.tokenizer_vector("hi").unwrap();
+    let conversation = language.record_template(&[Message::new("user", "hi <b>")]).unwrap();
+    let text = language.record_tokenizer("hi").unwrap();
     let write = |change: fn(&mut LanguageModel)| {
         let (texts, conversations) = (vec![text.clone()], vec![conversation.clone()]);
         let artifact = tiny::artifact_with(&["decode"], |model| {

@@ -265,7 +265,7 @@ fn steps_know_their_devices_and_what_is_copied_is_counted() {
     assert!(steps.iter().any(|step| step.device == "interp") && steps.iter().any(|step| step.device == "cpu"));
     assert!(steps.iter().all(|step| step.seconds > 0.0 && !step.kernel.is_empty()), "{steps:?}");
     assert!(session.copied_bytes() > 0);
-    let refused = session.run_to([("x", &x)], []).unwrap_err().to_string();
+    let refused = session.run_on_device([("x", &x)], []).unwrap_err().to_string();
     assert!(refused.contains("interp device does not support tensors that stay on it"), "{refused}");
     let variant = &model.artifact().plan().variants[0];
     assert_eq!((variant.device.as_str(), variant.fallback_device.as_str()), ("interp", "cpu"));

@@ -20,7 +20,7 @@ const RESEARCH: Level = Level {
         "nest_concats",
         "remove_dead",
     ],
-    without: &[],
+    disabled_groups: &[],
 };
 
 fn main() -> ExitCode {

@@ -3,7 +3,7 @@
 use egg::Id;
 use lostwax_ir::ops::Op;
 use lostwax_passes::egraph::rule::{Rule, built, rule};
-use lostwax_passes::egraph::site::Site;
+use lostwax_passes::egraph::site::RuleMatch;
 use lostwax_passes::{Phase, RuleGroup, Tier};
 
 /// The rules, for the registry. They take part from the first phase of the optimizer on.
@@ -16,7 +16,7 @@ const RULES: &[Rule] = &[
     built("exp_product", Tier::Reassociate, &["(mul (exp ?x) (exp ?y))"], &["same_type(?x)", "same_type(?y)"], exp_of_sum),
 ];
 
-fn exp_of_sum(site: &mut Site<'_>) -> Option<Id> {
+fn exp_of_sum(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (x, y) = (site.var("x")?, site.var("y")?);
     let sum = site.add(Op::Add, None, &[x, y])?;
     site.add(Op::Exp, None, &[sum])

@@ -1,13 +1,13 @@
 //! Functions that compute attributes on the right side of rules.
 
 use super::pattern::Arg;
-use super::site::Site;
+use super::site::RuleMatch;
 use egg::Id;
 use lostwax_ir::attrs::{Attr, Attrs};
 use lostwax_ir::dim::Dim;
 
 /// Computes attributes; `None` where the rule does not apply.
-pub type AttrFunction = fn(&Site<'_>, &[Arg]) -> Option<Attrs>;
+pub type AttrFunction = fn(&RuleMatch<'_>, &[Arg]) -> Option<Attrs>;
 
 const FUNCTIONS: &[(&str, AttrFunction)] = &[
     ("compose", compose),
@@ -38,19 +38,19 @@ pub fn from_name(name: &str) -> Option<AttrFunction> {
 }
 
 /// The class of an argument that is a variable.
-pub(super) fn class(site: &Site<'_>, args: &[Arg], position: usize) -> Option<Id> {
+pub(super) fn class(site: &RuleMatch<'_>, args: &[Arg], position: usize) -> Option<Id> {
     match args.get(position)? {
         Arg::Var(number) => site.variables.get(*number as usize).copied().flatten(),
         Arg::Number(_) => None,
     }
 }
 
-fn attrs(site: &Site<'_>, args: &[Arg], position: usize) -> Option<std::sync::Arc<Attrs>> {
+fn attrs(site: &RuleMatch<'_>, args: &[Arg], position: usize) -> Option<std::sync::Arc<Attrs>> {
     site.attrs_of(class(site, args, position)?)
 }
 
 /// An argument that is a number or a uniform constant.
-fn number(site: &Site<'_>, args: &[Arg], position: usize) -> Option<f64> {
+fn number(site: &RuleMatch<'_>, args: &[Arg], position: usize) -> Option<f64> {
     match args.get(position)? {
         Arg::Number(number) => Some(*number),
         Arg::Var(_) => site.splat(class(site, args, position)?),
@@ -58,7 +58,7 @@ fn number(site: &Site<'_>, args: &[Arg], position: usize) -> Option<f64> {
 }
 
 /// `compose(?p, ?q)`: the permutation of a transpose by `?p` of a transpose by `?q`.
-fn compose(site: &Site<'_>, args: &[Arg]) -> Option<Attrs> {
+fn compose(site: &RuleMatch<'_>, args: &[Arg]) -> Option<Attrs> {
     let (outer, inner) = (attrs(site, args, 0)?, attrs(site, args, 1)?);
     let at = |axis: &i64| inner.ints("perm").get(*axis as usize).copied();
     let perm: Vec<i64> = outer.ints("perm").iter().map(at).collect::<Option<_>>()?;
@@ -66,7 +66,7 @@ fn compose(site: &Site<'_>, args: &[Arg]) -> Option<Attrs> {
 }
 
 /// `slice_of_slice(?a, ?b)`: the slice by `?a` of a slice by `?b`.
-fn slice_of_slice(site: &Site<'_>, args: &[Arg]) -> Option<Attrs> {
+fn slice_of_slice(site: &RuleMatch<'_>, args: &[Arg]) -> Option<Attrs> {
     let (outer, inner) = (attrs(site, args, 0)?, attrs(site, args, 1)?);
     let zip = outer.dims("starts").iter().zip(inner.dims("starts")).zip(inner.ints("steps"));
     let starts: Vec<Dim> = zip.map(|((start, base), step)| base.clone() + start.clone() * (*step).into()).collect();
@@ -75,7 +75,7 @@ fn slice_of_slice(site: &Site<'_>, args: &[Arg]) -> Option<Attrs> {
 }
 
 /// `pad_of_pad(?a, ?b)`: two constant paddings with one value as one.
-fn pad_of_pad(site: &Site<'_>, args: &[Arg]) -> Option<Attrs> {
+fn pad_of_pad(site: &RuleMatch<'_>, args: &[Arg]) -> Option<Attrs> {
     let (outer, inner) = (attrs(site, args, 0)?, attrs(site, args, 1)?);
     if outer.text("mode") != "constant" || inner.text("mode") != "constant" || outer.get("value") != inner.get("value") {
         return None;
@@ -96,7 +96,7 @@ fn joined_limits(outer: &Attrs, inner: &Attrs) -> Attrs {
 }
 
 /// `value(?x, 0.5)`: a uniform constant with the element type and rank of `?x` and one element.
-fn value(site: &Site<'_>, args: &[Arg]) -> Option<Attrs> {
+fn value(site: &RuleMatch<'_>, args: &[Arg]) -> Option<Attrs> {
     let ty = site.ty(class(site, args, 0)?)?;
     let dims: Vec<Dim> = vec![1.into(); ty.rank()];
     Some(Attrs::new().with("value", Attr::float(number(site, args, 1)?)).with("dtype", ty.dtype).with("dims", dims))

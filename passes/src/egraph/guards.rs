@@ -2,7 +2,7 @@
 
 use super::functions::class;
 use super::pattern::Arg;
-use super::site::{Site, is_identity};
+use super::site::{RuleMatch, is_identity};
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::Dim;
@@ -18,16 +18,16 @@ pub struct Guard {
     /// Whether the first argument must be a constant for it to hold.
     pub needs_constant: bool,
     /// Whether it holds at a site.
-    pub holds: fn(&Site<'_>, &[Arg]) -> bool,
+    pub holds: fn(&RuleMatch<'_>, &[Arg]) -> bool,
 }
 
 /// A guard that may hold for any value.
-const fn any(name: &'static str, doc: &'static str, holds: fn(&Site<'_>, &[Arg]) -> bool) -> Guard {
+const fn any(name: &'static str, doc: &'static str, holds: fn(&RuleMatch<'_>, &[Arg]) -> bool) -> Guard {
     Guard { name, doc, needs_constant: false, holds }
 }
 
 /// A guard that holds for constants only.
-const fn constant(name: &'static str, doc: &'static str, holds: fn(&Site<'_>, &[Arg]) -> bool) -> Guard {
+const fn constant(name: &'static str, doc: &'static str, holds: fn(&RuleMatch<'_>, &[Arg]) -> bool) -> Guard {
     Guard { name, doc, needs_constant: true, holds }
 }
 
@@ -75,15 +75,15 @@ pub fn from_name(name: &str) -> Option<&'static Guard> {
     GUARDS.iter().find(|guard| guard.name == name)
 }
 
-fn first(site: &Site<'_>, args: &[Arg]) -> Option<Id> {
+fn first(site: &RuleMatch<'_>, args: &[Arg]) -> Option<Id> {
     class(site, args, 0)
 }
 
-fn second(site: &Site<'_>, args: &[Arg]) -> Option<Id> {
+fn second(site: &RuleMatch<'_>, args: &[Arg]) -> Option<Id> {
     class(site, args, 1)
 }
 
-fn with_attrs(site: &Site<'_>, args: &[Arg], check: impl Fn(&Attrs) -> bool) -> bool {
+fn with_attrs(site: &RuleMatch<'_>, args: &[Arg], check: impl Fn(&Attrs) -> bool) -> bool {
     first(site, args).and_then(|id| site.attrs_of(id)).is_some_and(|attrs| check(&attrs))
 }
 
@@ -95,7 +95,7 @@ fn adds_nothing(attrs: &Attrs) -> bool {
     attrs.dims("before").iter().chain(attrs.dims("after")).all(|dim: &Dim| dim.is(0))
 }
 
-fn reduces_nothing(site: &Site<'_>, args: &[Arg]) -> bool {
+fn reduces_nothing(site: &RuleMatch<'_>, args: &[Arg]) -> bool {
     let (Some(attrs), Some(ty)) =
         (first(site, args).and_then(|id| site.attrs_of(id)), second(site, args).and_then(|id| site.ty(id)))
     else {
@@ -105,13 +105,13 @@ fn reduces_nothing(site: &Site<'_>, args: &[Arg]) -> bool {
 }
 
 /// `splat(?c, 0.5)`: all elements are this number, rounded to f32.
-fn is_splat_of(site: &Site<'_>, args: &[Arg]) -> bool {
+fn is_splat_of(site: &RuleMatch<'_>, args: &[Arg]) -> bool {
     let Some(value) = first(site, args).and_then(|id| site.splat(id)) else { return false };
     args[1..].iter().any(|arg| matches!(arg, Arg::Number(number) if *number as f32 == value as f32))
 }
 
 /// `widening(?a, ?x)`: the cast by `?a` represents every value of `?x` exactly.
-fn is_widening(site: &Site<'_>, args: &[Arg]) -> bool {
+fn is_widening(site: &RuleMatch<'_>, args: &[Arg]) -> bool {
     let (Some(attrs), Some(ty)) =
         (first(site, args).and_then(|id| site.attrs_of(id)), second(site, args).and_then(|id| site.ty(id)))
     else {
@@ -125,7 +125,7 @@ fn is_widening(site: &Site<'_>, args: &[Arg]) -> bool {
 }
 
 /// `count_of(?c, ?a, ?x)`: `?c` is uniformly `1 / n` where `n` elements of `?x` are reduced by `?a`.
-fn is_inverse_count(site: &Site<'_>, args: &[Arg]) -> bool {
+fn is_inverse_count(site: &RuleMatch<'_>, args: &[Arg]) -> bool {
     let found = || {
         let (attrs, ty) = (site.attrs_of(class(site, args, 1)?)?, site.ty(class(site, args, 2)?)?);
         let sizes = attrs.ints("axes").iter().map(|axis| ty.dims.get(*axis as usize)?.as_constant());

@@ -6,7 +6,7 @@ use super::guards::{self, Guard};
 use super::language::ENode;
 use super::pattern::{Arg, AttrTerm, Names, Term, parse_guard, parse_term};
 use super::rule::{Left, Right, Rule};
-use super::site::Site;
+use super::site::RuleMatch;
 use crate::error::PassError;
 use egg::{ENodeOrVar, Id, Language, Pattern, SearchMatches, Searcher, Subst, Var};
 use lostwax_ir::attrs::Attrs;
@@ -108,14 +108,14 @@ impl CompiledRule {
         result.is_some_and(|result| egraph.union(root, result))
     }
 
-    fn site<'a>(&'a self, egraph: &'a mut TensorGraph, found: &Match) -> Option<Site<'a>> {
+    fn site<'a>(&'a self, egraph: &'a mut TensorGraph, found: &Match) -> Option<RuleMatch<'a>> {
         let variables = (0..self.names.len() as u32).map(|number| found.subst.get(Var::from_u32(number)).copied()).collect();
         let (node, origin) = match (&found.node, self.patterns.get(found.pattern)) {
             (Some(node), _) => (node.clone(), egraph[found.root].data.tensor()?.origin.clone()),
             (None, Some(pattern)) => matched(egraph, pattern, &found.subst)?,
             (None, None) => return None,
         };
-        Some(Site { root: egraph.find(found.root), egraph, node, variables, names: &self.names, origin })
+        Some(RuleMatch { root: egraph.find(found.root), egraph, node, variables, names: &self.names, origin })
     }
 }
 
@@ -216,7 +216,7 @@ fn unknown_function(term: &Term) -> Option<&str> {
 }
 
 /// Builds a right side.
-fn instantiate(site: &mut Site<'_>, term: &Term) -> Option<Id> {
+fn instantiate(site: &mut RuleMatch<'_>, term: &Term) -> Option<Id> {
     match term {
         Term::Var(number) => site.variables.get(*number as usize).copied().flatten(),
         Term::Op(op, attrs, operands) => {
@@ -230,7 +230,7 @@ fn instantiate(site: &mut Site<'_>, term: &Term) -> Option<Id> {
     }
 }
 
-fn instantiate_attrs(site: &Site<'_>, attrs: &AttrTerm) -> Option<Attrs> {
+fn instantiate_attrs(site: &RuleMatch<'_>, attrs: &AttrTerm) -> Option<Attrs> {
     match attrs {
         AttrTerm::Var(number) => {
             let id = site.variables.get(*number as usize).copied().flatten()?;

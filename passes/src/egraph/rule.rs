@@ -14,7 +14,7 @@
 //! assert!(problem.contains("exp_log"), "the logarithm of a negative number is not a number: {problem}");
 //! ```
 
-use super::site::Site;
+use super::site::RuleMatch;
 use crate::tier::Tier;
 use egg::Id;
 use lostwax_ir::ops::Op;
@@ -58,7 +58,7 @@ pub struct RuleGroup {
 }
 
 /// Builds the right side of a rule; `None` where the rule does not apply.
-pub type Build = fn(&mut Site<'_>) -> Option<Id>;
+pub type Build = fn(&mut RuleMatch<'_>) -> Option<Id>;
 
 /// Where a rule applies.
 #[derive(Clone, Copy, Debug)]

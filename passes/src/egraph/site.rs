@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A match of a rule.
-pub struct Site<'a> {
+pub struct RuleMatch<'a> {
     /// The e-graph.
     pub egraph: &'a mut TensorGraph,
     /// The class that the left side matched.
@@ -26,7 +26,7 @@ pub struct Site<'a> {
     pub origin: Arc<BTreeSet<u32>>,
 }
 
-impl Site<'_> {
+impl RuleMatch<'_> {
     /// The class of a variable.
     pub fn var(&self, name: &str) -> Option<Id> {
         let number = self.names.iter().position(|known| known == name)?;

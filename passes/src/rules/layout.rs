@@ -1,7 +1,7 @@
 //! Convolutions and windows with channels innermost, between transposes that [`super::sink`] moves on.
 
 use crate::egraph::rule::{Rule, built};
-use crate::egraph::site::{Site, inverse, to_first, to_last};
+use crate::egraph::site::{RuleMatch, inverse, to_first, to_last};
 use crate::tier::Tier::Exact;
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
@@ -19,19 +19,19 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// The attributes with channels last, if channels are first.
-fn flipped(site: &Site<'_>) -> Option<Attrs> {
+fn flipped(site: &RuleMatch<'_>) -> Option<Attrs> {
     let attrs = site.attrs("a")?;
     (!attrs.flag("channels_last")).then(|| attrs.as_ref().clone().with("channels_last", true))
 }
 
-fn conv_channels_last(site: &mut Site<'_>) -> Option<Id> {
+fn conv_channels_last(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x, w) = (flipped(site)?, site.var("x")?, site.var("w")?);
     let rank = site.ty(x)?.rank();
     let perm: Vec<i64> = (2..rank as i64).chain([1, 0]).collect();
     convolve(site, Op::Conv, attrs, x, w, &perm)
 }
 
-fn conv_transpose_channels_last(site: &mut Site<'_>) -> Option<Id> {
+fn conv_transpose_channels_last(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x, w) = (flipped(site)?, site.var("x")?, site.var("w")?);
     let rank = site.ty(x)?.rank();
     let perm: Vec<i64> = (2..rank as i64).chain([0, 1]).collect();
@@ -39,7 +39,7 @@ fn conv_transpose_channels_last(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// Where the blocks that elements add to do not overlap, each block is the product of one pixel and all weights.
-fn conv_transpose_blocks(site: &mut Site<'_>) -> Option<Id> {
+fn conv_transpose_blocks(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x, w) = (site.attrs("a")?, site.var("x")?, site.var("w")?);
     let (pixels, weights) = (site.ty(x)?, site.ty(w)?);
     let count = pixels.rank().checked_sub(2)?;
@@ -64,7 +64,7 @@ fn conv_transpose_blocks(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// Puts the blocks `x[N, s.., k.. * O]` side by side: `[N, s * k.., O]`.
-fn interleave(site: &mut Site<'_>, x: Id, sizes: &[Dim], block: &[Dim], outputs: Dim) -> Option<Id> {
+fn interleave(site: &mut RuleMatch<'_>, x: Id, sizes: &[Dim], block: &[Dim], outputs: Dim) -> Option<Id> {
     let count = block.len() as i64;
     let split = sizes.iter().chain(block).chain([&outputs]).cloned().collect();
     let pairs = (1..=count).flat_map(|axis| [axis, axis + count]);
@@ -76,7 +76,7 @@ fn interleave(site: &mut Site<'_>, x: Id, sizes: &[Dim], block: &[Dim], outputs:
     site.reshape(whole, sorted)
 }
 
-fn convolve(site: &mut Site<'_>, op: Op, attrs: Attrs, x: Id, w: Id, weight_perm: &[i64]) -> Option<Id> {
+fn convolve(site: &mut RuleMatch<'_>, op: Op, attrs: Attrs, x: Id, w: Id, weight_perm: &[i64]) -> Option<Id> {
     let rank = weight_perm.len();
     let input = site.transpose(&to_last(rank), x)?;
     let weights = site.transpose(weight_perm, w)?;
@@ -84,7 +84,7 @@ fn convolve(site: &mut Site<'_>, op: Op, attrs: Attrs, x: Id, w: Id, weight_perm
     site.transpose(&to_first(rank), output)
 }
 
-fn pool_channels_last(site: &mut Site<'_>, op: Op) -> Option<Id> {
+fn pool_channels_last(site: &mut RuleMatch<'_>, op: Op) -> Option<Id> {
     let (attrs, x) = (flipped(site)?, site.var("x")?);
     let rank = site.ty(x)?.rank();
     let input = site.transpose(&to_last(rank), x)?;
@@ -93,7 +93,7 @@ fn pool_channels_last(site: &mut Site<'_>, op: Op) -> Option<Id> {
 }
 
 /// Only where channels are not resized and not innermost already.
-fn resize_channels_last(site: &mut Site<'_>) -> Option<Id> {
+fn resize_channels_last(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x) = (site.attrs("a")?, site.var("x")?);
     let ty = site.ty(x)?;
     let dims = attrs.dims("dims");

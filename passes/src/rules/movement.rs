@@ -2,7 +2,7 @@
 
 use crate::egraph::language::ENode;
 use crate::egraph::rule::{Left, Right, Rule, built, rule};
-use crate::egraph::site::Site;
+use crate::egraph::site::RuleMatch;
 use crate::tier::Tier::Exact;
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
@@ -50,7 +50,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// A transpose that only moves axes of size 1 is a reshape.
-fn transpose_to_reshape(site: &mut Site<'_>) -> Option<Id> {
+fn transpose_to_reshape(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x) = (site.attrs("p")?, site.var("x")?);
     let ty = site.ty(x)?;
     let wide: Vec<i64> = attrs.ints("perm").iter().copied().filter(|axis| !ty.dims[*axis as usize].is(1)).collect();
@@ -62,14 +62,14 @@ fn transpose_to_reshape(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// The operands of a concatenation along `axis` in this class.
-fn concat_parts(site: &Site<'_>, id: Id, axis: i64) -> Option<Vec<Id>> {
+fn concat_parts(site: &RuleMatch<'_>, id: Id, axis: i64) -> Option<Vec<Id>> {
     let fits = |node: &&ENode| site.node_attrs(node).is_some_and(|attrs| attrs.int("axis") == axis);
     let node = site.members(id, Op::Concat).find(fits)?;
     let parts: Vec<Id> = node.operands().iter().map(|part| site.egraph.find(*part)).collect();
     (!parts.contains(&site.egraph.find(id))).then_some(parts)
 }
 
-fn flatten_concat(site: &mut Site<'_>) -> Option<Id> {
+fn flatten_concat(site: &mut RuleMatch<'_>) -> Option<Id> {
     let node = site.node.clone();
     let attrs = site.node_attrs(&node)?;
     let axis = attrs.int("axis");
@@ -83,7 +83,7 @@ fn flatten_concat(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// A slice that lies within one part of a concatenation.
-fn slice_concat(site: &mut Site<'_>) -> Option<Id> {
+fn slice_concat(site: &mut RuleMatch<'_>) -> Option<Id> {
     let node = site.node.clone();
     let x = *node.operands().first()?;
     let attrs = site.node_attrs(&node)?;
@@ -98,7 +98,7 @@ fn slice_concat(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// The part of a concatenation that a slice reads from, and where the slice starts in it.
-fn part_of_slice(site: &Site<'_>, concat: &ENode, slice: &Attrs, axis: usize) -> Option<(Id, Dim)> {
+fn part_of_slice(site: &RuleMatch<'_>, concat: &ENode, slice: &Attrs, axis: usize) -> Option<(Id, Dim)> {
     let (start, size, step) = (&slice.dims("starts")[axis], &slice.dims("sizes")[axis], slice.ints("steps")[axis]);
     if step != 1 || size.bounds().0 < 1 {
         return None;
@@ -115,10 +115,10 @@ fn part_of_slice(site: &Site<'_>, concat: &ENode, slice: &Attrs, axis: usize) ->
 }
 
 /// Elementwise ops broadcast by themselves.
-fn drop_broadcast(site: &mut Site<'_>) -> Option<Id> {
+fn drop_broadcast(site: &mut RuleMatch<'_>) -> Option<Id> {
     let node = site.node.clone();
     let narrow =
-        |site: &Site<'_>, id: Id| site.members(id, Op::Broadcast).next().and_then(|node| node.operands().first().copied());
+        |site: &RuleMatch<'_>, id: Id| site.members(id, Op::Broadcast).next().and_then(|node| node.operands().first().copied());
     for position in 0..node.operands().len() {
         let mut operands = node.operands().to_vec();
         let Some(inner) = narrow(site, operands[position]) else { continue };

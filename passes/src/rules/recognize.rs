@@ -1,7 +1,7 @@
 //! Activations and averages that models spell out.
 
 use crate::egraph::rule::{Rule, built, rule};
-use crate::egraph::site::Site;
+use crate::egraph::site::RuleMatch;
 use crate::tier::Tier::{Contract, Exact, Reassociate};
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
@@ -104,7 +104,7 @@ fn is_unpadded(attrs: &Attrs) -> bool {
 }
 
 /// An average over whole images.
-fn global_average(site: &mut Site<'_>) -> Option<Id> {
+fn global_average(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x) = (site.attrs("a")?, site.var("x")?);
     let ty = site.ty(x)?;
     let axes = spatial_axes(&attrs, ty.rank());
@@ -117,7 +117,7 @@ fn global_average(site: &mut Site<'_>) -> Option<Id> {
     site.add(Op::ReduceMean, Some(Attrs::new().with("axes", axes)), &[x])
 }
 
-fn pool_nothing(site: &mut Site<'_>) -> Option<Id> {
+fn pool_nothing(site: &mut RuleMatch<'_>) -> Option<Id> {
     let attrs = site.attrs("a")?;
     let ones = [attrs.ints("kernel"), attrs.ints("strides")].concat().iter().all(|size| *size == 1);
     if ones && is_unpadded(&attrs) { site.var("x") } else { None }

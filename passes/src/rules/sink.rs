@@ -3,7 +3,7 @@
 
 use crate::egraph::language::ENode;
 use crate::egraph::rule::{Build, Left, Right, Rule};
-use crate::egraph::site::{Site, inverse};
+use crate::egraph::site::{RuleMatch, inverse};
 use crate::tier::Tier::Exact;
 use egg::Id;
 use lostwax_ir::attrs::{Attr, Attrs};
@@ -51,7 +51,7 @@ fn moves_back(perm: &[i64]) -> bool {
 }
 
 /// A transpose in this class that may be moved.
-fn movable(site: &Site<'_>, id: Id) -> Option<(Vec<i64>, Id)> {
+fn movable(site: &RuleMatch<'_>, id: Id) -> Option<(Vec<i64>, Id)> {
     site.transposes(id).into_iter().find(|(perm, _)| moves_back(perm))
 }
 
@@ -83,7 +83,7 @@ fn permuted<T: Clone>(values: &[T], perm: &[i64]) -> Vec<T> {
 }
 
 /// An op whose operands all have the axes of the result.
-fn sink_elementwise(site: &mut Site<'_>) -> Option<Id> {
+fn sink_elementwise(site: &mut RuleMatch<'_>) -> Option<Id> {
     let node = site.node.clone();
     let (perm, _) = node.operands().iter().find_map(|operand| movable(site, *operand))?;
     let undo = inverse(&perm);
@@ -93,7 +93,7 @@ fn sink_elementwise(site: &mut Site<'_>) -> Option<Id> {
     site.transpose(&perm, result)
 }
 
-fn untransposed(site: &mut Site<'_>, id: Id, perm: &[i64], undo: &[i64]) -> Option<Id> {
+fn untransposed(site: &mut RuleMatch<'_>, id: Id, perm: &[i64], undo: &[i64]) -> Option<Id> {
     let found = site.transposes(id).into_iter().find(|(candidate, _)| candidate == perm);
     match found {
         Some((_, inner)) => Some(inner),
@@ -101,13 +101,13 @@ fn untransposed(site: &mut Site<'_>, id: Id, perm: &[i64], undo: &[i64]) -> Opti
     }
 }
 
-fn with_permuted_attrs(site: &mut Site<'_>, node: &ENode, perm: &[i64], operands: &[Id]) -> Option<Id> {
+fn with_permuted_attrs(site: &mut RuleMatch<'_>, node: &ENode, perm: &[i64], operands: &[Id]) -> Option<Id> {
     let op = node.op()?;
     let attrs = if op.def().attrs.is_empty() { None } else { Some(permute_attrs(&*site.node_attrs(node)?, perm)) };
     site.add(op, attrs, operands)
 }
 
-fn sink_unary(site: &mut Site<'_>) -> Option<Id> {
+fn sink_unary(site: &mut RuleMatch<'_>) -> Option<Id> {
     let node = site.node.clone();
     let (perm, x) = movable(site, *node.operands().first()?)?;
     let result = with_permuted_attrs(site, &node, &perm, &[x])?;
@@ -115,7 +115,7 @@ fn sink_unary(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// Only for lists of indices, which keep the rank.
-fn sink_gather(site: &mut Site<'_>) -> Option<Id> {
+fn sink_gather(site: &mut RuleMatch<'_>) -> Option<Id> {
     let node = site.node.clone();
     let (x, indices) = (*node.operands().first()?, *node.operands().get(1)?);
     let (perm, x) = movable(site, x)?;
@@ -127,7 +127,7 @@ fn sink_gather(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// A reshape that splits and joins axes only within groups: on the operand of the transpose, the groups are in another order.
-fn sink_reshape(site: &mut Site<'_>) -> Option<Id> {
+fn sink_reshape(site: &mut RuleMatch<'_>) -> Option<Id> {
     let node = site.node.clone();
     let x = *node.operands().first()?;
     let (perm, inner) = movable(site, x)?;
@@ -147,7 +147,7 @@ fn sink_reshape(site: &mut Site<'_>) -> Option<Id> {
 type Group = (std::ops::Range<usize>, std::ops::Range<usize>);
 
 /// The smallest groups of consecutive axes with equal element counts on both sides.
-fn groups(site: &Site<'_>, from: &[Dim], to: &[Dim]) -> Option<Vec<Group>> {
+fn groups(site: &RuleMatch<'_>, from: &[Dim], to: &[Dim]) -> Option<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     let (mut left, mut right) = (0, 0);
     while left < from.len() && right < to.len() {
@@ -166,7 +166,7 @@ fn groups(site: &Site<'_>, from: &[Dim], to: &[Dim]) -> Option<Vec<Group>> {
 }
 
 /// The least numbers of leading axes that hold equally many elements.
-fn group_end(site: &Site<'_>, from: &[Dim], to: &[Dim]) -> Option<(usize, usize)> {
+fn group_end(site: &RuleMatch<'_>, from: &[Dim], to: &[Dim]) -> Option<(usize, usize)> {
     if site.are_equal(from.first()?, to.first()?) {
         return Some((1, 1));
     }

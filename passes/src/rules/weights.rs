@@ -1,7 +1,7 @@
 //! Scales and shifts by constants move into weights.
 
 use crate::egraph::rule::{Rule, built, rule};
-use crate::egraph::site::Site;
+use crate::egraph::site::RuleMatch;
 use crate::tier::Tier::{Contract, Exact, Reassociate};
 use egg::Id;
 use lostwax_ir::attrs::Attrs;
@@ -58,7 +58,7 @@ fn channel_axis(attrs: &Attrs, rank: usize) -> usize {
 }
 
 /// `x` with its only wide axis at `to` instead of `from`.
-fn move_axis(site: &mut Site<'_>, x: Id, from: usize, to: usize) -> Option<Id> {
+fn move_axis(site: &mut RuleMatch<'_>, x: Id, from: usize, to: usize) -> Option<Id> {
     let ty = site.ty(x)?;
     let mut dims: Vec<Dim> = vec![1.into(); ty.rank()];
     dims[to] = ty.dims[from].clone();
@@ -66,14 +66,14 @@ fn move_axis(site: &mut Site<'_>, x: Id, from: usize, to: usize) -> Option<Id> {
 }
 
 /// The variables `a`, `x`, `w`, `s` and the rank, if `s` varies only along channels.
-fn channel_parts(site: &Site<'_>) -> Option<(Attrs, Id, Id, Id, usize)> {
+fn channel_parts(site: &RuleMatch<'_>) -> Option<(Attrs, Id, Id, Id, usize)> {
     let (attrs, x, w, s) = (site.attrs("a")?, site.var("x")?, site.var("w")?, site.var("s")?);
     let ty = site.ty(s)?;
     let fits = varies_only_along(&ty, channel_axis(&attrs, ty.rank()));
     fits.then(|| (attrs.as_ref().clone(), x, w, s, ty.rank()))
 }
 
-fn conv_scale(site: &mut Site<'_>) -> Option<Id> {
+fn conv_scale(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x, w, s, rank) = channel_parts(site)?;
     let to = if attrs.flag("channels_last") { rank - 1 } else { 0 };
     let factor = move_axis(site, s, channel_axis(&attrs, rank), to)?;
@@ -81,7 +81,7 @@ fn conv_scale(site: &mut Site<'_>) -> Option<Id> {
     site.add(Op::Conv, Some(attrs), &[x, scaled])
 }
 
-fn conv_transpose_scale(site: &mut Site<'_>) -> Option<Id> {
+fn conv_transpose_scale(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x, w, s, _) = channel_parts(site)?;
     if attrs.int("groups") != 1 && site.splat(s).is_none() {
         return None;
@@ -91,7 +91,7 @@ fn conv_transpose_scale(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// The weights times a factor per input channel.
-fn weights_by_input(site: &mut Site<'_>, attrs: &Attrs, w: Id, s: Id, rank: usize) -> Option<Id> {
+fn weights_by_input(site: &mut RuleMatch<'_>, attrs: &Attrs, w: Id, s: Id, rank: usize) -> Option<Id> {
     if attrs.int("groups") != 1 && !site.ty(s)?.dims.iter().all(|dim| dim.is(1)) {
         return None;
     }
@@ -100,14 +100,14 @@ fn weights_by_input(site: &mut Site<'_>, attrs: &Attrs, w: Id, s: Id, rank: usiz
     site.add(Op::Mul, None, &[w, factor])
 }
 
-fn conv_input_scale(site: &mut Site<'_>) -> Option<Id> {
+fn conv_input_scale(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x, w, s, rank) = channel_parts(site)?;
     let scaled = weights_by_input(site, &attrs, w, s, rank)?;
     site.add(Op::Conv, Some(attrs), &[x, scaled])
 }
 
 /// Sound only without zero padding, which is not shifted.
-fn conv_input_shift(site: &mut Site<'_>) -> Option<Id> {
+fn conv_input_shift(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, x, w, s, rank) = channel_parts(site)?;
     if [attrs.ints("before"), attrs.ints("after")].concat().iter().any(|pad| *pad != 0) {
         return None;
@@ -122,7 +122,7 @@ fn conv_input_shift(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// Zero padding of spatial dims is done by the convolution.
-fn conv_pad(site: &mut Site<'_>) -> Option<Id> {
+fn conv_pad(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (attrs, pad, x, w) = (site.attrs("a")?, site.attrs("p")?, site.var("x")?, site.var("w")?);
     let rank = site.ty(x)?.rank();
     if pad.text("mode") != "constant" || pad.float("value") != 0.0 {
@@ -140,32 +140,32 @@ fn conv_pad(site: &mut Site<'_>) -> Option<Id> {
 }
 
 /// The variables `x`, `w`, `s` and the rank, if `s` varies only along the axis that many before the end.
-fn matrix_parts(site: &Site<'_>, from_end: usize) -> Option<(Id, Id, Id, usize)> {
+fn matrix_parts(site: &RuleMatch<'_>, from_end: usize) -> Option<(Id, Id, Id, usize)> {
     let (x, w, s) = (site.var("x")?, site.var("w")?, site.var("s")?);
     let ty = site.ty(s)?;
     varies_only_along(&ty, ty.rank().checked_sub(from_end)?).then(|| (x, w, s, ty.rank()))
 }
 
-fn matmul_scale(site: &mut Site<'_>) -> Option<Id> {
+fn matmul_scale(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (x, w, s, _) = matrix_parts(site, 1)?;
     let scaled = site.add(Op::Mul, None, &[w, s])?;
     site.add(Op::MatMul, None, &[x, scaled])
 }
 
-fn matmul_left_scale(site: &mut Site<'_>) -> Option<Id> {
+fn matmul_left_scale(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (x, w, s, _) = matrix_parts(site, 2)?;
     let scaled = site.add(Op::Mul, None, &[w, s])?;
     site.add(Op::MatMul, None, &[scaled, x])
 }
 
-fn matmul_input_scale(site: &mut Site<'_>) -> Option<Id> {
+fn matmul_input_scale(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (x, w, s, rank) = matrix_parts(site, 1)?;
     let factor = move_axis(site, s, rank - 1, rank - 2)?;
     let scaled = site.add(Op::Mul, None, &[w, factor])?;
     site.add(Op::MatMul, None, &[x, scaled])
 }
 
-fn matmul_input_shift(site: &mut Site<'_>) -> Option<Id> {
+fn matmul_input_shift(site: &mut RuleMatch<'_>) -> Option<Id> {
     let (x, w, s, rank) = matrix_parts(site, 1)?;
     let factor = move_axis(site, s, rank - 1, rank - 2)?;
     let products = site.add(Op::Mul, None, &[w, factor])?;

@@ -459,13 +459,13 @@ pub struct LanguageModel {
     pub sampling: ::core::option::Option<SamplingDefaults>,
     /// Results of the tokenizer when the model was compiled.
     #[prost(message, repeated, tag = "9")]
-    pub vectors: ::prost::alloc::vec::Vec<TokenizerVector>,
+    pub vectors: ::prost::alloc::vec::Vec<TokenizerSample>,
     /// For models whose layers with a sliding window keep the last tokens only: how many the entry point `slide` keeps.
     #[prost(uint32, optional, tag = "10")]
     pub window: ::core::option::Option<u32>,
     /// Results of the chat template when the model was compiled, with the date 2025-01-01.
     #[prost(message, repeated, tag = "11")]
-    pub conversations: ::prost::alloc::vec::Vec<TemplateVector>,
+    pub conversations: ::prost::alloc::vec::Vec<TemplateSample>,
 }
 /// Sampling parameters; absent ones have the defaults of the runtime.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -491,7 +491,7 @@ pub struct SamplingDefaults {
 }
 /// A text and its tokens.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TokenizerVector {
+pub struct TokenizerSample {
     /// The text.
     #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
@@ -501,7 +501,7 @@ pub struct TokenizerVector {
 }
 /// A conversation and its text, up to where the model answers.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TemplateVector {
+pub struct TemplateSample {
     /// The messages.
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<TemplateMessage>,

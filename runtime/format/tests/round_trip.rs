@@ -3,7 +3,7 @@
 mod common;
 
 use common::{artifact, plan, writer};
-use lostwax_format::{Artifact, FormatError, LanguageModel, Plan, SamplingDefaults, TokenizerVector, WeightData, Writer};
+use lostwax_format::{Artifact, FormatError, LanguageModel, Plan, SamplingDefaults, TokenizerSample, WeightData, Writer};
 use safetensors::{Dtype, SafeTensors};
 
 #[test]
@@ -116,7 +116,7 @@ fn weights_that_change_size_are_refused() {
 }
 
 fn language_model() -> LanguageModel {
-    let vector = TokenizerVector { text: "hi".into(), ids: vec![1, 7] };
+    let vector = TokenizerSample { text: "hi".into(), ids: vec![1, 7] };
     LanguageModel {
         vocabulary_size: 8,
         context_length: 16,
@@ -155,7 +155,7 @@ fn impossible_language_models_are_refused() {
         LanguageModel { context_length: 0, ..good.clone() },
         LanguageModel { eos: vec![8], ..good.clone() },
         LanguageModel { bos: None, ..good.clone() },
-        LanguageModel { vectors: vec![TokenizerVector { text: "x".into(), ids: vec![9] }], ..good },
+        LanguageModel { vectors: vec![TokenizerSample { text: "x".into(), ids: vec![9] }], ..good },
     ];
     for model in bad {
         let (mut writer, _) = common::writer();

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until `stopped`, then those that are open until their requests are answered.
-pub async fn serve(listener: TcpListener, router: Router, head_timeout: Duration, mut stopped: oneshot::Receiver<()>) {
+pub async fn serve(listener: TcpListener, router: Router, header_timeout: Duration, mut stopped: oneshot::Receiver<()>) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head_timeout);
+    http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
     let open = GracefulShutdown::new();
     while let Some(accepted) = tokio::select! {
         accepted = listener.accept() => Some(accepted),
@@ -24,7 +24,7 @@ pub async fn serve(listener: TcpListener, router: Router, head_timeout: Duration
     } {
         match accepted {
             Ok((stream, _)) => start(&http, stream, &router, &open),
-            Err(error) if is_of_connection(&error) => {}
+            Err(error) if is_connection_error(&error) => {}
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
@@ -44,7 +44,7 @@ fn start(http: &http1::Builder, stream: TcpStream, router: &Router, open: &Grace
 }
 
 /// Whether a connection broke before it was accepted.
-fn is_of_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -81,7 +81,7 @@ impl Metrics {
     /// Counts the tokens of a completion.
     pub fn generated(&self, timings: &Timings) {
         self.prompt_tokens.inc_by(timings.prompt_tokens as u64);
-        self.cached_prompt_tokens.inc_by(timings.reused_tokens as u64);
+        self.cached_prompt_tokens.inc_by(timings.cached_tokens as u64);
         self.generated_tokens.inc_by(timings.generated_tokens as u64);
     }
 

@@ -1,7 +1,7 @@
 //! Jobs that wait for a slot.
 
 use super::error::ApiError;
-use lostwax_runtime::llm::{Ending, Sampling, Timings};
+use lostwax_runtime::llm::{FinishReason, Sampling, Timings};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,7 +20,7 @@ pub enum Event {
     /// More text.
     Text(String),
     /// It is complete.
-    End { ending: Ending, timings: Timings },
+    End { finish_reason: FinishReason, timings: Timings },
     /// It failed.
     Failed(ApiError),
 }

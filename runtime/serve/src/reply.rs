@@ -6,7 +6,7 @@ use super::state::{State, now, random};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use lostwax_runtime::llm::{Ending, Timings};
+use lostwax_runtime::llm::{FinishReason, Timings};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -86,8 +86,8 @@ impl Reply {
             match self.next().await {
                 Event::Text(piece) => text += &piece,
                 Event::Failed(error) => return Err(error),
-                Event::End { ending, timings } => {
-                    let mut reply = self.envelope(false, json!([self.kind.whole(&text, finish_reason(&ending))]));
+                Event::End { finish_reason, timings } => {
+                    let mut reply = self.envelope(false, json!([self.kind.whole(&text, reason_name(&finish_reason))]));
                     insert(&mut reply, "usage", usage(&timings));
                     return Ok(reply);
                 }
@@ -131,8 +131,8 @@ impl Reply {
         match event {
             Event::Text(text) => vec![part(&text, None)],
             Event::Failed(error) => vec![error.json().to_string()],
-            Event::End { ending, timings } => {
-                let mut chunks = vec![part("", Some(finish_reason(&ending)))];
+            Event::End { finish_reason, timings } => {
+                let mut chunks = vec![part("", Some(reason_name(&finish_reason)))];
                 if self.include_usage {
                     let mut last = self.envelope(true, json!([]));
                     insert(&mut last, "usage", usage(&timings));
@@ -162,19 +162,19 @@ fn insert(value: &mut Value, name: &str, field: Value) {
     }
 }
 
-fn finish_reason(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::EndOfText | Ending::StopString(_) => "stop",
-        Ending::MaxTokens | Ending::ContextFull | Ending::Cancelled => "length",
+fn reason_name(reason: &FinishReason) -> &'static str {
+    match reason {
+        FinishReason::EndOfText | FinishReason::StopString(_) => "stop",
+        FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::Cancelled => "length",
     }
 }
 
 fn usage(timings: &Timings) -> Value {
-    let (prompt, generated) = (timings.prompt_tokens + timings.reused_tokens, timings.generated_tokens);
+    let (prompt, generated) = (timings.prompt_tokens + timings.cached_tokens, timings.generated_tokens);
     json!({
         "prompt_tokens": prompt,
         "completion_tokens": generated,
         "total_tokens": prompt + generated,
-        "prompt_tokens_details": { "cached_tokens": timings.reused_tokens },
+        "prompt_tokens_details": { "cached_tokens": timings.cached_tokens },
     })
 }

@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::metrics::CONTENT_TYPE;
 use super::queue::Job;
 use super::reply::{Kind, Reply};
-use super::state::{State, aside};
+use super::state::{State, run_blocking};
 use axum::extract::{MatchedPath, Path, Request, State as Shared};
 use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::{self, Next};
@@ -37,7 +37,7 @@ pub fn router(state: Arc<State>) -> Router {
 
 async fn chat(Shared(state): Shared<Arc<State>>, JsonBody(request): JsonBody<ChatRequest>) -> Result<Response, ApiError> {
     let (prompt, resolved) =
-        aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
+        run_blocking(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
     answer(&state, Kind::Chat, prompt, resolved).await
 }
 
@@ -46,7 +46,7 @@ async fn complete(
     JsonBody(request): JsonBody<CompletionRequest>,
 ) -> Result<Response, ApiError> {
     let (prompt, resolved) =
-        aside(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
+        run_blocking(&state, |state| Ok((request.tokens(&state.language)?, request.parameters.resolve(state)?))).await?;
     answer(&state, Kind::Completion, prompt, resolved.for_completion()).await
 }
 
@@ -63,7 +63,7 @@ async fn embed(
     Shared(state): Shared<Arc<State>>,
     JsonBody(request): JsonBody<EmbeddingRequest>,
 ) -> Result<Json<Value>, ApiError> {
-    aside(&state, move |state| embeddings(&request, state)).await.map(Json)
+    run_blocking(&state, move |state| embeddings(&request, state)).await.map(Json)
 }
 
 fn embeddings(request: &EmbeddingRequest, state: &State) -> Result<Value, ApiError> {

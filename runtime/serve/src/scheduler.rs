@@ -4,7 +4,7 @@ use super::error::ApiError;
 use super::queue::{Event, Job};
 use super::state::State;
 use lostwax_runtime::RuntimeError;
-use lostwax_runtime::llm::{Decoder, Generation, Generator, Language, Request, Step};
+use lostwax_runtime::llm::{Decoder, Generation, Generator, Language, Request, StepOutput};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -109,9 +109,9 @@ impl<'a> Slot<'a> {
             return;
         }
         match active.generation.step(&mut self.generator) {
-            Ok(Step::End(text)) => active.end(text, state),
+            Ok(StepOutput::End(text)) => active.end(text, state),
             Ok(step) => {
-                if let Step::Text(text) = step {
+                if let StepOutput::Text(text) = step {
                     active.text(text);
                 }
                 self.active = Some(active);
@@ -132,7 +132,7 @@ impl Active<'_> {
         self.text(text);
         let generated = self.generation.finish();
         state.metrics.generated(&generated.timings);
-        send(&self.events, Event::End { ending: generated.ending, timings: generated.timings });
+        send(&self.events, Event::End { finish_reason: generated.finish_reason, timings: generated.timings });
     }
 
     fn fail(self, error: RuntimeError) {

@@ -36,7 +36,7 @@ impl Server {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = oneshot::channel::<()>();
         let router = routes::router(Arc::clone(&self.state));
-        let server = accept::serve(listener, router, self.state.settings.head_timeout, stopped);
+        let server = accept::serve(listener, router, self.state.settings.header_timeout, stopped);
         let stopping = async {
             shutdown.await;
             self.state.queue.close();

@@ -29,7 +29,7 @@ pub struct Settings {
     /// How long a request may take, waiting included.
     pub timeout: Duration,
     /// How long a connection may take to send the header of a request, keep-alive idle time included.
-    pub head_timeout: Duration,
+    pub header_timeout: Duration,
     /// The maximum size of a request in bytes.
     pub body_limit: usize,
     /// The largest number of prompt tokens that one step processes while other sequences wait.
@@ -42,7 +42,7 @@ impl Default for Settings {
             api_key: None,
             queue_length: 64,
             timeout: Duration::from_secs(600),
-            head_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(30),
             body_limit: 1 << 20,
             prompt_chunk: 128,
         }

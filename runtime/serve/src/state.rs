@@ -62,7 +62,7 @@ impl State {
 }
 
 /// Runs long work outside the thread that serves HTTP.
-pub async fn aside<T: Send + 'static>(
+pub async fn run_blocking<T: Send + 'static>(
     state: &Arc<State>,
     work: impl FnOnce(&State) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {

@@ -32,7 +32,7 @@ fn quick(slots: usize) -> Running {
 
 #[test]
 fn silent_connections_are_closed() {
-    let settings = Settings { head_timeout: Duration::from_millis(200), ..Settings::default() };
+    let settings = Settings { header_timeout: Duration::from_millis(200), ..Settings::default() };
     let server = start(1, Duration::ZERO, settings);
     for start in ["", "POST /v1/completions HTTP/1.1\r\nhost: x\r\n"] {
         let mut stream = TcpStream::connect(server.address()).unwrap();

@@ -1,7 +1,7 @@
 //! Decoders of several texts that share a session, and are run together where that is possible.
 
+use crate::llm::cache_position::CachePosition;
 use crate::llm::decoder::{Decoder, DecoderOptions, SessionDecoder, Visit, open_decoder};
-use crate::llm::progress::Progress;
 use crate::{Model, RuntimeError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,7 +45,7 @@ struct Batch {
 
 /// One text.
 struct Text {
-    progress: Progress,
+    progress: CachePosition,
     next: Next,
     logits: Vec<f32>,
 }
@@ -153,7 +153,7 @@ struct BatchDecoder {
     number: usize,
     vocabulary: usize,
     context: usize,
-    progress: Progress,
+    progress: CachePosition,
     logits: Vec<f32>,
 }
 

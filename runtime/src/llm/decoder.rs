@@ -1,7 +1,7 @@
 //! A compiled decoder, and how an artifact becomes one.
 
 use crate::llm::Cache;
-use crate::llm::progress::{Progress, RECENT, SLIDE};
+use crate::llm::cache_position::{CachePosition, RECENT, SLIDE};
 use crate::{Device, Model, Options, Outputs, RuntimeError, Session, TensorView};
 use lostwax_format::FormatError;
 
@@ -157,7 +157,7 @@ pub(crate) struct SessionDecoder {
     scored: usize,
     has_decode: bool,
     has_slots: bool,
-    pub(crate) progress: Progress,
+    pub(crate) progress: CachePosition,
     ids: Vec<i32>,
 }
 
@@ -175,7 +175,7 @@ impl SessionDecoder {
         if options.chunk == 0 || context == 0 {
             return Err(RuntimeError::input("decoder options", "chunk and context length must be at least 1"));
         }
-        let progress = Progress::new(model)?;
+        let progress = CachePosition::new(model)?;
         let chunk = progress.longest_run().min(options.chunk);
         Ok(Self {
             session: model.session_with(options.device, options.session)?,
@@ -197,7 +197,7 @@ impl SessionDecoder {
     }
 
     /// Gives symbols of their own the numbers of tokens that the caches of a text hold.
-    pub(crate) fn bind_text(&mut self, past: &str, recent: &str, progress: &Progress) -> Result<(), RuntimeError> {
+    pub(crate) fn bind_text(&mut self, past: &str, recent: &str, progress: &CachePosition) -> Result<(), RuntimeError> {
         self.session.bind(past, progress.position() as i64)?;
         if progress.has_window() { self.session.bind(recent, progress.recent() as i64) } else { Ok(()) }
     }

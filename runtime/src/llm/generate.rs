@@ -2,8 +2,9 @@
 
 use crate::RuntimeError;
 use crate::llm::saved::{self, Saved};
-use crate::llm::{Decoder, Generation, Language, Sampling, Step};
+use crate::llm::{Decoder, Generation, Language, Sampling, StepOutput};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// What to generate.
@@ -16,7 +17,7 @@ pub struct Request<'a> {
     /// Stop strings: they end the text and are not part of it.
     pub stop: &'a [String],
     /// Tokens that end the text.
-    pub end: &'a [u32],
+    pub eos: &'a [u32],
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// The maximum number of tokens of the prompt that one step reads, at least 1.
@@ -26,23 +27,14 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The defaults of the model: its sampling parameters and end-of-text tokens, with no limit but the context.
     pub fn new(language: &'a Language, prompt: &'a [u32]) -> Self {
-        let (end, sampling) = (language.end(), language.sampling());
-        Self { prompt, max_tokens: usize::MAX, stop: &[], end, sampling, prompt_chunk: usize::MAX }
+        let (eos, sampling) = (language.eos(), language.sampling());
+        Self { prompt, max_tokens: usize::MAX, stop: &[], eos, sampling, prompt_chunk: usize::MAX }
     }
-}
-
-/// Whether the receiver of text wants more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// More.
-    Continue,
-    /// No more.
-    Stop,
 }
 
 /// Why a text ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum FinishReason {
     /// As many tokens were generated as asked for.
     MaxTokens,
     /// The model ended the text.
@@ -61,7 +53,7 @@ pub struct Timings {
     /// Prompt tokens that had to be computed.
     pub prompt_tokens: usize,
     /// Prompt tokens that were already in the KV cache.
-    pub reused_tokens: usize,
+    pub cached_tokens: usize,
     /// Generated tokens.
     pub generated_tokens: usize,
     /// Time for the prompt.
@@ -96,7 +88,7 @@ pub struct Generated {
     /// The text.
     pub text: String,
     /// Why it ended.
-    pub ending: Ending,
+    pub finish_reason: FinishReason,
     /// What it took.
     pub timings: Timings,
 }
@@ -104,14 +96,14 @@ pub struct Generated {
 /// A decoder that keeps track of the tokens in its KV cache.
 pub struct Generator {
     decoder: Box<dyn Decoder>,
-    seen: Vec<u32>,
+    cached_tokens: Vec<u32>,
     logits: Vec<f32>,
 }
 
 impl Generator {
     /// A generator with a decoder whose cache it empties.
     pub fn new(decoder: Box<dyn Decoder>) -> Self {
-        Self { decoder, seen: Vec::new(), logits: Vec::new() }
+        Self { decoder, cached_tokens: Vec::new(), logits: Vec::new() }
     }
 
     /// The decoder.
@@ -120,8 +112,8 @@ impl Generator {
     }
 
     /// The tokens in the KV cache: a prompt that begins with them need not compute them again.
-    pub fn seen(&self) -> &[u32] {
-        &self.seen
+    pub fn cached_tokens(&self) -> &[u32] {
+        &self.cached_tokens
     }
 
     /// The logits after the tokens in the cache; none before the first token.
@@ -131,7 +123,7 @@ impl Generator {
 
     /// How many leading tokens of a prompt are cached; never the last one, since only a run gives logits.
     pub fn reusable(&self, prompt: &[u32]) -> usize {
-        let same = self.seen.iter().zip(prompt).take_while(|(seen, wanted)| seen == wanted).count();
+        let same = self.cached_tokens.iter().zip(prompt).take_while(|(cached, wanted)| cached == wanted).count();
         self.decoder.reusable(same.min(prompt.len().saturating_sub(1)))
     }
 
@@ -152,17 +144,17 @@ impl Generator {
         &mut self,
         language: &Language,
         request: &Request<'_>,
-        receive: &mut dyn FnMut(&str) -> Flow,
+        receive: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generated, RuntimeError> {
         let mut generation = self.begin(language, request)?;
         loop {
             let (text, is_end) = match generation.step(self)? {
-                Step::Prompt { .. } => continue,
-                Step::Text(text) => (text, false),
-                Step::End(text) => (text, true),
+                StepOutput::Prompt { .. } => continue,
+                StepOutput::Text(text) => (text, false),
+                StepOutput::End(text) => (text, true),
             };
-            let flow = if text.is_empty() { Flow::Continue } else { receive(&text) };
-            if is_end || flow == Flow::Stop {
+            let flow = if text.is_empty() { ControlFlow::Continue(()) } else { receive(&text) };
+            if is_end || flow.is_break() {
                 return Ok(generation.finish());
             }
         }
@@ -174,7 +166,7 @@ impl Generator {
     /// # Errors
     /// [`RuntimeError::InvalidInput`] if the decoder has no [`Decoder::cache`], and what `out` reports.
     pub fn save(&mut self, note: &[u8], out: &mut dyn Write) -> Result<(), RuntimeError> {
-        saved::write(&mut *self.decoder, &self.seen, note, out)
+        saved::write(&mut *self.decoder, &self.cached_tokens, note, out)
     }
 
     /// Replaces the KV cache with one that [`Generator::save`] wrote, and returns its user data. What a prompt has in common with
@@ -187,16 +179,16 @@ impl Generator {
         let saved = Saved::read(saved)?;
         let restored = saved.restore(&mut *self.decoder);
         if restored.is_ok() {
-            self.seen = saved.tokens;
+            self.cached_tokens = saved.tokens;
         }
-        self.seen.truncate(self.decoder.position());
+        self.cached_tokens.truncate(self.decoder.position());
         restored.map(|()| saved.note)
     }
 
     /// Forgets all but the first tokens.
     pub(crate) fn truncate(&mut self, kept: usize) -> Result<(), RuntimeError> {
         self.decoder.truncate(kept)?;
-        self.seen.truncate(kept);
+        self.cached_tokens.truncate(kept);
         Ok(())
     }
 
@@ -207,12 +199,12 @@ impl Generator {
 
     /// Brings tokens to the cache.
     pub(crate) fn append(&mut self, tokens: &[u32]) -> Result<(), RuntimeError> {
-        self.seen.extend(tokens);
+        self.cached_tokens.extend(tokens);
         let result = self.decoder.append(tokens).map(|logits| {
             self.logits.clear();
             self.logits.extend_from_slice(logits);
         });
-        self.seen.truncate(self.decoder.position());
+        self.cached_tokens.truncate(self.decoder.position());
         result
     }
 }

@@ -58,7 +58,7 @@ impl Language {
     }
 
     /// The tokens that end a text.
-    pub fn end(&self) -> &[u32] {
+    pub fn eos(&self) -> &[u32] {
         &self.model.eos
     }
 

@@ -1,8 +1,9 @@
 //! Language models: from text to tokens, from a compiled decoder to text.
 //!
 //! ```no_run
-//! use lostwax_runtime::llm::{DecoderOptions, Flow, Generator, Language, Request, open_decoder};
+//! use lostwax_runtime::llm::{DecoderOptions, Generator, Language, Request, open_decoder};
 //! use lostwax_runtime::{Device, Model};
+//! use std::ops::ControlFlow;
 //!
 //! # #[cfg(feature = "cpu")]
 //! # fn example() -> Result<(), lostwax_runtime::RuntimeError> {
@@ -12,7 +13,7 @@
 //! let prompt = language.encode_prompt("Once upon a time")?;
 //! generator.generate(&language, &Request::new(&language, &prompt), &mut |text| {
 //!     print!("{text}");
-//!     Flow::Continue
+//!     ControlFlow::Continue(())
 //! })?;
 //! # Ok(())
 //! # }
@@ -29,6 +30,7 @@
 //! - [`Perplexity`]: the perplexity of a text.
 
 mod batch;
+mod cache_position;
 mod date;
 mod decoder;
 mod embed;
@@ -37,27 +39,26 @@ mod generation;
 mod json;
 mod language;
 mod perplexity;
-mod progress;
 mod sampler;
+mod samples;
 mod saved;
 mod stop;
 mod stream;
 mod template;
 mod tokenizer;
-mod vectors;
 
 pub use batch::{batch_size, open_decoders};
+pub use cache_position::{CachePosition, RECENT};
 pub use decoder::{Decoder, DecoderOptions, Visit, is_decoder, open_decoder};
 pub use embed::{Embedder, cosine_similarity};
-pub use generate::{Ending, Flow, Generated, Generator, Request, Timings};
-pub use generation::{Generation, Step};
+pub use generate::{FinishReason, Generated, Generator, Request, Timings};
+pub use generation::{Generation, StepOutput};
 pub use language::Language;
 pub use perplexity::Perplexity;
-pub use progress::{Progress, RECENT};
 pub use sampler::{Sampler, Sampling};
+pub use samples::Difference;
 pub use saved::Cache;
 pub use stop::StopFilter;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::Tokenizer;
-pub use vectors::Difference;

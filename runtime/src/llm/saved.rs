@@ -14,7 +14,7 @@
 //! Integers are little-endian. A run is a number of zeros (u32) and a number of bytes (u32) that follow, with these bytes: the part
 //! of a cache that no token has reached takes no space, wherever it lies.
 
-use crate::llm::{Decoder, Progress};
+use crate::llm::{CachePosition, Decoder};
 use crate::{RuntimeError, Session, Tensor};
 use lostwax_format::{FormatError, HashingWriter, hash};
 use std::io::Write;
@@ -38,7 +38,7 @@ pub struct Cache<'a> {
     /// The session; all that its states hold belongs to the cache.
     pub session: &'a mut Session,
     /// The tokens in the cache.
-    pub progress: &'a mut Progress,
+    pub progress: &'a mut CachePosition,
 }
 
 fn wrong(problem: impl Into<String>) -> RuntimeError {
@@ -320,7 +320,10 @@ mod tests {
     fn other_files_are_told_apart() {
         let problem = |bytes: &[u8]| Saved::read(bytes).err().map(|error| error.to_string()).unwrap_or_default();
         let sealed = |contents: &[u8]| [contents, &hash(contents)].concat();
-        assert!(problem(b"").contains("this is not a saved state") && problem(b"{\"messages\": []}").contains("this is not a saved state"));
+        assert!(
+            problem(b"").contains("this is not a saved state")
+                && problem(b"{\"messages\": []}").contains("this is not a saved state")
+        );
         assert!(problem(b"lwxstate\x07\0\0\0").contains("version 7"));
         assert!(problem(b"lwxstate\x01\0\0\0").contains("too early"));
         assert!(problem(&[b"lwxstate\x01\0\0\0".as_slice(), &[0; 94]].concat()).contains("hash"));

@@ -24,7 +24,7 @@ impl StopFilter {
     }
 
     /// What was held back.
-    pub fn finish(&mut self) -> String {
+    pub fn flush(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 
@@ -58,7 +58,7 @@ mod tests {
                 return (text, stop);
             }
         }
-        (text + &filter.finish(), None)
+        (text + &filter.flush(), None)
     }
 
     #[test]

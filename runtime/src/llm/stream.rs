@@ -29,7 +29,7 @@ impl<'a> TextStream<'a> {
         let text = match self.pending()? {
             Some(text) if !text.ends_with(BROKEN) => text,
             _ if self.ids.len() - self.given < PENDING => return Ok(String::new()),
-            _ => return self.finish(),
+            _ => return self.flush(),
         };
         self.ids.drain(..self.given);
         self.given = self.ids.len();
@@ -40,7 +40,7 @@ impl<'a> TextStream<'a> {
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
-    pub fn finish(&mut self) -> Result<String, RuntimeError> {
+    pub fn flush(&mut self) -> Result<String, RuntimeError> {
         let text = match self.pending()? {
             Some(text) => text,
             None => self.tokenizer.decode(self.ids.get(self.given..).unwrap_or_default(), false)?,

@@ -11,7 +11,7 @@ impl Session {
     /// device. Returns the others in host memory.
     ///
     /// If no output goes to the host, the call need not wait for the device; [`DeviceTensor::to_tensor`] waits, and reports what
-    /// failed. A destination has the type and shape of its output; [`Session::empty_output`] makes one.
+    /// failed. A destination has the type and shape of its output; [`Session::zeros_for_output`] makes one.
     ///
     /// Device tensors are not counted in [`crate::Requirements`]. Unless the device works in host memory, a session also keeps
     /// its own memory for all inputs and outputs, even those that are always passed on the device, so that a run from host
@@ -21,7 +21,7 @@ impl Session {
     /// As [`Session::run`], and [`RuntimeError::InvalidInput`] if a tensor lies on another device, a destination does not fit its
     /// output or shares memory with another tensor of the run; [`RuntimeError::Device`] if the device or a session that leaves steps
     /// to another device cannot do this.
-    pub fn run_to<'a, 't, N: AsRef<str>, I: Into<Input<'a>>>(
+    pub fn run_on_device<'a, 't, N: AsRef<str>, I: Into<Input<'a>>>(
         &mut self,
         inputs: impl IntoIterator<Item = (N, I)>,
         destinations: impl IntoIterator<Item = (&'t str, &'t mut DeviceTensor)>,
@@ -41,17 +41,17 @@ impl Session {
     /// [`Session::prepare`].
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if there is no such output or there are no shapes yet, and as [`crate::Device::empty`].
-    pub fn empty_output(&self, name: &str) -> Result<DeviceTensor, RuntimeError> {
+    /// [`RuntimeError::InvalidInput`] if there is no such output or there are no shapes yet, and as [`crate::Device::zeros`].
+    pub fn zeros_for_output(&self, name: &str) -> Result<DeviceTensor, RuntimeError> {
         let (entry, ready) = (self.entry_point()?, self.current()?);
         let mut outputs = entry.outputs.iter().zip(&ready.shapes.outputs);
         let found = outputs.find(|(spec, _)| spec.name == name);
         let (spec, shape) = found.ok_or_else(|| unknown(entry, name))?;
-        self.device.empty(dtype(spec)?, shape)
+        self.device.zeros(dtype(spec)?, shape)
     }
 
     /// Whether tensors lie on this device, destinations fit their outputs and share memory with no other tensor.
-    fn check<N: AsRef<str>>(&self, inputs: &[(N, Input<'_>)], destinations: &[Placed<'_>]) -> Result<(), RuntimeError> {
+    fn check<N: AsRef<str>>(&self, inputs: &[(N, Input<'_>)], destinations: &[OutputBinding<'_>]) -> Result<(), RuntimeError> {
         let (specs, shapes) = (&self.entry_point()?.outputs, &self.current()?.shapes.outputs);
         for (name, input) in inputs {
             if let Input::Device(tensor) = input {
@@ -79,7 +79,7 @@ impl Session {
     fn run_ready<N: AsRef<str>>(
         &mut self,
         inputs: &[(N, Input<'_>)],
-        destinations: &mut [Placed<'_>],
+        destinations: &mut [OutputBinding<'_>],
     ) -> Result<Outputs, RuntimeError> {
         let shapes = &self.current()?.shapes.outputs;
         let entry = entry_point(&self.model, self.entry)?;
@@ -104,13 +104,13 @@ impl Session {
 }
 
 /// A tensor that an output is written to.
-struct Placed<'t> {
+struct OutputBinding<'t> {
     output: usize,
     name: &'t str,
     tensor: &'t mut DeviceTensor,
 }
 
-impl Placed<'_> {
+impl OutputBinding<'_> {
     fn subject(&self) -> String {
         format!("output `{}`", self.name)
     }
@@ -120,10 +120,10 @@ impl Placed<'_> {
 fn in_place<'t>(
     entry: &EntryPoint,
     destinations: impl IntoIterator<Item = (&'t str, &'t mut DeviceTensor)>,
-) -> Result<Vec<Placed<'t>>, RuntimeError> {
+) -> Result<Vec<OutputBinding<'t>>, RuntimeError> {
     let place = |(name, tensor)| {
         let output = entry.outputs.iter().position(|spec| spec.name == name).ok_or_else(|| unknown(entry, name))?;
-        Ok(Placed { output, name, tensor })
+        Ok(OutputBinding { output, name, tensor })
     };
     let mut placed = destinations.into_iter().map(place).collect::<Result<Vec<_>, RuntimeError>>()?;
     placed.sort_by_key(|placed| placed.output);
@@ -147,7 +147,7 @@ fn source<'a>(input: &'a Input<'_>) -> Source<'a> {
     }
 }
 
-fn check_fit(placed: &Placed<'_>, spec: &TensorSpec, shape: &[usize]) -> Result<(), RuntimeError> {
+fn check_fit(placed: &OutputBinding<'_>, spec: &TensorSpec, shape: &[usize]) -> Result<(), RuntimeError> {
     if placed.tensor.dtype() == dtype(spec)? && placed.tensor.shape() == shape {
         return Ok(());
     }
@@ -157,14 +157,14 @@ fn check_fit(placed: &Placed<'_>, spec: &TensorSpec, shape: &[usize]) -> Result<
 
 /// Whether the memory of a destination is neither that of an input nor that of an earlier destination.
 fn check_sharing<N: AsRef<str>>(
-    placed: &Placed<'_>,
+    placed: &OutputBinding<'_>,
     inputs: &[(N, Input<'_>)],
-    earlier: &[Placed<'_>],
+    earlier: &[OutputBinding<'_>],
 ) -> Result<(), RuntimeError> {
     let memory = placed.tensor.memory();
     let is_input = |input: &Input<'_>| matches!(input, Input::Device(tensor) if tensor.memory().is_shared_with(memory));
     let input = inputs.iter().find(|(_, input)| is_input(input)).map(|(name, _)| format!("input `{}`", name.as_ref()));
-    let output = || earlier.iter().find(|other| other.tensor.memory().is_shared_with(memory)).map(Placed::subject);
+    let output = || earlier.iter().find(|other| other.tensor.memory().is_shared_with(memory)).map(OutputBinding::subject);
     match input.or_else(output) {
         Some(subject) => {
             let problem = format!("its memory is also the destination of {}; give another", placed.subject());

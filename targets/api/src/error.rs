@@ -80,12 +80,12 @@ impl DeviceError {
     }
 
     /// That a tensor lies in memory of another device.
-    pub fn foreign(kind: &str, position: usize) -> Self {
+    pub fn wrong_device(kind: &str, position: usize) -> Self {
         Self::InvalidPlan { problem: format!("{kind} {position} lies in memory of another device") }
     }
 
     /// That memory is copied to memory of another size.
-    pub fn sizes(from: usize, to: usize) -> Self {
+    pub fn size_mismatch(from: usize, to: usize) -> Self {
         Self::InvalidPlan { problem: format!("{from} bytes are copied to {to}") }
     }
 }

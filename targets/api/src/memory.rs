@@ -105,7 +105,7 @@ impl DeviceIo<'_> {
             Destination::Device(memory) => {
                 let memory: &mut dyn Any = &mut **memory;
                 let memory = memory.downcast_mut::<HostMemory<B>>();
-                memory.map(|memory| memory.0.as_mut()).ok_or_else(|| DeviceError::foreign("output", position))
+                memory.map(|memory| memory.0.as_mut()).ok_or_else(|| DeviceError::wrong_device("output", position))
             }
         });
         let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
@@ -116,13 +116,13 @@ impl DeviceIo<'_> {
 /// The memory of an input as that of one family of devices.
 fn memory_of<M: DeviceMemory>(memory: &dyn DeviceMemory, position: usize) -> Result<&M, DeviceError> {
     let memory: &dyn Any = memory;
-    memory.downcast_ref().ok_or_else(|| DeviceError::foreign("input", position))
+    memory.downcast_ref().ok_or_else(|| DeviceError::wrong_device("input", position))
 }
 
 /// Copies between memory of the same size.
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> Result<(), DeviceError> {
     if from.len() != to.len() {
-        return Err(DeviceError::sizes(from.len(), to.len()));
+        return Err(DeviceError::size_mismatch(from.len(), to.len()));
     }
     to.copy_from_slice(from);
     Ok(())

@@ -5,7 +5,7 @@ use super::npy::{read_npy, read_npz};
 use super::spec::{Fill, InputSpec, Source};
 use crate::console::Console;
 use crate::error::CliError;
-use crate::settings::ShapeArgs;
+use crate::settings::ImportArgs;
 use lostwax_compiler::plan_sizes::PlanSizes;
 use lostwax_ir::suggest::unknown;
 use lostwax_runtime::format::{ELEMENT_TYPES, EntryPoint, TensorSpec};
@@ -36,7 +36,7 @@ pub fn views(inputs: &[(String, Tensor)]) -> Vec<(&str, TensorView<'_>)> {
 }
 
 /// Makes all inputs of the first entry point, in its order.
-pub fn make_inputs(model: &Model, args: &InputArgs, shapes: &ShapeArgs, console: &Console) -> Result<Named, CliError> {
+pub fn make_inputs(model: &Model, args: &InputArgs, shapes: &ImportArgs, console: &Console) -> Result<Named, CliError> {
     let plan = model.artifact().plan();
     let entry = plan.entry_points.first().ok_or_else(|| CliError::usage("the artifact has no entry point"))?;
     let mut known = PlanSizes::new(plan);

@@ -10,7 +10,7 @@ use crate::console::Console;
 use crate::error::CliError;
 use crate::format;
 use crate::report::Report;
-use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
+use crate::settings::{CompileArgs, DeviceArgs, ImportArgs};
 use crate::source::{self, Opened};
 use crate::table::Table;
 use crate::tensors::{InputArgs, make_inputs};
@@ -57,7 +57,7 @@ pub struct Args {
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
     #[command(flatten)]
     compile: CompileArgs,
 }

@@ -5,7 +5,7 @@ use crate::console::Console;
 use crate::error::{self, CliError};
 use crate::registry::registry;
 use crate::report::Report;
-use crate::settings::{LevelArgs, PassArgs, ShapeArgs};
+use crate::settings::{ImportArgs, LevelArgs, PassArgs};
 use crate::source;
 use crate::table::Table;
 use crate::tensors::{InputSpec, given_tensors};
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
     #[command(flatten)]
     passes: PassArgs,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::error::{self, CliError};
 use crate::registry::registry;
 use crate::report::Report;
-use crate::settings::ShapeArgs;
+use crate::settings::ImportArgs;
 use crate::table::Table;
 use lostwax_import::file_kind;
 use lostwax_import::{CheckReport, FileKind, ImportError, Status, TensorReport};
@@ -31,7 +31,7 @@ pub struct Args {
     /// The model.
     model: PathBuf,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
 }
 
 impl Args {

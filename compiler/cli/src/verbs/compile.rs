@@ -12,7 +12,7 @@ use crate::format::{self, parse_bytes};
 use crate::output::{OutputFile, check_stdout, is_standard};
 use crate::registry::registry;
 use crate::report::Report;
-use crate::settings::{CompileArgs, ShapeArgs};
+use crate::settings::{CompileArgs, ImportArgs};
 use crate::source;
 use emit::Kind;
 use lostwax_compiler::error::CompileError;
@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
     #[command(flatten)]
     compile: CompileArgs,
     /// Write the graph before and after the passes, the kernels, and the code as text into this folder.

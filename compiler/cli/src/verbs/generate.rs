@@ -5,7 +5,8 @@ use crate::error::CliError;
 use crate::language::{self, DecoderArgs, Opened, SamplingArgs};
 use crate::report::Report;
 use crate::state_file::{self, StateArgs};
-use lostwax_runtime::llm::{Flow, Generator, Language, Message, Request};
+use lostwax_runtime::llm::{Generator, Language, Message, Request};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -68,7 +69,7 @@ impl Args {
         let mut written = Ok(());
         let generated = generator.generate(&language, &request, &mut |text| {
             written = console.write(text);
-            if written.is_ok() { Flow::Continue } else { Flow::Stop }
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         console.note(&language::timing_line(&generated.timings));
         let save_state = |path: &PathBuf| state_file::save(path, &mut generator, &[], console);

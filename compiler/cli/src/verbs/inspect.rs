@@ -8,7 +8,7 @@ use crate::format::{bytes, hex, tensor_type};
 use crate::formula::{self, LEAST_SIZE};
 use crate::registry::registry;
 use crate::report::Report;
-use crate::settings::{CompileArgs, ShapeArgs};
+use crate::settings::{CompileArgs, ImportArgs};
 use crate::source;
 use crate::table::Table;
 use lostwax_compiler::plan_sizes::PlanSizes;
@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long)]
     sections: bool,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
 }
 
 impl Args {
@@ -84,7 +84,7 @@ pub struct Memory {
 
 impl Memory {
     /// Memory at the sizes given, typical ones where none are.
-    pub fn new(model: &Model, shapes: &ShapeArgs) -> Result<Self, CliError> {
+    pub fn new(model: &Model, shapes: &ImportArgs) -> Result<Self, CliError> {
         let entries = &model.artifact().plan().entry_points;
         let inputs = entries.iter().flat_map(|entry| &entry.inputs);
         shapes.check_names(inputs.map(|spec| spec.name.as_str()))?;
@@ -93,7 +93,7 @@ impl Memory {
         largest.ok_or_else(|| CliError::usage("the model has no entry point"))
     }
 
-    fn of_entry(model: &Model, entry: &EntryPoint, shapes: &ShapeArgs) -> Result<Self, CliError> {
+    fn of_entry(model: &Model, entry: &EntryPoint, shapes: &ImportArgs) -> Result<Self, CliError> {
         let plan = model.artifact().plan();
         let mut sizes = PlanSizes::new(plan);
         let info = || model.entry_points().into_iter().find(|info| info.name == entry.name);

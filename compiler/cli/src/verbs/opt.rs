@@ -7,7 +7,7 @@ use crate::ir_file;
 use crate::output::is_standard;
 use crate::registry::registry;
 use crate::report::Report;
-use crate::settings::{PassArgs, ShapeArgs};
+use crate::settings::{ImportArgs, PassArgs};
 use crate::source;
 use crate::source::stage_name;
 use lostwax_compiler::error::CompileError;
@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE.ir")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
     #[command(flatten)]
     compile: PassArgs,
 }

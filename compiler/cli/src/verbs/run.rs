@@ -8,7 +8,7 @@ use crate::format::parse_bytes;
 use crate::output::{check_stdout, is_standard};
 use crate::registry::registry;
 use crate::report::Report;
-use crate::settings::{CompileArgs, DeviceArgs, ShapeArgs};
+use crate::settings::{CompileArgs, DeviceArgs, ImportArgs};
 use crate::source;
 use crate::tensors::{InputArgs, check_outputs, make_inputs, views, write_outputs};
 use lostwax_runtime::{Model, Options, Outputs, Session, TensorInfo, TensorView};
@@ -50,7 +50,7 @@ pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
 }
 
 impl Args {

@@ -8,7 +8,7 @@ use crate::console::Console;
 use crate::error::{self, CliError};
 use crate::format::hex;
 use crate::report::Report;
-use crate::settings::{DeviceArgs, ShapeArgs};
+use crate::settings::{DeviceArgs, ImportArgs};
 use crate::source;
 use crate::table::Table;
 use crate::tensors::{InputArgs, make_inputs, views};
@@ -59,7 +59,7 @@ pub struct Args {
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
-    shapes: ShapeArgs,
+    shapes: ImportArgs,
 }
 
 impl Args {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A checked dispatch. Its pointers and symbols start at these positions of the executor's tables.
-struct Step {
+struct BoundDispatch {
     kernel: KernelFn,
     pointers: usize,
     symbols: usize,
@@ -29,8 +29,8 @@ struct Patch {
 
 /// The tables that a run follows.
 #[derive(Default)]
-struct Steps {
-    steps: Vec<Step>,
+struct DispatchTable {
+    steps: Vec<BoundDispatch>,
     pointers: Vec<*mut u8>,
     symbols: Vec<i64>,
     patches: Vec<Patch>,
@@ -38,7 +38,7 @@ struct Steps {
     output_bytes: Vec<u64>,
 }
 
-impl Steps {
+impl DispatchTable {
     /// Removes all entries and keeps the memory for new ones.
     fn clear(&mut self) {
         let Self { steps, pointers, symbols, patches, input_bytes, output_bytes } = self;
@@ -63,7 +63,7 @@ pub(crate) struct CpuExecutor {
     pool: Pool,
     arena: Memory,
     states: Vec<Memory>,
-    steps: Steps,
+    steps: DispatchTable,
 }
 
 // SAFETY: the pointers in `steps` lead to memory that the executor owns or keeps alive, or are rewritten by every run.
@@ -72,7 +72,7 @@ unsafe impl Send for CpuExecutor {}
 impl CpuExecutor {
     pub(crate) fn new(program: Arc<CpuProgram>, threads: usize) -> Result<Self, DeviceError> {
         let (pool, arena) = (Pool::new(threads)?, Memory::new(0)?);
-        Ok(Self { program, pool, arena, states: Vec::new(), steps: Steps::default() })
+        Ok(Self { program, pool, arena, states: Vec::new(), steps: DispatchTable::default() })
     }
 
     fn allocate(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
@@ -96,7 +96,7 @@ impl CpuExecutor {
         Memory::new(bytes.saturating_add(spare)).or_else(|_| Memory::new(bytes))
     }
 
-    fn add_step(&self, steps: &mut Steps, dispatch: &Dispatch, prepared: &Prepared) -> Result<(), DeviceError> {
+    fn add_step(&self, steps: &mut DispatchTable, dispatch: &Dispatch, prepared: &Prepared) -> Result<(), DeviceError> {
         let Some((kernel, entry)) = self.program.code.kernel(dispatch.kernel) else {
             return Err(DeviceError::no_kernel(dispatch.kernel));
         };
@@ -112,11 +112,11 @@ impl CpuExecutor {
             self.add_buffer(steps, buffer, prepared)?;
         }
         steps.symbols.extend(&dispatch.symbols);
-        steps.steps.push(Step { kernel, pointers, symbols, items: dispatch.grid });
+        steps.steps.push(BoundDispatch { kernel, pointers, symbols, items: dispatch.grid });
         Ok(())
     }
 
-    fn add_buffer(&self, steps: &mut Steps, buffer: &BufferRef, prepared: &Prepared) -> Result<(), DeviceError> {
+    fn add_buffer(&self, steps: &mut DispatchTable, buffer: &BufferRef, prepared: &Prepared) -> Result<(), DeviceError> {
         let weights = (*self.program.weights).as_ref();
         let missing = std::ptr::null_mut();
         let size = |sizes: &[u64], tensor: u32| sizes.get(tensor as usize).copied().unwrap_or(0);
@@ -154,7 +154,7 @@ impl CpuExecutor {
         Ok(())
     }
 
-    fn job(&self, step: &Step) -> Job {
+    fn job(&self, step: &BoundDispatch) -> Job {
         let buffers = self.steps.pointers[step.pointers..].as_ptr();
         let symbols = self.steps.symbols[step.symbols..].as_ptr();
         Job { kernel: step.kernel, buffers, symbols, items: step.items }

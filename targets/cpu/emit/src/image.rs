@@ -30,7 +30,7 @@ pub(crate) struct Unit {
 
 /// A section that became part of a segment.
 #[derive(Clone, Copy)]
-struct Placed {
+struct PlacedObject {
     executable: bool,
     offset: u64,
 }
@@ -38,7 +38,7 @@ struct Placed {
 /// One object with the positions of its sections.
 struct Linked<'a> {
     elf: Elf<'a>,
-    placed: BTreeMap<usize, Placed>,
+    placed: BTreeMap<usize, PlacedObject>,
 }
 
 /// The segments while they grow.
@@ -84,7 +84,7 @@ fn place<'a>(unit: &'a Unit, segments: &mut Segments) -> Result<Linked<'a>, Emit
         let segment = if executable { &mut segments.text } else { &mut segments.constants };
         let alignment = section.align().max(1) as usize;
         segment.resize(segment.len().next_multiple_of(alignment), 0);
-        placed.insert(section.index().0, Placed { executable, offset: segment.len() as u64 });
+        placed.insert(section.index().0, PlacedObject { executable, offset: segment.len() as u64 });
         segment.extend(section.data().map_err(broken)?);
     }
     Ok(Linked { elf, placed })
@@ -168,7 +168,7 @@ impl Linked<'_> {
     }
 }
 
-fn address(map: &MemoryMap, placed: Placed, offset: u64) -> i64 {
+fn address(map: &MemoryMap, placed: PlacedObject, offset: u64) -> i64 {
     let start = if placed.executable { 0 } else { map.constants };
     (start + placed.offset + offset) as i64
 }

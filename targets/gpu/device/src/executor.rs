@@ -27,7 +27,7 @@ pub(crate) struct GpuExecutor {
     /// The bytes that the integers of one dispatch take, before those of the next.
     slot: u64,
     bindings: Bindings,
-    steps: Vec<Step>,
+    steps: Vec<BoundDispatch>,
     /// The steps that are bound anew where an input or output lies elsewhere.
     movable: Vec<Movable>,
     /// Whether all steps are bound to where inputs and outputs lie now.
@@ -37,7 +37,7 @@ pub(crate) struct GpuExecutor {
 }
 
 /// One dispatch.
-struct Step {
+struct BoundDispatch {
     kernel: usize,
     /// What it is bound to; nothing if the grid is empty.
     binding: Option<BindGroup>,
@@ -101,7 +101,7 @@ impl GpuExecutor {
     }
 
     /// Checks a dispatch, puts its integers behind those of the ones before, and binds its memory.
-    fn step(&mut self, dispatch: &Dispatch) -> Result<Step, DeviceError> {
+    fn step(&mut self, dispatch: &Dispatch) -> Result<BoundDispatch, DeviceError> {
         let Some(kernel) = self.program.kernels.get(dispatch.kernel as usize) else {
             return Err(DeviceError::no_kernel(dispatch.kernel));
         };
@@ -122,7 +122,7 @@ impl GpuExecutor {
         }
         let most = self.program.gpu.limits.max_compute_workgroups_per_dimension;
         let workgroups = kernel.workgroups(dispatch.grid, most).ok_or_else(|| too_many(dispatch.grid.into(), "work items"))?;
-        let mut step = Step { kernel: dispatch.kernel as usize, binding: None, parameters, workgroups };
+        let mut step = BoundDispatch { kernel: dispatch.kernel as usize, binding: None, parameters, workgroups };
         if dispatch.grid > 0 {
             step.binding = Some(self.bind(step.kernel, &pieces)?);
             if pieces.iter().any(|piece| matches!(piece.region, Region::Input(_) | Region::Output(_))) {
@@ -159,7 +159,7 @@ impl GpuExecutor {
         Ok(())
     }
 
-    fn record(&self, step: &Step, pass: &mut ComputePass<'_>) {
+    fn record(&self, step: &BoundDispatch, pass: &mut ComputePass<'_>) {
         if let (Some(kernel), Some(binding)) = (self.program.kernels.get(step.kernel), &step.binding) {
             pass.set_pipeline(&kernel.pipeline);
             pass.set_bind_group(0, binding, &[step.parameters]);
@@ -185,13 +185,13 @@ impl GpuExecutor {
         self.results.read(&self.program.gpu, io.outputs.iter_mut().map(|output| &mut **output))
     }
 
-    fn record_all(&self, steps: &[Step], encoder: &mut CommandEncoder) {
+    fn record_all(&self, steps: &[BoundDispatch], encoder: &mut CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         steps.iter().for_each(|step| self.record(step, &mut pass));
     }
 
     /// Runs steps, and adds the seconds that each took.
-    fn time_all(&self, steps: &[Step], seconds: &mut [f64]) -> Result<(), DeviceError> {
+    fn time_all(&self, steps: &[BoundDispatch], seconds: &mut [f64]) -> Result<(), DeviceError> {
         if !self.program.gpu.has_clock() {
             let gpu = self.program.gpu.description();
             return Err(unsupported(format!("profiles: {gpu} has no timestamp queries; measure whole runs instead")));
@@ -201,7 +201,7 @@ impl GpuExecutor {
     }
 
     /// Runs a few steps, and adds the seconds that each took.
-    fn time(&self, steps: &[Step], seconds: &mut [f64]) -> Result<(), DeviceError> {
+    fn time(&self, steps: &[BoundDispatch], seconds: &mut [f64]) -> Result<(), DeviceError> {
         let clock = Clock::new(&self.program.gpu, steps.len())?;
         self.submit(|encoder| {
             for (position, step) in steps.iter().enumerate() {

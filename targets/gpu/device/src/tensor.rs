@@ -92,7 +92,7 @@ impl DeviceMemory for GpuTensor {
 }
 
 fn check_size(own: u64, given: usize) -> Result<(), DeviceError> {
-    if own == given as u64 { Ok(()) } else { Err(DeviceError::sizes(given, own as usize)) }
+    if own == given as u64 { Ok(()) } else { Err(DeviceError::size_mismatch(given, own as usize)) }
 }
 
 /// A number that no other tensor of the process has; 0 is none.

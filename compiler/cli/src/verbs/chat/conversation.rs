@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::language::generated_json;
 use crate::state_file::{self, Loaded};
 use lostwax_runtime::RuntimeError;
-use lostwax_runtime::llm::{Ending, Generated, Generator, Language, Message, Request, Sampling, Step, Timings};
+use lostwax_runtime::llm::{FinishReason, Generated, Generator, Language, Message, Request, Sampling, StepOutput, Timings};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl<'a> Conversation<'a> {
         self.turns.push(Message::new("user", text));
         let generated = self.generate(receive, is_stopped);
         match &generated {
-            Ok(generated) if generated.ending != Ending::Cancelled || !generated.text.is_empty() => {
+            Ok(generated) if generated.finish_reason != FinishReason::Cancelled || !generated.text.is_empty() => {
                 self.turns.push(Message::new("assistant", &generated.text));
                 self.answers.push(generated_json(generated, Duration::ZERO));
             }
@@ -112,9 +112,9 @@ impl<'a> Conversation<'a> {
         let mut generation = self.generator.begin(self.language, &request)?;
         while !is_stopped() {
             match generation.step(&mut self.generator)? {
-                Step::Prompt { .. } => {}
-                Step::Text(text) => receive(&text),
-                Step::End(text) => {
+                StepOutput::Prompt { .. } => {}
+                StepOutput::Text(text) => receive(&text),
+                StepOutput::End(text) => {
                     receive(&text);
                     break;
                 }
@@ -148,8 +148,8 @@ mod tests {
         let mut text = String::new();
         let first = conversation.answer("hello".into(), &mut |piece| text += piece, &|| false).unwrap();
         let second = conversation.answer("and you?".into(), &mut |piece| text += piece, &|| false).unwrap();
-        assert_eq!(first.reused_tokens, 0);
-        assert!(second.reused_tokens >= first.prompt_tokens + first.generated_tokens && second.prompt_tokens < 30);
+        assert_eq!(first.cached_tokens, 0);
+        assert!(second.cached_tokens >= first.prompt_tokens + first.generated_tokens && second.prompt_tokens < 30);
         let json = conversation.json();
         let said = [1, 3].map(|turn| json["messages"][turn]["content"].as_str().unwrap()).concat();
         assert!(said == text && !text.is_empty());

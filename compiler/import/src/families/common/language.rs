@@ -93,11 +93,11 @@ fn check_tokens(model: &LanguageModel) -> Result<(), ImportError> {
 /// Keeps what tokenizer and template give.
 fn add_vectors(model: &mut LanguageModel, json: &[u8]) -> Result<(), ImportError> {
     let language = Language::new(model.clone(), json).map_err(|error| invalid(error.to_string()))?;
-    let vector = |text: &&str| language.tokenizer_vector(text).map_err(|error| invalid(error.to_string()));
+    let vector = |text: &&str| language.record_tokenizer(text).map_err(|error| invalid(error.to_string()));
     model.vectors = TEXTS.iter().map(vector).collect::<Result<_, _>>()?;
     let conversation = |messages: &&[(&str, &str)]| {
         let messages: Vec<Message> = messages.iter().map(|(role, content)| Message::new(*role, *content)).collect();
-        language.template_vector(&messages).ok()
+        language.record_template(&messages).ok()
     };
     model.conversations = CONVERSATIONS.iter().filter_map(conversation).collect();
     Ok(())

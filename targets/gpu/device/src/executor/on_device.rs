@@ -86,7 +86,7 @@ fn tensor<'a>(
     kind: &str,
     position: usize,
 ) -> Result<Option<&'a GpuTensor>, DeviceError> {
-    let own = |memory| GpuTensor::from_memory(gpu, memory).ok_or_else(|| DeviceError::foreign(kind, position));
+    let own = |memory| GpuTensor::from_memory(gpu, memory).ok_or_else(|| DeviceError::wrong_device(kind, position));
     memory.map(own).transpose()
 }
 

@@ -12,7 +12,7 @@ pub(crate) const SLIDE: &str = "slide";
 
 /// How many tokens the caches of one text hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct CachePosition {
     position: usize,
     window: Option<Window>,
 }
@@ -27,7 +27,7 @@ struct Window {
     room: usize,
 }
 
-impl Progress {
+impl CachePosition {
     /// Empty caches.
     ///
     /// # Errors
@@ -135,8 +135,8 @@ fn no_room(kept: usize) -> FormatError {
 mod tests {
     use super::*;
 
-    fn progress(position: usize) -> Progress {
-        Progress { position, window: Some(Window { first: 0, kept: 4, room: 10 }) }
+    fn progress(position: usize) -> CachePosition {
+        CachePosition { position, window: Some(Window { first: 0, kept: 4, room: 10 }) }
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(progress.restore(position, recent).is_ok(), fits, "{recent} of {position}");
         }
         assert_eq!((progress.position(), progress.recent()), (20, 4));
-        let mut all = Progress { position: 0, window: None };
+        let mut all = CachePosition { position: 0, window: None };
         assert!(all.restore(8, 8).is_ok() && all.restore(8, 7).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::RuntimeError;
 use crate::llm::{Language, Message};
-use lostwax_format::{TemplateMessage, TemplateVector, TokenizerVector};
+use lostwax_format::{TemplateMessage, TemplateSample, TokenizerSample};
 use std::time::{Duration, SystemTime};
 
 /// Seconds from 1970 to 2025: templates may write the date, which must not change what they give.
@@ -24,25 +24,25 @@ impl Language {
     ///
     /// # Errors
     /// As [`Language::encode_prompt`].
-    pub fn tokenizer_vector(&self, text: &str) -> Result<TokenizerVector, RuntimeError> {
-        Ok(TokenizerVector { text: text.to_string(), ids: self.encode_prompt(text)? })
+    pub fn record_tokenizer(&self, text: &str) -> Result<TokenizerSample, RuntimeError> {
+        Ok(TokenizerSample { text: text.to_string(), ids: self.encode_prompt(text)? })
     }
 
     /// What the template gives for a conversation, to be kept in an artifact. The time is always the first second of 2025.
     ///
     /// # Errors
     /// As [`Language::encode_chat`].
-    pub fn template_vector(&self, messages: &[Message]) -> Result<TemplateVector, RuntimeError> {
+    pub fn record_template(&self, messages: &[Message]) -> Result<TemplateSample, RuntimeError> {
         let text = self.needed_template()?.render_at(SystemTime::UNIX_EPOCH + RECORDED_AT, messages, true)?;
         let described = messages.iter().map(|Message { role, content }| (role.clone(), content.clone()));
         let messages = described.map(|(role, content)| TemplateMessage { role, content }).collect();
-        Ok(TemplateVector { messages, ids: self.encode_rendered(&text)?, text })
+        Ok(TemplateSample { messages, ids: self.encode_rendered(&text)?, text })
     }
 
     /// Compares the tokenizer with what it gave when the model was compiled: all texts whose tokens differ.
     pub fn check_tokenizer(&self) -> Vec<Difference> {
         let differences = self.description().vectors.iter().filter_map(|expected| {
-            let found = self.tokenizer_vector(&expected.text);
+            let found = self.record_tokenizer(&expected.text);
             difference(&expected.text, expected, found, |vector| format!("{:?}", vector.ids))
         });
         differences.collect()
@@ -54,7 +54,7 @@ impl Language {
             let messages: Vec<Message> =
                 expected.messages.iter().map(|message| Message::new(&message.role, &message.content)).collect();
             let input = messages.last().map_or("", |message| &message.content);
-            let found = self.template_vector(&messages);
+            let found = self.record_template(&messages);
             difference(input, expected, found, |vector| format!("{:?} {:?}", vector.text, vector.ids))
         });
         differences.collect()
