@@ -14,4 +14,4 @@ pub mod registry;
 
 pub use error::CompileError;
 pub use model::{CompileOptions, compile};
-pub use registry::{Backend, Registry, Selection};
+pub use registry::{Backend, Registry, SelectedTarget};

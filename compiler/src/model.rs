@@ -3,7 +3,7 @@
 use crate::error::CompileError;
 use crate::level::Level;
 use crate::pipeline::{self, Compiled, Settings, Stage};
-use crate::registry::{Registry, Selection};
+use crate::registry::{Registry, SelectedTarget};
 use lostwax_import::ImportOptions;
 use lostwax_import::program::{EntryGraph, Program};
 use lostwax_passes::Context;
@@ -36,7 +36,7 @@ impl CompileOptions {
     ///
     /// # Errors
     /// As [`Registry::select`].
-    pub fn selections(&self, registry: &Registry) -> Result<Vec<Selection>, CompileError> {
+    pub fn selections(&self, registry: &Registry) -> Result<Vec<SelectedTarget>, CompileError> {
         if self.targets.is_empty() {
             return Ok(vec![registry.select(registry.default_target()?)?]);
         }
@@ -55,7 +55,7 @@ impl CompileOptions {
     fn settings<'a>(
         &'a self,
         registry: &'a Registry,
-        targets: &'a [Selection],
+        targets: &'a [SelectedTarget],
         progress: &'a mut dyn FnMut(Stage),
     ) -> Result<Settings<'a>, CompileError> {
         let (level, max_memory) = (self.level(registry)?, self.max_memory);

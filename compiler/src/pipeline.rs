@@ -3,9 +3,9 @@
 use crate::assemble::{Assembled, Assembler};
 use crate::error::CompileError;
 use crate::level::Level;
-use crate::placement::{self, Chosen, Code, Refusal};
+use crate::placement::{self, Code, Fallback, SelectedVariant};
 use crate::plan_sizes::arena_bytes;
-use crate::registry::{Registry, Selection};
+use crate::registry::{Registry, SelectedTarget};
 use lostwax_format::{Writer, Written};
 use lostwax_import::program::{EntryGraph, Language, Program};
 use lostwax_ir::attrs::Attrs;
@@ -36,13 +36,13 @@ pub enum Stage {
 /// What is compiled and how.
 pub struct Settings<'a> {
     /// The targets with their variants.
-    pub targets: &'a [Selection],
+    pub targets: &'a [SelectedTarget],
     /// How much is optimized.
     pub level: &'a Level,
     /// Bytes of working memory that the model may need at the sizes of [`crate::plan_sizes`]. When given, the optimizer weighs memory more until the
     /// working memory fits.
     pub max_memory: Option<u64>,
-    /// Whether what would make [`Compiled::warnings`] or [`Compiled::refusals`] is an error.
+    /// Whether what would make [`Compiled::warnings`] or [`Compiled::fallbacks`] is an error.
     pub strict: bool,
     /// What is written beside the artifact.
     pub outputs: &'a BTreeSet<OutputKind>,
@@ -68,7 +68,7 @@ pub struct Compiled {
     /// What runs slower than it could.
     pub warnings: Vec<String>,
     /// The kernels that run elsewhere than on the device of their target.
-    pub refusals: Vec<Refusal>,
+    pub fallbacks: Vec<Fallback>,
 }
 
 /// Penalties for stored bytes that are tried one after another until the working memory fits.
@@ -96,9 +96,9 @@ pub fn run(
     }
     let mut code = emit(&variants, &planned.assembled, settings, &mut clock)?;
     let default_target = registry.default_target()?;
-    let refusals = placement::refusals(&variants, &code, &planned.assembled, default_target);
-    if settings.strict && !refusals.is_empty() {
-        return Err(CompileError::Slow { problems: refusals.iter().map(ToString::to_string).collect() });
+    let fallbacks = placement::fallbacks(&variants, &code, &planned.assembled, default_target);
+    if settings.strict && !fallbacks.is_empty() {
+        return Err(CompileError::Slow { problems: fallbacks.iter().map(ToString::to_string).collect() });
     }
     let default;
     if placement::needs_default(&variants, &code, default_target) {
@@ -113,7 +113,7 @@ pub fn run(
     (settings.progress)(Stage::Write);
     let written = writer.write(&assembled.plan, out)?;
     clock.lap(Stage::Write);
-    Ok(Compiled { graphs, assembled, written, times: clock.laps, outputs, code_bytes, warnings, refusals })
+    Ok(Compiled { graphs, assembled, written, times: clock.laps, outputs, code_bytes, warnings, fallbacks })
 }
 
 /// The graphs that [`run`] makes kernels of, without making them.
@@ -131,7 +131,7 @@ pub fn optimize(program: &Program, passes: &Context, settings: &mut Settings<'_>
 }
 
 /// The context with the costs that the optimizer uses for a program on these targets.
-pub fn context(program: &Program, passes: &Context, targets: &[Selection]) -> Context {
+pub fn context(program: &Program, passes: &Context, targets: &[SelectedTarget]) -> Context {
     costed(passes, &variants(program, targets).collect::<Vec<_>>())
 }
 
@@ -146,7 +146,7 @@ fn plan_within_limit(
     program: &Program,
     passes: &Context,
     settings: &mut Settings<'_>,
-    variants: &[Chosen<'_>],
+    variants: &[SelectedVariant<'_>],
     clock: &mut Clock,
 ) -> Result<Planned, CompileError> {
     let allowed = settings.max_memory.unwrap_or(u64::MAX);
@@ -167,7 +167,7 @@ fn plan_within_limit(
 }
 
 /// The context with the costs of the best variant of the code: one graph serves all variants.
-fn costed(passes: &Context, variants: &[Chosen<'_>]) -> Context {
+fn costed(passes: &Context, variants: &[SelectedVariant<'_>]) -> Context {
     let costs = variants.first().map_or_else(|| passes.costs.clone(), |(_, variant)| CostTable::from(&variant.caps));
     Context { costs, ..passes.clone() }
 }
@@ -191,7 +191,7 @@ fn plan(
     program: &Program,
     passes: &Context,
     settings: &mut Settings<'_>,
-    variants: &[Chosen<'_>],
+    variants: &[SelectedVariant<'_>],
     clock: &mut Clock,
 ) -> Result<Planned, CompileError> {
     let mut writer = Writer::new(concat!("lostwax ", env!("CARGO_PKG_VERSION")));
@@ -213,7 +213,7 @@ fn plan(
 }
 
 /// The variants that are worth having for a program. At least one of each target that was asked for stays.
-fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<Item = Chosen<'a>> {
+fn variants<'a>(program: &Program, targets: &'a [SelectedTarget]) -> impl Iterator<Item = SelectedVariant<'a>> {
     let used: BTreeSet<Operation> = program.entries.iter().flat_map(|entry| operations(&entry.graph)).collect();
     targets.iter().flat_map(move |selection| {
         let serving: Vec<&Variant> = selection.variants.iter().filter(|variant| variant.serves(&used)).collect();
@@ -223,7 +223,7 @@ fn variants<'a>(program: &Program, targets: &'a [Selection]) -> impl Iterator<It
 }
 
 /// What runs slower than it could: steps by their schedules, and code for this machine that does not use all of it.
-fn warnings(registry: &Registry, assembled: &Assembled, targets: &[Selection]) -> Vec<String> {
+fn warnings(registry: &Registry, assembled: &Assembled, targets: &[SelectedTarget]) -> Vec<String> {
     let missing = targets.iter().filter_map(|selection| registry.missing_variant(selection));
     assembled.slow.iter().cloned().chain(missing).collect()
 }
@@ -254,7 +254,7 @@ impl Clock {
 type Emission = (Vec<BTreeMap<OutputKind, Vec<u8>>>, Vec<usize>);
 
 fn emit(
-    variants: &[Chosen<'_>],
+    variants: &[SelectedVariant<'_>],
     assembled: &Assembled,
     settings: &mut Settings<'_>,
     clock: &mut Clock,
@@ -272,7 +272,7 @@ fn emit(
 
 /// Adds the code of all variants to the file, and its place to the plan.
 fn add_code(
-    variants: &[Chosen<'_>],
+    variants: &[SelectedVariant<'_>],
     code: Vec<Code>,
     assembled: &mut Assembled,
     writer: &mut Writer<'_>,

@@ -2,7 +2,7 @@
 
 use crate::assemble::Assembled;
 use crate::error::CompileError;
-use crate::registry::Selection;
+use crate::registry::SelectedTarget;
 use lostwax_format::{Dispatch, Variant as PlanVariant};
 use lostwax_ir::kernel::Kernel;
 use lostwax_target_api::{EmitError, EmitOptions, Emitted, Target, Variant};
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// A variant that code is written for, and where it was asked for.
-pub(crate) type Chosen<'a> = (&'a Selection, &'a Variant);
+pub(crate) type SelectedVariant<'a> = (&'a SelectedTarget, &'a Variant);
 
 /// A kernel that runs elsewhere than its variant's other kernels.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct Fallback {
     /// The device family of the variant.
     pub device: String,
     /// The variant.
@@ -27,7 +27,7 @@ pub struct Refusal {
     pub reason: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Fallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device, variant, kernel, fallback, reason } = self;
         write!(f, "kernel `{kernel}` of {device} {variant} runs on {fallback}: {reason}")
@@ -52,7 +52,7 @@ impl Code {
 pub(crate) fn emit(target: &dyn Target, variant: &Variant, kernels: &[Kernel], options: &EmitOptions) -> Result<Code, EmitError> {
     let error = match target.emit(variant, kernels, options) {
         Ok(emitted) => return Ok(Code { emitted, refused: BTreeMap::new() }),
-        Err(error) if error.is_refusal() => error,
+        Err(error) if error.allows_fallback() => error,
         Err(error) => return Err(error),
     };
     let refused = refused(target, variant, kernels)?;
@@ -66,7 +66,7 @@ fn refused(target: &dyn Target, variant: &Variant, kernels: &[Kernel]) -> Result
     let mut refused = BTreeMap::new();
     for (position, kernel) in (0..).zip(kernels) {
         match target.check(variant, kernel) {
-            Err(error) if error.is_refusal() => drop(refused.insert(position, error)),
+            Err(error) if error.allows_fallback() => drop(refused.insert(position, error)),
             checked => checked?,
         }
     }
@@ -78,18 +78,18 @@ fn others<T: Clone>(all: &[T], refused: &BTreeMap<u32, EmitError>) -> Vec<T> {
 }
 
 /// The device family that runs what `device` does not: the first other one among the variants.
-fn fallback_of<'a>(device: &str, variants: &'a [Chosen<'_>]) -> Option<&'a str> {
+fn fallback_of<'a>(device: &str, variants: &'a [SelectedVariant<'_>]) -> Option<&'a str> {
     variants.iter().map(|(_, variant)| variant.info.device.as_str()).find(|other| *other != device)
 }
 
 /// Whether kernels are missing that a target of the name `default` could add, since no other device has code.
-pub(crate) fn needs_default(variants: &[Chosen<'_>], code: &[Code], default: &str) -> bool {
+pub(crate) fn needs_default(variants: &[SelectedVariant<'_>], code: &[Code], default: &str) -> bool {
     let is_alone = |device: &str| device != default && fallback_of(device, variants).is_none();
     variants.iter().zip(code).any(|((_, variant), code)| code.has_gaps() && is_alone(&variant.info.device))
 }
 
 /// The kernels that run elsewhere, on `default` where no other target was asked for.
-pub(crate) fn refusals(variants: &[Chosen<'_>], code: &[Code], assembled: &Assembled, default: &str) -> Vec<Refusal> {
+pub(crate) fn fallbacks(variants: &[SelectedVariant<'_>], code: &[Code], assembled: &Assembled, default: &str) -> Vec<Fallback> {
     let mut all = Vec::new();
     for (((_, variant), code), kernels) in variants.iter().zip(code).zip(&assembled.kernels) {
         let fallback = fallback_of(&variant.info.device, variants).unwrap_or(default);
@@ -97,7 +97,7 @@ pub(crate) fn refusals(variants: &[Chosen<'_>], code: &[Code], assembled: &Assem
             continue;
         }
         all.extend(code.refused.iter().filter_map(|(position, error)| {
-            Some(Refusal {
+            Some(Fallback {
                 device: variant.info.device.clone(),
                 variant: variant.info.name.clone(),
                 kernel: kernels.get(*position as usize)?.name.clone(),
@@ -113,7 +113,7 @@ pub(crate) fn refusals(variants: &[Chosen<'_>], code: &[Code], assembled: &Assem
 ///
 /// # Errors
 /// [`CompileError::Emit`] of a kernel that no target can write.
-pub(crate) fn place(variants: &[Chosen<'_>], code: &mut [Code], assembled: &mut Assembled) -> Result<(), CompileError> {
+pub(crate) fn place(variants: &[SelectedVariant<'_>], code: &mut [Code], assembled: &mut Assembled) -> Result<(), CompileError> {
     let left: Vec<Vec<u32>> =
         assembled.plan.variants.iter().zip(&*code).map(|(variant, code)| steps_left(variant, code)).collect();
     for (position, (_, variant)) in variants.iter().enumerate() {
@@ -138,7 +138,7 @@ fn steps_left(variant: &PlanVariant, code: &Code) -> Vec<u32> {
 }
 
 /// Whether all code for a device has the kernel of a step.
-fn has_step(device: &str, step: u32, variants: &[Chosen<'_>], left: &[Vec<u32>]) -> bool {
+fn has_step(device: &str, step: u32, variants: &[SelectedVariant<'_>], left: &[Vec<u32>]) -> bool {
     let mut same = variants.iter().zip(left).filter(|((_, variant), _)| variant.info.device == device);
     same.all(|(_, left)| !left.contains(&step))
 }

@@ -49,16 +49,16 @@ pub struct Registry {
     /// The passes, rewrite rules and cost model. A [`lostwax_passes::Context`] with this registry runs them.
     pub passes: Arc<PassRegistry>,
     /// Devices on chosen adapters, so that the same name gives the same device, and sessions share loaded code.
-    chosen: Chosen,
+    chosen: DeviceCache,
 }
 
 /// Devices by `NAME:ADAPTER`.
 #[derive(Clone, Default)]
-struct Chosen(Arc<Mutex<BTreeMap<String, Arc<dyn Device>>>>);
+struct DeviceCache(Arc<Mutex<BTreeMap<String, Arc<dyn Device>>>>);
 
-impl fmt::Debug for Chosen {
+impl fmt::Debug for DeviceCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Chosen")
+        f.write_str("DeviceCache")
     }
 }
 
@@ -72,7 +72,7 @@ static DEFAULT: LazyLock<Registry> = LazyLock::new(|| Registry {
     import: lostwax_import::Registry::default(),
     levels: level::LEVELS.to_vec(),
     passes: Arc::default(),
-    chosen: Chosen::default(),
+    chosen: DeviceCache::default(),
 });
 
 impl Default for Registry {
@@ -119,11 +119,11 @@ impl Registry {
     ///
     /// # Errors
     /// [`CompileError::UnknownTarget`], or the target's own error for a specification that it does not understand.
-    pub fn select(&self, text: &str) -> Result<Selection, CompileError> {
+    pub fn select(&self, text: &str) -> Result<SelectedTarget, CompileError> {
         let (name, specification) = text.split_once(':').unwrap_or((text, ""));
         let target = self.targets().find(|target| target.name() == name).ok_or_else(|| self.unknown_target(name))?;
         let variants = target.variants(specification)?;
-        Ok(Selection { target: Arc::clone(target), variants })
+        Ok(SelectedTarget { target: Arc::clone(target), variants })
     }
 
     fn unknown_target(&self, name: &str) -> CompileError {
@@ -152,7 +152,7 @@ impl Registry {
         if let Some(device) = chosen.get(name) {
             return Ok(Arc::clone(device));
         }
-        let device = device.choose(adapter)?;
+        let device = device.open_adapter(adapter)?;
         chosen.insert(name.into(), Arc::clone(&device));
         Ok(device)
     }
@@ -173,7 +173,7 @@ impl Registry {
 
     /// What this machine loses with the variants that were selected, if it could run a better one of those that the target has by
     /// default; nothing for code that is for other machines, and for variants that only a specification names.
-    pub fn missing_variant(&self, selection: &Selection) -> Option<String> {
+    pub fn missing_variant(&self, selection: &SelectedTarget) -> Option<String> {
         let listed = selection.target.variants("").ok()?;
         let (best, chosen) = (self.pick(&listed)?, self.pick(&selection.variants)?);
         let problem = || format!("this machine can run {best}, but code is only generated for {chosen}; see `lostwax targets`");
@@ -189,7 +189,7 @@ impl Registry {
 }
 
 /// A target with the variants that were asked for.
-pub struct Selection {
+pub struct SelectedTarget {
     /// The target.
     pub target: Arc<dyn Target>,
     /// The variants, best first.

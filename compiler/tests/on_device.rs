@@ -238,7 +238,7 @@ fn a_device_without_such_tensors_says_so() {
             "plain"
         }
 
-        fn refusal(&self, _: &lostwax_target_api::VariantInfo) -> Option<String> {
+        fn unsupported_reason(&self, _: &lostwax_target_api::VariantInfo) -> Option<String> {
             Some("it runs nothing".into())
         }
 

@@ -10,7 +10,7 @@ mod index;
 mod kernel;
 
 pub use compute::eval_compute;
-pub use graph::{Watch, bind_symbols, eval_graph, eval_graph_watched, eval_graph_with, eval_node, eval_value};
+pub use graph::{ProgressFn, bind_symbols, eval_graph, eval_graph_with, eval_graph_with_progress, eval_node, eval_value};
 pub use kernel::eval_kernel;
 
 use crate::types::TensorType;

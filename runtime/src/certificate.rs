@@ -83,7 +83,7 @@ impl Model {
     ///
     /// # Errors
     /// What a run reports. A difference is not an error; see [`CheckedOutput::ok`].
-    pub fn check(&self, device: &Device) -> Result<Vec<CheckedOutput>, RuntimeError> {
+    pub fn check_certificate(&self, device: &Device) -> Result<Vec<CheckedOutput>, RuntimeError> {
         let mut checked = Vec::new();
         for case in &self.artifact().certificate().cases {
             self.check_case(device, case, &mut checked)?;

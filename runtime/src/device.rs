@@ -47,14 +47,14 @@ impl Device {
     ///
     /// # Errors
     /// [`RuntimeError::Device`] if there is no such adapter.
-    pub fn choose(&self, specification: &str) -> Result<Self, RuntimeError> {
+    pub fn open_adapter(&self, specification: &str) -> Result<Self, RuntimeError> {
         let fallbacks = self.fallbacks.clone();
-        Ok(Self { own: self.own.choose(specification)?, fallbacks })
+        Ok(Self { own: self.own.open_adapter(specification)?, fallbacks })
     }
 
     /// The adapters of this machine in the device family, the preferred one first.
-    pub fn describe(&self) -> Vec<api::Adapter> {
-        self.own.describe()
+    pub fn adapters(&self) -> Vec<api::Adapter> {
+        self.own.adapters()
     }
 
     /// Measures the peak throughput and bandwidth of the device with a number of threads, 0 to let the device choose. Returns

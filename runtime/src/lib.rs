@@ -68,13 +68,13 @@ mod error;
 pub mod exit_code;
 mod expr;
 pub mod files;
+mod heterogeneous;
 mod info;
 #[cfg(feature = "llm")]
 pub mod llm;
 mod model;
 mod options;
 mod outputs;
-mod placed;
 mod prepare;
 mod session;
 mod state;

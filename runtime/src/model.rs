@@ -1,8 +1,8 @@
 use crate::bind::bind_all;
 use crate::bytes::{FileBytes, Part, aligned, read};
 use crate::device::missing;
+use crate::heterogeneous::{HeterogeneousProgram, merge};
 use crate::info::{entry_point_info, tensor_info};
-use crate::placed::{PlacedProgram, merge};
 use crate::prepare::{Evaluator, state_specs};
 use crate::{Bindings, Device, EntryPointInfo, Requirements, RuntimeError, SymbolInfo, TensorInfo};
 use lostwax_format::{Artifact, EntryPoint, Variant};
@@ -31,7 +31,7 @@ impl Model {
     /// Opens a file. It is mapped, not read: weights come into memory when they are used, and sessions and processes share them.
     /// The file must not be changed while the model is open; to replace it, write another file and rename that.
     ///
-    /// Plan and code are checked against their hashes, weights by [`Model::verify`] only, since that takes the time to read them.
+    /// Plan and code are checked against their hashes, weights by [`Model::verify_hashes`] only, since that takes the time to read them.
     ///
     /// # Errors
     /// [`RuntimeError::Artifact`].
@@ -39,13 +39,13 @@ impl Model {
         Self::from_shared(read(path.as_ref())?)
     }
 
-    /// [`Model::open`] and [`Model::verify`].
+    /// [`Model::open`] and [`Model::verify_hashes`].
     ///
     /// # Errors
     /// [`RuntimeError::Artifact`].
     pub fn open_verified(path: impl AsRef<Path>) -> Result<Self, RuntimeError> {
         let model = Self::open(path)?;
-        model.verify()?;
+        model.verify_hashes()?;
         Ok(model)
     }
 
@@ -76,7 +76,7 @@ impl Model {
     ///
     /// # Errors
     /// [`RuntimeError::Artifact`] naming the first damaged section.
-    pub fn verify(&self) -> Result<(), RuntimeError> {
+    pub fn verify_hashes(&self) -> Result<(), RuntimeError> {
         Ok(self.0.artifact.verify(self.file_bytes())?)
     }
 
@@ -96,7 +96,7 @@ impl Model {
         let chosen = chosen.filter(|chosen| !steps.iter().any(|step| chosen.leaves(*step as usize))).ok_or_else(missing)?;
         let programs = [program, self.program(&fallback, position)?];
         let names = [device, &fallback].map(|device| device.name().to_owned());
-        Ok((merge(variant, chosen), Arc::new(PlacedProgram { programs, names })))
+        Ok((merge(variant, chosen), Arc::new(HeterogeneousProgram { programs, names })))
     }
 
     /// The memory that a run takes when the symbols have these values. Allocates none of it.
@@ -226,7 +226,8 @@ fn variant_info(variant: &Variant) -> VariantInfo {
 
 /// The variants, each with why the device does not run it.
 fn describe_variants(variants: &[VariantInfo], device: &Device) -> String {
-    let reason = |variant: &VariantInfo| device.api().refusal(variant).map_or_else(String::new, |why| format!(" ({why})"));
+    let reason =
+        |variant: &VariantInfo| device.api().unsupported_reason(variant).map_or_else(String::new, |why| format!(" ({why})"));
     let texts: Vec<String> = variants.iter().map(|variant| format!("{variant}{}", reason(variant))).collect();
     if texts.is_empty() { "none".into() } else { texts.join("; ") }
 }
@@ -245,6 +246,6 @@ impl Device {
         };
         let (family, adapter) = name.split_once(':').unwrap_or((name, ""));
         let device = all.iter().find(|device| device.name() == family).ok_or_else(|| missing(family, &all))?;
-        if adapter.is_empty() { Ok(device.clone()) } else { device.choose(adapter) }
+        if adapter.is_empty() { Ok(device.clone()) } else { device.open_adapter(adapter) }
     }
 }

@@ -168,7 +168,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`].
-    pub fn run_watched<N: AsRef<str>>(
+    pub fn run_with_progress<N: AsRef<str>>(
         &mut self,
         inputs: &[(N, TensorView<'_>)],
         watch: &mut dyn FnMut(usize, usize),
@@ -176,10 +176,10 @@ impl Session {
         let (steps, mut outputs) = (self.entry_point()?.step_count as usize, Outputs::new());
         self.run_with(inputs, &mut outputs, |executor, io| {
             watch(0, steps);
-            let Some(parts) = executor.parts() else { return executor.run(io) };
+            let Some(parts) = executor.partial() else { return executor.run(io) };
             for step in 0..steps {
                 watch(step, steps);
-                parts.run_part(step..step + 1, io, None)?;
+                parts.run_range(step..step + 1, io, None)?;
             }
             (0..io.outputs.len()).try_for_each(|output| parts.deliver(output as u32, io))
         })?;

@@ -65,7 +65,7 @@ fn devices_without_code_are_refused() {
         fn name(&self) -> &str {
             "nothing"
         }
-        fn refusal(&self, _: &VariantInfo) -> Option<String> {
+        fn unsupported_reason(&self, _: &VariantInfo) -> Option<String> {
             Some("it can do nothing".into())
         }
         fn select(&self, variants: &[VariantInfo]) -> Option<usize> {

@@ -19,7 +19,7 @@ impl Device for Idle {
         "idle"
     }
 
-    fn refusal(&self, _: &VariantInfo) -> Option<String> {
+    fn unsupported_reason(&self, _: &VariantInfo) -> Option<String> {
         None
     }
 
@@ -64,7 +64,7 @@ fn exercise(plan: &[u8]) -> Result<(), RuntimeError> {
         model.requirements(None, &Bindings::new()).err(),
         model.requirements(None, &Bindings::from([("n".into(), 3)])).err(),
         model.requirements_for(None, &[&[5], &[5]], &Bindings::new()).err(),
-        model.check(&Idle.into()).err(),
+        model.check_certificate(&Idle.into()).err(),
     ];
     let mut session = model.session_with(Idle, Options::new().with_max_memory(1 << 20))?;
     let x = Tensor::from_slice(&[1.0f32; 4], &[4])?;

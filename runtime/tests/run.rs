@@ -145,7 +145,7 @@ fn profiles_name_steps() {
 
 #[test]
 fn certificates_are_checked() {
-    let checked = model().check(&device()).unwrap();
+    let checked = model().check_certificate(&device()).unwrap();
     assert_eq!(checked.len(), 1);
     assert_eq!((checked[0].max_abs, checked[0].ok), (0.25, true));
 }

@@ -15,8 +15,12 @@ impl Device for Restricted {
         self.device.name()
     }
 
-    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
-        if variant.name == self.variant { self.device.refusal(variant) } else { Some(format!("it is not {}", self.variant)) }
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String> {
+        if variant.name == self.variant {
+            self.device.unsupported_reason(variant)
+        } else {
+            Some(format!("it is not {}", self.variant))
+        }
     }
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
@@ -36,7 +40,7 @@ pub fn runnable(target: &dyn Target, device: &dyn Device) -> Result<String, Stri
     let name = target.name();
     let variants = target.variants("").map_err(|error| error.to_string())?;
     let can_run: Vec<&VariantInfo> =
-        variants.iter().map(|variant| &variant.info).filter(|info| device.refusal(info).is_none()).collect();
+        variants.iter().map(|variant| &variant.info).filter(|info| device.unsupported_reason(info).is_none()).collect();
     let first = can_run.first().ok_or_else(|| format!("this machine runs no variant of the target {name}"))?;
     let listed = || can_run.iter().fold(format!("{name}:{}", first.arch), |text, info| text + "+" + &info.name);
     Ok(if variants.len() == 1 { name.to_string() } else { listed() })
@@ -51,7 +55,7 @@ pub fn devices(model: &Model, device: &Arc<dyn Device>) -> Result<Vec<(String, l
         let restricted: Arc<dyn Device> = Arc::new(Restricted { device: Arc::clone(device), variant: variant.name.clone() });
         (variant.name.clone(), restricted.into())
     };
-    let can_run = model.variants().iter().filter(|variant| device.refusal(variant).is_none());
+    let can_run = model.variants().iter().filter(|variant| device.unsupported_reason(variant).is_none());
     let devices: Vec<_> = can_run.map(restricted).collect();
     if devices.is_empty() {
         Err(format!("the artifact has no code that the {} device can run", device.name()))

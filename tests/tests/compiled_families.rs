@@ -146,7 +146,7 @@ fn caches_of_windows_hold_the_last_tokens_only() {
             assert!(difference < tolerance, "group {step}: {difference}");
         }
         let position = bounded.position();
-        assert_eq!((bounded.reusable(position), bounded.reusable(300), full.reusable(300)), (position, 0, 300));
+        assert_eq!((bounded.rewindable(position), bounded.rewindable(300), full.rewindable(300)), (position, 0, 300));
         assert!(bounded.truncate(300).unwrap_err().to_string().contains("window"));
         bounded.truncate(0).unwrap();
         full.truncate(0).unwrap();

@@ -99,7 +99,7 @@ fn ask_all(server: &Running) -> Vec<Streamed> {
 
 /// What cannot be answered is refused with a status and the reason, and the server goes on.
 fn makes_sense_or_is_refused(server: &Running) {
-    let refused = |body: &str| server.refusal(CHAT, body);
+    let refused = |body: &str| server.unsupported_reason(CHAT, body);
     assert_eq!(refused("{\"messages\": [").0, 400);
     assert_eq!(refused("").0, 400);
     assert_eq!(refused("[]").0, 400);

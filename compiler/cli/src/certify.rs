@@ -4,7 +4,7 @@ use crate::compare::{Compared, comparable, interpret, references};
 use crate::console::Console;
 use crate::error::CliError;
 use crate::registry::registry;
-use crate::settings::with_others;
+use crate::settings::with_fallbacks;
 use lostwax_compiler::plan_sizes::PlanSizes;
 use lostwax_import::program::Program;
 use lostwax_ir::graph::Graph;
@@ -30,7 +30,7 @@ pub fn certify(model: &Model, program: &Program, console: &Console) -> Result<Mo
     let described = reference_inputs(model, entry)?;
     let inputs = described.iter().map(|input| Ok((input.name.clone(), tensor(entry, input)?)));
     let inputs = inputs.collect::<Result<Vec<(String, Tensor)>, CliError>>()?;
-    let device = registry().device(None, model.variants()).map(with_others).map_err(RuntimeError::from)?;
+    let device = registry().device(None, model.variants()).map(with_fallbacks).map_err(RuntimeError::from)?;
     let mut session = model.session(device.clone())?;
     let case = measure(&mut session, &graph, entry, described, &inputs, console)?;
     let certificate = Certificate { cases: vec![CertificateCase { device: device.name().to_string(), ..case }] };

@@ -44,7 +44,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
 
 fn finish(report: &Report, console: &Console) -> ExitCode {
     let text = if console.is_json() { format!("{:#}", report.json) } else { report.text.trim_end().to_string() };
-    if report.is_beside_output {
+    if report.text_to_stderr {
         console.note(&text);
         return ExitCode::from(report.exit_code);
     }

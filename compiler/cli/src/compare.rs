@@ -7,7 +7,7 @@ use crate::source;
 use lostwax_import::program::Program;
 use lostwax_import::{DimSpec, ImportOptions};
 use lostwax_ir::dim::Bindings;
-use lostwax_ir::eval::eval_graph_watched;
+use lostwax_ir::eval::eval_graph_with_progress;
 use lostwax_ir::graph::Graph;
 use lostwax_ir::ops::Op;
 use lostwax_ir::tensor::Tensor as Reference;
@@ -98,7 +98,7 @@ pub fn interpret_with(
     console: &Console,
 ) -> Result<BTreeMap<String, Reference>, CliError> {
     let stage = "running the reference interpreter";
-    Ok(eval_graph_watched(graph, inputs, given, &mut |done, total| console.progress(stage, done, total))?)
+    Ok(eval_graph_with_progress(graph, inputs, given, &mut |done, total| console.progress(stage, done, total))?)
 }
 
 /// Inputs in the form that the reference interpreter takes.

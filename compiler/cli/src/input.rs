@@ -11,8 +11,8 @@ use std::path::Path;
 /// The largest text that is read: a graph, a prompt, a text to measure.
 pub const MAX_TEXT_BYTES: u64 = 1 << 30;
 
-/// The largest picture that is read.
-pub const MAX_PICTURE_BYTES: u64 = 256 << 20;
+/// The largest image that is read.
+pub const MAX_IMAGE_BYTES: u64 = 256 << 20;
 
 /// The largest array that is read from stdin. Arrays in files are mapped and have no limit.
 const MAX_STDIN_BYTES: u64 = 16 << 30;

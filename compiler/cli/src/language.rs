@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A language model that is ready to read and write text.
-pub struct Opened {
+pub struct LoadedLanguageModel {
     pub model: Model,
     pub language: Language,
     /// Opening the file, checking it and reading the tokenizer.
@@ -19,13 +19,13 @@ pub struct Opened {
 }
 
 /// Opens a language model.
-pub fn open(path: &Path, console: &Console) -> Result<Opened, CliError> {
+pub fn open(path: &Path, console: &Console) -> Result<LoadedLanguageModel, CliError> {
     let opened = source::open(path, &CompileArgs::default(), &ImportArgs::default(), console)?;
     console.stage("reading the tokenizer");
     let start = Instant::now();
     let language = Language::open(&opened.model)?;
     console.clear();
-    Ok(Opened { model: opened.model, language, load: opened.load + start.elapsed() })
+    Ok(LoadedLanguageModel { model: opened.model, language, load: opened.load + start.elapsed() })
 }
 
 /// How a decoder runs.

@@ -8,13 +8,13 @@ pub struct Report {
     pub json: Value,
     pub exit_code: u8,
     /// Whether stdout carries something else, so that the text goes to stderr.
-    pub is_beside_output: bool,
+    pub text_to_stderr: bool,
 }
 
 impl Report {
     /// A result without complaint.
     pub fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, exit_code: 0, is_beside_output: false }
+        Self { text: text.into(), json, exit_code: 0, text_to_stderr: false }
     }
 
     /// The same result with another exit code.
@@ -23,7 +23,7 @@ impl Report {
     }
 
     /// The same result where stdout carries something else.
-    pub fn beside_output(self, is_beside_output: bool) -> Self {
-        Self { is_beside_output, ..self }
+    pub fn with_text_to_stderr(self, text_to_stderr: bool) -> Self {
+        Self { text_to_stderr, ..self }
     }
 }

@@ -257,13 +257,13 @@ pub struct DeviceArgs {
 }
 
 /// A device with all others of the list, for steps that its code leaves to them.
-pub fn with_others(device: Arc<dyn api::Device>) -> Device {
+pub fn with_fallbacks(device: Arc<dyn api::Device>) -> Device {
     registry().devices().cloned().fold(Device::from(device), Device::with_fallback)
 }
 
 impl DeviceArgs {
     pub fn device(&self, model: &Model) -> Result<Device, CliError> {
         let found = registry().device(self.device.as_deref(), model.variants());
-        Ok(found.map(with_others).map_err(RuntimeError::from)?)
+        Ok(found.map(with_fallbacks).map_err(RuntimeError::from)?)
     }
 }

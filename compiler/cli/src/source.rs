@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A model that is ready to run.
-pub struct Opened {
+pub struct LoadedModel {
     pub model: Model,
     /// Opening the file and checking it; without compiling.
     pub load: Duration,
@@ -49,13 +49,13 @@ fn holds_plan(path: &Path) -> Result<bool, CliError> {
 const SECTION: &[u8] = b"__lostwax__/";
 
 /// Opens an artifact, or compiles a model in memory and says so.
-pub fn open(path: &Path, compile: &CompileArgs, shapes: &ImportArgs, console: &Console) -> Result<Opened, CliError> {
+pub fn open(path: &Path, compile: &CompileArgs, shapes: &ImportArgs, console: &Console) -> Result<LoadedModel, CliError> {
     if is_artifact(path)? {
         compile.check_for_artifact()?;
         shapes.check_for_artifact()?;
         let start = Instant::now();
         let model = open_artifact(path)?;
-        return Ok(Opened { model, load: start.elapsed() });
+        return Ok(LoadedModel { model, load: start.elapsed() });
     }
     console.note(&format!("{} is {}: compiling it in memory first", path.display(), file_kind(path)?.description()));
     let program = match file_kind(path)? {
@@ -66,7 +66,7 @@ pub fn open(path: &Path, compile: &CompileArgs, shapes: &ImportArgs, console: &C
     compile_program(&program, &compile.options(shapes)?, console, &mut buffer)?;
     let start = Instant::now();
     let model = Model::from_bytes(buffer)?;
-    Ok(Opened { model, load: start.elapsed() })
+    Ok(LoadedModel { model, load: start.elapsed() })
 }
 
 /// Opens an artifact; that it is not there, or something else, is the caller's mistake and not the artifact's.

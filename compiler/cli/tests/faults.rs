@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Workplace, model, picture_model, scaled_convolution};
+use common::{Workplace, image_model, model, scaled_convolution};
 use serde_json::{Value, json};
 
 /// Runs the program, which must refuse its arguments, and gives what it says.
@@ -44,7 +44,7 @@ fn names_that_do_not_exist_are_refused_with_a_suggestion() {
 #[test]
 fn inputs_outputs_and_devices_are_suggested() {
     let place = Workplace::new();
-    place.write("model.onnx", &picture_model("image"));
+    place.write("model.onnx", &image_model("image"));
     assert_eq!(place.run("compile model.onnx -o model.lwx").0, 0);
     for args in
         ["run model.lwx -i imagee=1x3x8x8xf32=0", "run model.lwx --shape imagee:1x3x8x8", "run model.onnx --shape imagee:1x3x8x8"]
@@ -119,7 +119,7 @@ fn files_that_are_no_models_are_called_what_they_are() {
         ("settings.json", "a JSON file"),
         ("weights.pt", "PyTorch"),
         ("empty", "an empty file"),
-        ("image.png", "a picture"),
+        ("image.png", "a image"),
         ("weights.safetensors", "without a graph"),
     ];
     for (file, what) in files {
@@ -266,9 +266,9 @@ fn memory_has_one_definition() {
 }
 
 #[test]
-fn pictures_keep_their_own_size() {
+fn images_keep_their_own_size() {
     let place = Workplace::new();
-    place.write("any.onnx", &picture_model("x"));
+    place.write("any.onnx", &image_model("x"));
     image::RgbImage::from_pixel(40, 24, image::Rgb([255, 0, 0])).save(place.path("red.png")).unwrap();
     let ran = place.json("run any.onnx -i x=@red.png --values 0", 0);
     assert_eq!(ran["outputs"]["y"]["shape"], json!([1, 3, 24, 40]));

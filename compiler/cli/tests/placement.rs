@@ -6,7 +6,7 @@ use common::Workplace;
 use lostwax_compiler::error::CompileError;
 use lostwax_compiler::model::CompileOptions;
 use lostwax_compiler::pipeline::{self, Compiled, Settings};
-use lostwax_compiler::{Registry, Selection};
+use lostwax_compiler::{Registry, SelectedTarget};
 use lostwax_import::program::{EntryGraph, Program};
 use lostwax_ir::attrs::Attrs;
 use lostwax_ir::dim::{Dim, Symbol};
@@ -63,10 +63,10 @@ type Targets<'a> = &'a [(&'a str, &'static [usize])];
 
 fn compile(program: &Program, targets: Targets<'_>, level: u8, strict: bool) -> Result<(Compiled, Model), CompileError> {
     let choosy = targets.iter().map(|(name, refused)| {
-        let Selection { target, variants } = Registry::default().select(&fastest(name)).unwrap();
-        Selection { target: Arc::new(Choosy { inner: target, refused }), variants }
+        let SelectedTarget { target, variants } = Registry::default().select(&fastest(name)).unwrap();
+        SelectedTarget { target: Arc::new(Choosy { inner: target, refused }), variants }
     });
-    let targets: Vec<Selection> = choosy.collect();
+    let targets: Vec<SelectedTarget> = choosy.collect();
     let registry = Registry::default();
     let mut settings = Settings {
         targets: &targets,
@@ -225,7 +225,7 @@ fn check(name: &str, found: &[f32], expected: &Reference) {
 fn run(targets: Targets<'_>) {
     for level in [0, 3] {
         let (compiled, model) = compile(&program(), targets, level, false).unwrap();
-        assert!(!compiled.refusals.is_empty());
+        assert!(!compiled.fallbacks.is_empty());
         let mut both = Both::new(model.session(device_of(targets)).unwrap());
         both.steps();
         both.restart();
@@ -270,7 +270,7 @@ fn steps_know_their_devices_and_what_is_copied_is_counted() {
     let variant = &model.artifact().plan().variants[0];
     assert_eq!((variant.device.as_str(), variant.fallback_device.as_str()), ("interp", "cpu"));
     assert_eq!(model.artifact().index().features, ["placement"]);
-    let refused = compiled.refusals.iter().filter(|refusal| refusal.device == "interp").count();
+    let refused = compiled.fallbacks.iter().filter(|refusal| refusal.device == "interp").count();
     assert_eq!(compiled.assembled.kernels[0].len() + refused, compiled.assembled.kernels[1].len());
 
     let mut alone = model.session(Registry::default().device(Some("cpu"), &[]).unwrap()).unwrap();
@@ -282,7 +282,7 @@ fn steps_know_their_devices_and_what_is_copied_is_counted() {
 #[test]
 fn the_default_target_runs_what_the_only_one_refuses() {
     let (compiled, model) = compile(&program(), &[("interp", &[1])], 3, false).unwrap();
-    assert!(compiled.refusals.iter().all(|refusal| refusal.fallback == "cpu"));
+    assert!(compiled.fallbacks.iter().all(|refusal| refusal.fallback == "cpu"));
     Both::new(model.session(Registry::default().device(Some("interp"), &[]).unwrap()).unwrap()).steps();
 }
 
@@ -318,7 +318,7 @@ fn the_program_tells_which_kernels_run_elsewhere() {
     assert!(report.contains("placement  0 kernels on gpu, 1 on cpu"), "{report}");
     assert!(report.contains("runs on cpu: the gpu target does not support the index"), "{report}");
     let json = place.json("compile model.onnx -o model.lwx --target gpu", 0);
-    assert_eq!(json["variants"][0]["refused_kernels"][0]["runs_on"], "cpu");
+    assert_eq!(json["variants"][0]["fallback_kernels"][0]["runs_on"], "cpu");
     let (_, plan, _) = place.run("inspect model.lwx --plan");
     assert!(plan.contains("placement  gpu native: 0 steps on gpu, 1 on cpu") && plan.contains("device"), "{plan}");
     let (code, _, stderr) = place.run("compile model.onnx -o strict.lwx --target gpu --strict");

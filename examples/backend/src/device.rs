@@ -37,7 +37,7 @@ impl Device for C {
         NAME
     }
 
-    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String> {
         let host = host();
         (*variant != host).then(|| format!("it is {variant}, this machine runs {host}"))
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is told how many operations of how many are done.
-pub type Watch<'a> = &'a mut dyn FnMut(usize, usize);
+pub type ProgressFn<'a> = &'a mut dyn FnMut(usize, usize);
 
 /// Evaluates a graph for the given inputs and gives its outputs by name.
 ///
@@ -30,18 +30,18 @@ pub fn eval_graph_with(
     inputs: &BTreeMap<String, Tensor>,
     given: &Bindings,
 ) -> Result<BTreeMap<String, Tensor>, EvalError> {
-    eval_graph_watched(graph, inputs, given, &mut |_, _| {})
+    eval_graph_with_progress(graph, inputs, given, &mut |_, _| {})
 }
 
 /// As [`eval_graph_with`]; `watch` is called before each operation with the number of those that are done and of all.
 ///
 /// # Errors
 /// As [`eval_graph`].
-pub fn eval_graph_watched(
+pub fn eval_graph_with_progress(
     graph: &Graph,
     inputs: &BTreeMap<String, Tensor>,
     given: &Bindings,
-    watch: Watch<'_>,
+    watch: ProgressFn<'_>,
 ) -> Result<BTreeMap<String, Tensor>, EvalError> {
     let bindings = bind_symbols(graph, inputs, given)?;
     check_constraints(graph, &bindings)?;
@@ -173,7 +173,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Evaluates `wanted` and what they need; tensors are freed after their last use.
-    fn evaluate(&mut self, wanted: &[Value], watch: Watch<'_>) -> Result<(), EvalError> {
+    fn evaluate(&mut self, wanted: &[Value], watch: ProgressFn<'_>) -> Result<(), EvalError> {
         let mut uses = self.count_uses(wanted);
         let (mut done, total) = (0, uses.len());
         for value in self.graph.topological() {

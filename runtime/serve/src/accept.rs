@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 /// The pause after accepting a connection failed, for example because no file descriptors are left.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves connections until `stopped`, then those that are open until their requests are answered.
 pub async fn serve(listener: TcpListener, router: Router, header_timeout: Duration, mut stopped: oneshot::Receiver<()>) {
@@ -25,7 +25,7 @@ pub async fn serve(listener: TcpListener, router: Router, header_timeout: Durati
         match accepted {
             Ok((stream, _)) => start(&http, stream, &router, &open),
             Err(error) if is_connection_error(&error) => {}
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
         }
     }
     drop(listener);

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes beyond the limit that are read and discarded, since a client that is cut off while sending never sees the reply.
-const IGNORED: usize = 64 << 20;
+const MAX_DRAINED_BYTES: usize = 64 << 20;
 
 /// How long a client may take to send a request.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON body; the `Content-Type` header is ignored.
 pub struct JsonBody<T>(pub T);
@@ -23,7 +23,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, ApiError> {
         let read = read(request.into_body(), state.settings.body_limit);
-        let bytes = tokio::time::timeout(PATIENCE, read).await.map_err(|_| ApiError::timeout())??;
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| ApiError::timeout())??;
         let value = serde_json::from_slice(&bytes);
         value.map(Self).map_err(|error| ApiError::invalid(format!("the request is not valid: {error}"), None))
     }
@@ -34,7 +34,7 @@ async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     while let Some(chunk) = stream.next().await {
         let chunk: Bytes = chunk.map_err(|error| ApiError::invalid(format!("the request body ended early: {error}"), None))?;
         length = length.saturating_add(chunk.len());
-        if length > limit.saturating_add(IGNORED) {
+        if length > limit.saturating_add(MAX_DRAINED_BYTES) {
             break;
         }
         if length <= limit {

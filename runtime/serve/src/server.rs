@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// The time that active requests have to complete after the server was asked to stop.
-const GRACE: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server whose decoders are ready.
 pub struct Server {
@@ -41,7 +41,7 @@ impl Server {
             shutdown.await;
             self.state.queue.close();
             let _ = stop.send(());
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
         };
         tokio::select! {
             () = server => {}

@@ -124,18 +124,18 @@ fn clients_that_go_away_leave_their_slots() {
 fn what_makes_no_sense_is_refused() {
     let server = quick(1);
     let chat = "/v1/chat/completions";
-    assert_eq!(server.refusal(chat, "{\"messages\": [").0, 400);
-    assert_eq!(server.refusal(chat, "{}").0, 400);
-    assert_eq!(server.refusal(chat, "{\"messages\": []}").0, 400);
-    assert_eq!(server.refusal(chat, &ask(&"x".repeat(10 << 20), 5, false)).0, 413);
-    assert_eq!(server.refusal(chat, &ask(&"x".repeat(3000), 5, true)), (400, "context_length_exceeded".into()));
-    assert_eq!(server.refusal("/v1/completions", "{\"prompt\": \"x\", \"n\": 2}"), (400, "unsupported".into()));
-    assert_eq!(server.refusal("/v1/completions", "{\"prompt\": \"x\", \"temperature\": -1}").0, 400);
-    assert_eq!(server.refusal("/v1/completions", "{\"prompt\": [\"x\", \"y\"]}").0, 400);
-    assert_eq!(server.refusal("/v1/completions", "{\"prompt\": [999999]}").0, 400);
-    assert_eq!(server.refusal("/v1/embeddings", "{\"input\": \"x\"}"), (400, "unsupported".into()));
-    assert_eq!(server.refusal("/v1/nothing", "{}").0, 404);
-    assert_eq!(server.refusal("/v1/models", "{}").0, 405);
+    assert_eq!(server.unsupported_reason(chat, "{\"messages\": [").0, 400);
+    assert_eq!(server.unsupported_reason(chat, "{}").0, 400);
+    assert_eq!(server.unsupported_reason(chat, "{\"messages\": []}").0, 400);
+    assert_eq!(server.unsupported_reason(chat, &ask(&"x".repeat(10 << 20), 5, false)).0, 413);
+    assert_eq!(server.unsupported_reason(chat, &ask(&"x".repeat(3000), 5, true)), (400, "context_length_exceeded".into()));
+    assert_eq!(server.unsupported_reason("/v1/completions", "{\"prompt\": \"x\", \"n\": 2}"), (400, "unsupported".into()));
+    assert_eq!(server.unsupported_reason("/v1/completions", "{\"prompt\": \"x\", \"temperature\": -1}").0, 400);
+    assert_eq!(server.unsupported_reason("/v1/completions", "{\"prompt\": [\"x\", \"y\"]}").0, 400);
+    assert_eq!(server.unsupported_reason("/v1/completions", "{\"prompt\": [999999]}").0, 400);
+    assert_eq!(server.unsupported_reason("/v1/embeddings", "{\"input\": \"x\"}"), (400, "unsupported".into()));
+    assert_eq!(server.unsupported_reason("/v1/nothing", "{}").0, 404);
+    assert_eq!(server.unsupported_reason("/v1/models", "{}").0, 405);
     assert_eq!(server.get("/v1/models/babbler").0, 200);
     assert_eq!(server.get("/v1/models/other").0, 404);
     assert_eq!(server.stream("hello", 3).0.concat().len(), 3);
@@ -170,7 +170,7 @@ fn who_does_not_fit_is_sent_away() {
 fn a_request_has_its_time() {
     let settings = Settings { timeout: Duration::from_millis(100), ..Settings::default() };
     let server = start(1, Duration::from_millis(30), settings);
-    assert_eq!(server.refusal("/v1/chat/completions", &ask("hello", 2000, false)), (504, "timeout".into()));
+    assert_eq!(server.unsupported_reason("/v1/chat/completions", &ask("hello", 2000, false)), (504, "timeout".into()));
     let streamed = server.post("/v1/chat/completions", &ask("hello", 2000, true));
     assert!(streamed.status == 200 && streamed.body.contains("\"code\":\"timeout\""), "{}", streamed.body);
     server.wait_for("slots_busy", 0);
@@ -198,6 +198,6 @@ fn texts_become_vectors() {
     assert_eq!(answer["usage"]["total_tokens"], 7);
     let encoded = server.json("/v1/embeddings", json!({ "input": "abc", "encoding_format": "base64" }));
     assert_eq!(encoded["data"][0]["embedding"], "AABAQAAAAD8=");
-    assert_eq!(server.refusal("/v1/chat/completions", &ask("hello", 1, false)), (400, "unsupported".into()));
-    assert_eq!(server.refusal("/v1/embeddings", "{\"input\": []}").0, 400);
+    assert_eq!(server.unsupported_reason("/v1/chat/completions", &ask("hello", 1, false)), (400, "unsupported".into()));
+    assert_eq!(server.unsupported_reason("/v1/embeddings", "{\"input\": []}").0, 400);
 }

@@ -217,8 +217,8 @@ impl Decoder for BatchDecoder {
         })
     }
 
-    fn reusable(&self, position: usize) -> usize {
-        self.progress.reusable(position)
+    fn rewindable(&self, position: usize) -> usize {
+        self.progress.rewindable(position)
     }
 
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {

@@ -80,7 +80,7 @@ impl CachePosition {
     }
 
     /// The most of the first `position` tokens after which a text can go on: the window before must still be there.
-    pub(crate) fn reusable(&self, position: usize) -> usize {
+    pub(crate) fn rewindable(&self, position: usize) -> usize {
         let has_all = |window: Window| window.first == 0 || position >= window.first.saturating_add(window.kept);
         if self.window.is_none_or(has_all) { position } else { 0 }
     }
@@ -94,7 +94,7 @@ impl CachePosition {
         if position > held {
             return Err(RuntimeError::input("decoder", format!("there are {held} tokens, so {position} cannot be kept")));
         }
-        if position < held && self.reusable(position) < position {
+        if position < held && self.rewindable(position) < position {
             let problem = format!("layers that see a window hold the last of {held} tokens only, not those before {position}");
             return Err(RuntimeError::input("decoder", problem));
         }
@@ -143,15 +143,15 @@ mod tests {
     fn the_last_tokens_stay_until_all_are_forgotten() {
         let mut progress = progress(8);
         assert!(progress.has_room(2) && !progress.has_room(3));
-        assert_eq!((progress.recent(), progress.reusable(3), progress.longest_run()), (8, 3, 6));
+        assert_eq!((progress.recent(), progress.rewindable(3), progress.longest_run()), (8, 3, 6));
         progress.slide();
         assert_eq!(progress.recent(), 4);
         progress.advance(2);
         assert_eq!(progress.recent(), 6);
-        assert_eq!((progress.reusable(9), progress.reusable(8), progress.reusable(7)), (9, 8, 0));
+        assert_eq!((progress.rewindable(9), progress.rewindable(8), progress.rewindable(7)), (9, 8, 0));
         assert!(progress.truncate(7).is_err() && progress.truncate(11).is_err());
         progress.truncate(0).unwrap();
-        assert_eq!((progress.recent(), progress.reusable(7)), (0, 7));
+        assert_eq!((progress.recent(), progress.rewindable(7)), (0, 7));
     }
 
     #[test]

@@ -60,14 +60,14 @@ pub trait Decoder: Send {
 
     /// The longest prefix of the first `position` tokens that [`Decoder::truncate`] can keep: shorter where sliding-window layers
     /// cache only the last tokens. [`Decoder::position`] and 0 are always possible.
-    fn reusable(&self, position: usize) -> usize {
+    fn rewindable(&self, position: usize) -> usize {
         position
     }
 
     /// Forgets all but the first `position` tokens.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidInput`] if there are fewer, or if the decoder cannot go back that far; see [`Decoder::reusable`].
+    /// [`RuntimeError::InvalidInput`] if there are fewer, or if the decoder cannot go back that far; see [`Decoder::rewindable`].
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError>;
 
     /// The KV cache, for saving and restoring; `None` if it is not held in the states of one session.
@@ -297,8 +297,8 @@ impl Decoder for SessionDecoder {
         Ok(())
     }
 
-    fn reusable(&self, position: usize) -> usize {
-        self.progress.reusable(position)
+    fn rewindable(&self, position: usize) -> usize {
+        self.progress.rewindable(position)
     }
 
     fn truncate(&mut self, position: usize) -> Result<(), RuntimeError> {

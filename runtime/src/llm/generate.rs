@@ -124,7 +124,7 @@ impl Generator {
     /// How many leading tokens of a prompt are cached; never the last one, since only a run gives logits.
     pub fn reusable(&self, prompt: &[u32]) -> usize {
         let same = self.cached_tokens.iter().zip(prompt).take_while(|(cached, wanted)| cached == wanted).count();
-        self.decoder.reusable(same.min(prompt.len().saturating_sub(1)))
+        self.decoder.rewindable(same.min(prompt.len().saturating_sub(1)))
     }
 
     /// Starts a generation; [`Generation::step`] advances it. The cached prefix of the prompt is not computed again.

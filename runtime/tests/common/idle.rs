@@ -22,7 +22,7 @@ impl Device for Idle {
         "idle"
     }
 
-    fn refusal(&self, _: &VariantInfo) -> Option<String> {
+    fn unsupported_reason(&self, _: &VariantInfo) -> Option<String> {
         None
     }
 

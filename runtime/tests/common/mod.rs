@@ -35,7 +35,7 @@ impl api::Device for FakeDevice {
         "fake"
     }
 
-    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String> {
         (variant.device != "fake").then(|| "it is not a fake".into())
     }
 

@@ -41,7 +41,7 @@ impl fmt::Display for VariantInfo {
 /// One piece of hardware, or a software implementation, that a device family can run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
-    /// The specification for [`Device::choose`]; empty if the family has a single adapter.
+    /// The specification for [`Device::open_adapter`]; empty if the family has a single adapter.
     pub specification: String,
     /// Its name, as the system reports it.
     pub name: String,
@@ -95,11 +95,11 @@ pub trait Device: Any + Send + Sync {
     /// Why this device cannot run a variant, such as `it is for aarch64, this machine is x86_64`; `None` if it can. A device runs
     /// only code for its own family, architecture, operating system and calling convention, and only if it has all required
     /// features.
-    fn refusal(&self, variant: &VariantInfo) -> Option<String>;
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String>;
 
     /// The position of the fastest variant that this device can run, or `None`. Targets list the best variants first.
     fn select(&self, variants: &[VariantInfo]) -> Option<usize> {
-        variants.iter().position(|variant| self.refusal(variant).is_none())
+        variants.iter().position(|variant| self.unsupported_reason(variant).is_none())
     }
 
     /// Loads the code of a variant that [`Device::select`] chose.
@@ -117,7 +117,7 @@ pub trait Device: Any + Send + Sync {
     }
 
     /// The adapters of this machine, the preferred one first; empty if there is nothing to report.
-    fn describe(&self) -> Vec<Adapter> {
+    fn adapters(&self) -> Vec<Adapter> {
         Vec::new()
     }
 
@@ -126,7 +126,7 @@ pub trait Device: Any + Send + Sync {
     ///
     /// # Errors
     /// [`DeviceError::Missing`] if there is no such adapter, [`DeviceError::Unsupported`] if the family knows no specifications.
-    fn choose(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
+    fn open_adapter(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
         let what = format!("the specification `{specification}`; it takes none");
         Err(DeviceError::Unsupported { device: self.name().into(), what })
     }
@@ -253,7 +253,7 @@ pub trait Executor: Send {
     fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError>;
 
     /// The interface for runs that are shared with another device; `None` if this executor has none.
-    fn parts(&mut self) -> Option<&mut dyn Parts> {
+    fn partial(&mut self) -> Option<&mut dyn PartialExecutor> {
         None
     }
 
@@ -273,13 +273,13 @@ pub trait Executor: Send {
 ///
 /// A run is a sequence of parts that together are all dispatches, in order, with copies in between, before and after. All parts get
 /// the same tensors.
-pub trait Parts {
+pub trait PartialExecutor {
     /// Runs the dispatches at these positions of the prepared ones. The part that begins at 0 reads the inputs. If `seconds` is
     /// given, waits for each dispatch and adds the time that it took, one entry for each dispatch of the part.
     ///
     /// # Errors
     /// As [`Executor::run`], and [`DeviceError::InvalidPlan`] when there are no such dispatches.
-    fn run_part(&mut self, part: Range<usize>, io: &mut Io<'_>, seconds: Option<&mut [f64]>) -> Result<(), DeviceError>;
+    fn run_range(&mut self, part: Range<usize>, io: &mut Io<'_>, seconds: Option<&mut [f64]>) -> Result<(), DeviceError>;
 
     /// Copies what all parts so far have left in a range of working memory, a state or an output to `to`, which has its size.
     ///

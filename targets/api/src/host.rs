@@ -168,7 +168,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> HostRegions<M> {
         self.states.get_mut(index).map(AsMut::as_mut).ok_or_else(|| DeviceError::no_state(index))
     }
 
-    /// [`crate::Parts::read`].
+    /// [`crate::PartialExecutor::read`].
     ///
     /// # Errors
     /// [`DeviceError::InvalidPlan`] if there are no such bytes, or `to` has another size.
@@ -176,7 +176,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> HostRegions<M> {
         copy(self.bytes(from, io)?, to)
     }
 
-    /// [`crate::Parts::write`].
+    /// [`crate::PartialExecutor::write`].
     ///
     /// # Errors
     /// [`DeviceError::InvalidPlan`] if there are no such bytes that can be written, or `from` has another size.

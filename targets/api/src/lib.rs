@@ -14,8 +14,8 @@ mod memory;
 mod target;
 
 pub use device::{
-    Adapter, BufferRef, Content, Device, Dispatch, Executor, Parts, Peaks, Prepared, Program, Property, PropertyValue, Region,
-    VariantInfo, WeightBytes,
+    Adapter, BufferRef, Content, Device, Dispatch, Executor, PartialExecutor, Peaks, Prepared, Program, Property, PropertyValue,
+    Region, VariantInfo, WeightBytes,
 };
 pub use error::DeviceError;
 pub use host::{HostExecutor, HostProgram, HostRegions, Signature};

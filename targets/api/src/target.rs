@@ -223,7 +223,7 @@ pub trait Target: Send + Sync {
 
 impl EmitError {
     /// Whether the target refuses one kernel that is valid, and may accept others.
-    pub fn is_refusal(&self) -> bool {
+    pub fn allows_fallback(&self) -> bool {
         match self {
             Self::Unsupported { .. } | Self::LimitExceeded { .. } => true,
             Self::Invalid { .. } | Self::Generator { .. } => false,

@@ -1,7 +1,7 @@
-//! Pictures as inputs.
+//! Images as inputs.
 
 use crate::error::CliError;
-use crate::input::{self, MAX_PICTURE_BYTES};
+use crate::input::{self, MAX_IMAGE_BYTES};
 use image::imageops::{FilterType, resize};
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, RgbImage};
 use lostwax_runtime::Tensor;
@@ -26,7 +26,7 @@ impl ImageArgs {
     }
 }
 
-/// Where the channels of a picture lie in a tensor.
+/// Where the channels of a image lie in a tensor.
 struct Layout {
     height: usize,
     width: usize,
@@ -52,7 +52,7 @@ impl Layout {
     }
 }
 
-/// The shape that an input has for a picture in its own size, if the number of channels at one of the usual places is known.
+/// The shape that an input has for a image in its own size, if the number of channels at one of the usual places is known.
 pub fn own_shape(path: &Path, dims: &[Option<usize>]) -> Result<Option<Vec<usize>>, CliError> {
     let (width, height) = image::image_dimensions(path).map_err(|error| CliError::file(path, error.to_string()))?;
     let (width, height) = (width as usize, height as usize);
@@ -63,30 +63,30 @@ pub fn own_shape(path: &Path, dims: &[Option<usize>]) -> Result<Option<Vec<usize
     })
 }
 
-/// Reads a picture, scales it to the size of the input and gives its values as f32, red first.
+/// Reads a image, scales it to the size of the input and gives its values as f32, red first.
 pub fn read_image(path: &Path, shape: &[usize], dtype: &str, args: &ImageArgs) -> Result<Tensor, CliError> {
     let problem = || CliError::file(path, format!("an image cannot become {dtype}{shape:?}, only f32 with 1 or 3 channels"));
     let layout = Layout::from_shape(shape).filter(|_| dtype == "f32").ok_or_else(problem)?;
-    let picture = decode(path)?;
-    let picture = if layout.channels == 1 { gray(&picture) } else { picture.to_rgb8() };
-    let picture = resize(&picture, layout.width as u32, layout.height as u32, FilterType::Triangle);
-    Ok(Tensor::from_slice(&pixels(&picture, &layout, args), shape)?)
+    let image = decode(path)?;
+    let image = if layout.channels == 1 { gray(&image) } else { image.to_rgb8() };
+    let image = resize(&image, layout.width as u32, layout.height as u32, FilterType::Triangle);
+    Ok(Tensor::from_slice(&pixels(&image, &layout, args), shape)?)
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, CliError> {
-    let bytes = input::read(path, MAX_PICTURE_BYTES)?;
+    let bytes = input::read(path, MAX_IMAGE_BYTES)?;
     let problem = |error: ImageError| CliError::file(path, error.to_string());
     let format = ImageFormat::from_path(path).map_err(problem)?;
     ImageReader::with_format(Cursor::new(bytes), format).decode().map_err(problem)
 }
 
-fn gray(picture: &DynamicImage) -> RgbImage {
-    DynamicImage::from(picture.to_luma8()).to_rgb8()
+fn gray(image: &DynamicImage) -> RgbImage {
+    DynamicImage::from(image.to_luma8()).to_rgb8()
 }
 
-fn pixels(picture: &RgbImage, layout: &Layout, args: &ImageArgs) -> Vec<f32> {
+fn pixels(image: &RgbImage, layout: &Layout, args: &ImageArgs) -> Vec<f32> {
     let mut values = vec![0.0; layout.channels * layout.height * layout.width];
-    for (x, y, pixel) in picture.enumerate_pixels() {
+    for (x, y, pixel) in image.enumerate_pixels() {
         for (channel, value) in pixel.0.iter().take(layout.channels).enumerate() {
             if let Some(slot) = values.get_mut(layout.index(channel, y as usize, x as usize)) {
                 *slot = args.normalize(*value, channel);

@@ -49,9 +49,9 @@ pub fn make_inputs(model: &Model, args: &InputArgs, shapes: &ImportArgs, console
     }
     let mut given = read_all(&names, &args.inputs, args.seed)?;
     entry.inputs.iter().for_each(|spec| given.get(&spec.name).iter().for_each(|tensor| known.learn(spec, tensor.shape())));
-    learn_pictures(entry, args, &mut known)?;
+    bind_image_sizes(entry, args, &mut known)?;
     known.complete(entry);
-    read_pictures(entry, args, &known, console, &mut given)?;
+    read_images(entry, args, &known, console, &mut given)?;
     let mut inputs = Named::new();
     for spec in &entry.inputs {
         let tensor = match given.remove(&spec.name) {
@@ -66,10 +66,10 @@ pub fn make_inputs(model: &Model, args: &InputArgs, shapes: &ImportArgs, console
 
 /// The inputs with these names that are given as files of tensors or as values.
 pub fn given_tensors(names: &[&str], inputs: &[InputSpec], seed: u64) -> Result<BTreeMap<String, Tensor>, CliError> {
-    let picture = inputs.iter().find(|input| matches!(&input.source, Source::File(path) if is_picture(path)));
-    match picture {
+    let image = inputs.iter().find(|input| matches!(&input.source, Source::File(path) if is_image(path)));
+    match image {
         None => read_all(names, inputs, seed),
-        Some(_) => Err(CliError::usage("pictures are inputs of `run`, `bench` and `verify` only; give an .npy or .npz file")),
+        Some(_) => Err(CliError::usage("images are inputs of `run`, `bench` and `verify` only; give an .npy or .npz file")),
     }
 }
 
@@ -77,12 +77,12 @@ fn input_shape(spec: &TensorSpec, known: &PlanSizes<'_>) -> Result<Vec<usize>, C
     known.shape(spec).ok_or_else(|| CliError::usage(format!("the shape of `{}` is not known; give it with --shape", spec.name)))
 }
 
-/// All inputs but pictures.
+/// All inputs but images.
 fn read_all(names: &[&str], inputs: &[InputSpec], seed: u64) -> Result<BTreeMap<String, Tensor>, CliError> {
     let mut given = BTreeMap::new();
     for input in inputs {
         match &input.source {
-            Source::File(path) if is_picture(path) => drop(target(names, input)?),
+            Source::File(path) if is_image(path) => drop(target(names, input)?),
             Source::File(path) if has_extension(path, &["npz"]) => read_members(names, input, path, &mut given)?,
             Source::File(path) => drop(given.insert(target(names, input)?, read_npy(path)?)),
             Source::Values { shape, dtype, fill } => {
@@ -112,23 +112,23 @@ fn read_members(names: &[&str], input: &InputSpec, path: &Path, given: &mut BTre
     Ok(())
 }
 
-/// The pictures among the inputs, with what they are for.
-fn pictures<'a>(entry: &'a EntryPoint, args: &'a InputArgs) -> Result<Vec<(&'a Path, &'a TensorSpec)>, CliError> {
+/// The images among the inputs, with what they are for.
+fn images<'a>(entry: &'a EntryPoint, args: &'a InputArgs) -> Result<Vec<(&'a Path, &'a TensorSpec)>, CliError> {
     let names: Vec<&str> = entry.inputs.iter().map(|spec| spec.name.as_str()).collect();
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for input in &args.inputs {
         let Source::File(path) = &input.source else { continue };
-        if is_picture(path) {
+        if is_image(path) {
             let name = target(&names, input)?;
-            pictures.extend(entry.inputs.iter().find(|spec| spec.name == name).map(|spec| (path.as_path(), spec)));
+            images.extend(entry.inputs.iter().find(|spec| spec.name == name).map(|spec| (path.as_path(), spec)));
         }
     }
-    Ok(pictures)
+    Ok(images)
 }
 
-/// Sizes that nothing else decides are those of pictures, as near as the model allows.
-fn learn_pictures(entry: &EntryPoint, args: &InputArgs, known: &mut PlanSizes<'_>) -> Result<(), CliError> {
-    for (path, spec) in pictures(entry, args)? {
+/// Sizes that nothing else decides are those of images, as near as the model allows.
+fn bind_image_sizes(entry: &EntryPoint, args: &InputArgs, known: &mut PlanSizes<'_>) -> Result<(), CliError> {
+    for (path, spec) in images(entry, args)? {
         let dims: Vec<Option<usize>> = spec.dims.iter().map(|dim| usize::try_from(known.value(*dim)?).ok()).collect();
         if let Some(shape) = own_shape(path, &dims)? {
             known.learn(spec, &shape);
@@ -137,14 +137,14 @@ fn learn_pictures(entry: &EntryPoint, args: &InputArgs, known: &mut PlanSizes<'_
     Ok(())
 }
 
-fn read_pictures(
+fn read_images(
     entry: &EntryPoint,
     args: &InputArgs,
     known: &PlanSizes<'_>,
     console: &Console,
     given: &mut BTreeMap<String, Tensor>,
 ) -> Result<(), CliError> {
-    for (path, spec) in pictures(entry, args)? {
+    for (path, spec) in images(entry, args)? {
         let shape = input_shape(spec, known)?;
         let dims: Vec<Option<usize>> = shape.iter().map(|size| Some(*size)).collect();
         if own_shape(path, &dims)?.is_some_and(|own| own != shape) {
@@ -160,7 +160,7 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     extensions.contains(&extension.as_str())
 }
 
-fn is_picture(path: &Path) -> bool {
+fn is_image(path: &Path) -> bool {
     has_extension(path, &["png", "jpg", "jpeg"])
 }
 

@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::format;
 use crate::report::Report;
 use crate::settings::{CompileArgs, DeviceArgs, ImportArgs};
-use crate::source::{self, Opened};
+use crate::source::{self, LoadedModel};
 use crate::table::Table;
 use crate::tensors::{InputArgs, make_inputs};
 use language::LanguageArgs;
@@ -83,7 +83,7 @@ impl Args {
     }
 }
 
-fn report(opened: &Opened, runs: &[Measured], profiles: &str) -> Report {
+fn report(opened: &LoadedModel, runs: &[Measured], profiles: &str) -> Report {
     let mut table = Table::new(&[
         "threads",
         "load ms",
@@ -123,7 +123,7 @@ fn percent(fraction: Option<f64>) -> String {
 }
 
 /// The fields of the first run, and all runs.
-fn json_report(opened: &Opened, runs: &[Measured]) -> Value {
+fn json_report(opened: &LoadedModel, runs: &[Measured]) -> Value {
     let mut json = runs.first().map_or_else(|| json!({}), Measured::json);
     if let Some(map) = json.as_object_mut() {
         map.insert("model".to_string(), json!(opened.model.name()));

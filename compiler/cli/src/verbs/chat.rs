@@ -5,7 +5,7 @@ mod editor;
 
 use crate::console::Console;
 use crate::error::CliError;
-use crate::language::{self, DecoderArgs, Opened, SamplingArgs};
+use crate::language::{self, DecoderArgs, LoadedLanguageModel, SamplingArgs};
 use crate::report::Report;
 use crate::signals;
 use crate::state_file::{self, StateArgs};
@@ -64,7 +64,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let Opened { model, language, .. } = language::open(&self.file, console)?;
+        let LoadedLanguageModel { model, language, .. } = language::open(&self.file, console)?;
         if language.template().is_none() {
             return Err(CliError::usage("the model has no chat template; `lostwax generate` continues plain text"));
         }

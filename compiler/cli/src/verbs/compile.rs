@@ -114,7 +114,7 @@ impl Args {
         let memory = Memory::new(&model, &self.shapes)?;
         let summary =
             Summary { args: &self, program: &program, compiled: &compiled, model: &model, memory, import, emitted, sha256 };
-        Ok(summary.report(start.elapsed()).beside_output(is_standard(&self.output)))
+        Ok(summary.report(start.elapsed()).with_text_to_stderr(is_standard(&self.output)))
     }
 
     fn check_stdout(&self, console: &Console) -> Result<(), CliError> {

@@ -18,7 +18,7 @@ impl Args {
     pub fn run(self, _console: &Console) -> Result<Report, CliError> {
         let (mut text, mut list) = (String::new(), Vec::new());
         for device in registry().devices() {
-            let (variant, adapters) = (registry().best_variant(&**device), device.describe());
+            let (variant, adapters) = (registry().best_variant(&**device), device.adapters());
             text += &describe(&**device, variant.as_deref(), &adapters);
             let adapters: Vec<Value> = adapters.iter().map(|adapter| to_json(device.name(), adapter)).collect();
             list.push(json!({ "name": device.name(), "variant": variant, "adapters": adapters }));

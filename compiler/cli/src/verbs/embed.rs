@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::error::CliError;
-use crate::language::{self, Opened};
+use crate::language::{self, LoadedLanguageModel};
 use crate::report::Report;
 use crate::settings::DeviceArgs;
 use crate::table::Table;
@@ -40,7 +40,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let Opened { model, language, .. } = language::open(&self.file, console)?;
+        let LoadedLanguageModel { model, language, .. } = language::open(&self.file, console)?;
         let mut embedder = Embedder::open(&model, self.device.device(&model)?, Options::new().with_threads(self.threads))?;
         let mut vectors = Vec::new();
         for text in &self.texts {

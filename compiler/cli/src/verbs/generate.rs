@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::error::CliError;
-use crate::language::{self, DecoderArgs, Opened, SamplingArgs};
+use crate::language::{self, DecoderArgs, LoadedLanguageModel, SamplingArgs};
 use crate::report::Report;
 use crate::state_file::{self, StateArgs};
 use lostwax_runtime::llm::{Generator, Language, Message, Request};
@@ -55,7 +55,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let Opened { model, language, load } = language::open(&self.file, console)?;
+        let LoadedLanguageModel { model, language, load } = language::open(&self.file, console)?;
         let prompt = self.tokens(&language)?;
         let mut generator = Generator::new(self.decoder.open(&model, self.context)?);
         let load_state = |path: &PathBuf| state_file::load(path, &mut generator, console);

@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::error::CliError;
 use crate::input;
-use crate::language::{self, DecoderArgs, Opened};
+use crate::language::{self, DecoderArgs, LoadedLanguageModel};
 use crate::report::Report;
 use lostwax_runtime::llm::{Decoder, Perplexity};
 use serde_json::json;
@@ -41,7 +41,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let Opened { model, mut language, .. } = language::open(&self.file, console)?;
+        let LoadedLanguageModel { model, mut language, .. } = language::open(&self.file, console)?;
         language.tokenizer_mut().set_plain(true);
         console.stage("tokenizing the text");
         let tokens = language.encode_prompt(&read_text(&self.text)?)?;

@@ -69,7 +69,7 @@ impl Args {
         if let Some(path) = &self.output {
             write_outputs(path, &outputs)?;
         }
-        Ok(self.report(&outputs).beside_output(self.output.as_deref().is_some_and(is_standard)))
+        Ok(self.report(&outputs).with_text_to_stderr(self.output.as_deref().is_some_and(is_standard)))
     }
 
     fn report(&self, outputs: &Outputs) -> Report {
@@ -96,7 +96,7 @@ fn outputs(model: &Model) -> Vec<TensorInfo> {
 fn run(session: &mut Session, inputs: &[(&str, TensorView<'_>)], console: &Console) -> Result<Outputs, CliError> {
     console.stage("running");
     if console.shows_progress() {
-        return Ok(session.run_watched(inputs, &mut |done, total| console.progress("running", done, total))?);
+        return Ok(session.run_with_progress(inputs, &mut |done, total| console.progress("running", done, total))?);
     }
     Ok(session.run(inputs.iter().copied())?)
 }

@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::error::CliError;
-use crate::language::{self, Opened};
+use crate::language::{self, LoadedLanguageModel};
 use crate::report::Report;
 use crate::settings::DeviceArgs;
 use lostwax_serve::ServeArgs;
@@ -34,7 +34,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
-        let Opened { model, language, .. } = language::open(&self.file, console)?;
+        let LoadedLanguageModel { model, language, .. } = language::open(&self.file, console)?;
         let name = self.serve.alias.clone().unwrap_or_else(|| model.name().to_string());
         self.serve.serve(&model, language, &self.device.device(&model)?, &|line| console.note(line))?;
         Ok(Report::new("", json!({ "model": name })))

@@ -65,7 +65,7 @@ pub struct Args {
 impl Args {
     pub fn run(self, console: &Console) -> Result<Report, CliError> {
         let model = source::open_artifact(&self.artifact)?;
-        model.verify()?;
+        model.verify_hashes()?;
         match &self.model {
             Some(reference) if model.entry_points().len() > 1 || !model.states().is_empty() => {
                 self.against_entries(&model, reference, console)
@@ -76,7 +76,7 @@ impl Args {
     }
 
     fn certificate(&self, model: &Model) -> Result<Report, CliError> {
-        let checked = model.check(&self.device.device(model)?)?;
+        let checked = model.check_certificate(&self.device.device(model)?)?;
         let id = hex(&model.artifact().id());
         let mut text = format!("all hashes match, id {id}\n");
         if checked.is_empty() {

@@ -106,12 +106,12 @@ pub fn scaled_convolution() -> Vec<u8> {
         node("Mul", &["z", "gate"], "active"),
         conv(&["active", "second"], "y"),
     ];
-    let picture = |channels| vec![dynamic("n"), fixed(channels), dynamic("h"), dynamic("w")];
-    bytes(nodes, vec![first, second, scale], value("x", picture(3)), value("y", picture(32)))
+    let image = |channels| vec![dynamic("n"), fixed(channels), dynamic("h"), dynamic("w")];
+    bytes(nodes, vec![first, second, scale], value("x", image(3)), value("y", image(32)))
 }
 
-/// `y = relu(x)` of pictures with three channels and any size.
-pub fn picture_model(input: &str) -> Vec<u8> {
+/// `y = relu(x)` of images with three channels and any size.
+pub fn image_model(input: &str) -> Vec<u8> {
     let dims = || vec![dynamic("n"), fixed(3), dynamic("h"), dynamic("w")];
     bytes(vec![node("Relu", &[input], "y")], Vec::new(), value(input, dims()), value("y", dims()))
 }

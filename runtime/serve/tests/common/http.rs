@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How long clients wait for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The texts of a stream, and the reason why it ended.
 pub type Streamed = (Vec<String>, String);
@@ -74,7 +74,7 @@ impl Running {
     }
 
     /// The status and the code of the error.
-    pub fn refusal(&self, path: &str, body: &str) -> (u16, String) {
+    pub fn unsupported_reason(&self, path: &str, body: &str) -> (u16, String) {
         let answer = self.post(path, body);
         let error = &answer.json()["error"];
         assert!(error["message"].is_string() && error["type"].is_string(), "{error}");
@@ -97,7 +97,7 @@ impl Running {
 
     fn write(&self, method: &str, path: &str, body: &str, length: usize, headers: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let head =
             format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
@@ -135,7 +135,7 @@ impl Running {
     pub fn wait_for(&self, name: &str, value: u64) {
         let start = Instant::now();
         while self.metric(name) != value {
-            assert!(start.elapsed() < PATIENCE, "{name} is {}", self.metric(name));
+            assert!(start.elapsed() < TIMEOUT, "{name} is {}", self.metric(name));
             sleep(Duration::from_millis(5));
         }
     }

@@ -1,7 +1,7 @@
 //! The executor of devices that run one dispatch after another in the memory of the host.
 
 use super::{HostRegions, Signature};
-use crate::device::{BufferRef, Dispatch, Executor, Parts, Prepared, WeightBytes};
+use crate::device::{BufferRef, Dispatch, Executor, PartialExecutor, Prepared, WeightBytes};
 use crate::error::DeviceError;
 use crate::memory::{DeviceIo, Io, OnDevice};
 use std::ops::Range;
@@ -78,14 +78,14 @@ impl<P: HostProgram> Executor for HostExecutor<P> {
 
     fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError> {
         seconds.resize(self.prepared.dispatches.len(), 0.0);
-        self.run_part(0..seconds.len(), io, Some(seconds))
+        self.run_range(0..seconds.len(), io, Some(seconds))
     }
 
     fn state(&mut self, index: usize) -> Result<&mut [u8], DeviceError> {
         self.regions.state(index)
     }
 
-    fn parts(&mut self) -> Option<&mut dyn Parts> {
+    fn partial(&mut self) -> Option<&mut dyn PartialExecutor> {
         Some(self)
     }
 
@@ -100,8 +100,8 @@ impl<P: HostProgram> OnDevice for HostExecutor<P> {
     }
 }
 
-impl<P: HostProgram> Parts for HostExecutor<P> {
-    fn run_part(&mut self, part: Range<usize>, io: &mut Io<'_>, mut seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
+impl<P: HostProgram> PartialExecutor for HostExecutor<P> {
+    fn run_range(&mut self, part: Range<usize>, io: &mut Io<'_>, mut seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
         let first = part.start;
         self.run_some(part, io, |position, took| {
             let total = seconds.as_deref_mut().and_then(|seconds| seconds.get_mut(position - first));

@@ -6,7 +6,7 @@ use crate::mapping::{KernelFn, Mapping};
 use crate::memory::Memory;
 use crate::pool::{Job, Pool};
 use lostwax_target_api::{
-    BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Region, WeightBytes,
+    BufferRef, DeviceError, DeviceIo, Dispatch, Executor, Io, OnDevice, PartialExecutor, Prepared, Region, WeightBytes,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -206,7 +206,7 @@ impl Executor for CpuExecutor {
         self.states.get_mut(index).map(Memory::bytes_mut).ok_or_else(|| DeviceError::no_state(index))
     }
 
-    fn parts(&mut self) -> Option<&mut dyn Parts> {
+    fn partial(&mut self) -> Option<&mut dyn PartialExecutor> {
         Some(self)
     }
 

@@ -42,15 +42,15 @@ impl Device for Cpu {
         NAME
     }
 
-    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
-        select::refusal(variant)
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String> {
+        select::unsupported_reason(variant)
     }
 
     fn load(&self, code: &[u8], weights: WeightBytes) -> Result<Arc<dyn Program>, DeviceError> {
         Ok(Arc::new(CpuProgram { code: Mapping::new(code)?, weights }))
     }
 
-    fn describe(&self) -> Vec<Adapter> {
+    fn adapters(&self) -> Vec<Adapter> {
         vec![select::describe()]
     }
 

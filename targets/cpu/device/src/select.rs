@@ -7,8 +7,8 @@ use lostwax_target_api::{Adapter, Property, PropertyValue, VariantInfo};
 const UNNAMED_OS: &str = "linux";
 
 /// Why this machine cannot run a variant; `None` if it can.
-pub(crate) fn refusal(variant: &VariantInfo) -> Option<String> {
-    Host::this().refusal(variant)
+pub(crate) fn unsupported_reason(variant: &VariantInfo) -> Option<String> {
+    Host::this().unsupported_reason(variant)
 }
 
 /// What code depends on besides features.
@@ -26,7 +26,7 @@ impl Host {
         Self { arch, os, abi: c_abi(arch, os, cfg!(target_feature = "d")) }
     }
 
-    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String> {
         let Self { arch, os, abi } = self;
         let VariantInfo { device, arch: code_arch, os: code_os, abi: code_abi, features, .. } = variant;
         let code_os = if code_os.is_empty() { UNNAMED_OS } else { code_os };
@@ -110,26 +110,26 @@ mod tests {
     #[test]
     fn unknown_features_and_other_architectures_are_refused() {
         let host = std::env::consts::ARCH;
-        assert_eq!(refusal(&variant(host, &[])), None);
-        assert_eq!(refusal(&variant(host, &["tea", "milk"])).unwrap(), "this machine lacks tea, milk");
-        assert_eq!(refusal(&variant("pdp11", &[])).unwrap(), format!("it is for pdp11, this machine is {host}"));
+        assert_eq!(unsupported_reason(&variant(host, &[])), None);
+        assert_eq!(unsupported_reason(&variant(host, &["tea", "milk"])).unwrap(), "this machine lacks tea, milk");
+        assert_eq!(unsupported_reason(&variant("pdp11", &[])).unwrap(), format!("it is for pdp11, this machine is {host}"));
         let other = VariantInfo { device: "foreign".into(), ..variant(host, &[]) };
-        assert_eq!(refusal(&other).unwrap(), "it is for a foreign device");
+        assert_eq!(unsupported_reason(&other).unwrap(), "it is for a foreign device");
     }
 
     #[test]
     fn other_systems_and_calling_conventions_are_refused() {
         let code = |os: &str, abi: &str| VariantInfo { os: os.into(), abi: abi.into(), ..variant("aarch64", &[]) };
         let on = |os| Host { arch: "aarch64", os, abi: c_abi("aarch64", os, true) };
-        assert_eq!(on("linux").refusal(&code("linux", "aapcs64")), None);
+        assert_eq!(on("linux").unsupported_reason(&code("linux", "aapcs64")), None);
         for os in ["macos", "windows", "android"] {
             let expected = format!("it is for linux, this machine runs {os}");
-            assert_eq!(on(os).refusal(&code("linux", "aapcs64")).unwrap(), expected);
-            assert_eq!(on(os).refusal(&code("", "")).unwrap(), expected);
+            assert_eq!(on(os).unsupported_reason(&code("linux", "aapcs64")).unwrap(), expected);
+            assert_eq!(on(os).unsupported_reason(&code("", "")).unwrap(), expected);
         }
-        let message = on("linux").refusal(&code("linux", "ilp32")).unwrap();
+        let message = on("linux").unsupported_reason(&code("linux", "ilp32")).unwrap();
         assert_eq!(message, "its kernels are called as ilp32, this program calls them as aapcs64");
-        assert_eq!(on("linux").refusal(&code("", "")), None);
+        assert_eq!(on("linux").unsupported_reason(&code("", "")), None);
     }
 
     #[test]
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn the_features_that_are_reported_are_those_that_variants_may_need() {
         let PropertyValue::Names(names) = describe().properties.remove(1).value else { panic!("features are names") };
-        assert_eq!(refusal(&variant(std::env::consts::ARCH, &names)), None);
+        assert_eq!(unsupported_reason(&variant(std::env::consts::ARCH, &names)), None);
         let missing: Vec<&str> = FEATURES.iter().copied().filter(|name| !names.contains(name)).collect();
-        assert!(missing.iter().all(|name| refusal(&variant(std::env::consts::ARCH, &[name])).is_some()));
+        assert!(missing.iter().all(|name| unsupported_reason(&variant(std::env::consts::ARCH, &[name])).is_some()));
     }
 }

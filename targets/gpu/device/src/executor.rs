@@ -11,7 +11,7 @@ use crate::parameters::{index, put, too_many};
 use crate::profile::Clock;
 use crate::program::{GpuProgram, Kernel};
 use crate::space::{BindingRange, Piece, Slot, Space};
-use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, OnDevice, Parts, Prepared, Program, Region};
+use lostwax_target_api::{DeviceError, Dispatch, Executor, Io, OnDevice, PartialExecutor, Prepared, Program, Region};
 use std::sync::Arc;
 use wgpu::{BindGroup, CommandEncoder, ComputePass};
 
@@ -261,7 +261,7 @@ impl Executor for GpuExecutor {
         state.shown.as_deref_mut().ok_or_else(missing)
     }
 
-    fn parts(&mut self) -> Option<&mut dyn Parts> {
+    fn partial(&mut self) -> Option<&mut dyn PartialExecutor> {
         Some(self)
     }
 

@@ -112,7 +112,7 @@ impl Device for GpuDevice {
         NAME
     }
 
-    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String> {
         let VariantInfo { device, arch, os, abi, features, .. } = variant;
         let is_own = device == NAME && arch == ARCHITECTURE && os.is_empty() && abi.is_empty() && features.is_empty();
         (!is_own).then(|| format!("it is not code of {NAME} for {ARCHITECTURE}"))
@@ -134,11 +134,11 @@ impl Device for GpuDevice {
         Ok(Language::ALL.into_iter().map(content).filter(|content| content.bytes > 0).collect())
     }
 
-    fn describe(&self) -> Vec<Adapter> {
+    fn adapters(&self) -> Vec<Adapter> {
         adapters::describe()
     }
 
-    fn choose(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
+    fn open_adapter(&self, specification: &str) -> Result<Arc<dyn Device>, DeviceError> {
         adapters::find(specification).map_err(missing)?;
         Ok(Arc::new(GpuDevice { specification: specification.into(), gpu: OnceLock::new() }))
     }

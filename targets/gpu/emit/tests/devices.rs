@@ -76,7 +76,7 @@ fn a_gpu_that_the_caller_has_opened_serves_two_models_and_the_caller() {
 
 #[test]
 fn all_that_is_described_can_be_chosen() {
-    let adapters = device().describe();
+    let adapters = device().adapters();
     assert!(!adapters.is_empty());
     for adapter in &adapters {
         let texts = ["backend", "type", "driver"];
@@ -85,11 +85,11 @@ fn all_that_is_described_can_be_chosen() {
         assert!(matches!(find("largest binding"), PropertyValue::Bytes(bytes) if *bytes >= 128 << 20), "{adapter:?}");
         let part = adapter.name.split_whitespace().next().unwrap().to_uppercase();
         for specification in [&adapter.specification, &part] {
-            let mut model = model(&*device().choose(specification).unwrap(), [0.5; 4], 64);
+            let mut model = model(&*device().open_adapter(specification).unwrap(), [0.5; 4], 64);
             assert_eq!(run(&mut *model, [1.0; 4]), bytes([1.5; 4]));
         }
     }
-    match device().choose("abacus").map(drop) {
+    match device().open_adapter("abacus").map(drop) {
         Err(DeviceError::Missing { problem, .. }) => assert!(problem.contains(&adapters[0].name), "{problem}"),
         other => panic!("{other:?}"),
     }

@@ -27,7 +27,7 @@ impl Device for Interp {
         NAME
     }
 
-    fn refusal(&self, variant: &VariantInfo) -> Option<String> {
+    fn unsupported_reason(&self, variant: &VariantInfo) -> Option<String> {
         let VariantInfo { device, arch, os, abi, features, .. } = variant;
         let is_own = device == NAME && arch == ARCHITECTURE && os.is_empty() && abi.is_empty() && features.is_empty();
         (!is_own).then(|| format!("it is not code of {NAME} for {ARCHITECTURE} machine"))

@@ -7,7 +7,7 @@ use super::{measured_peaks, percent};
 use crate::error::CliError;
 use crate::report::Report;
 use crate::settings::DeviceArgs;
-use crate::source::Opened;
+use crate::source::LoadedModel;
 use crate::table::Table;
 use lostwax_runtime::api::Peaks;
 use lostwax_runtime::llm::{Decoder, DecoderOptions, batch_size, open_decoders};
@@ -37,7 +37,7 @@ pub fn bench(
     device: &DeviceArgs,
     threads: &[usize],
     profile: bool,
-    opened: &Opened,
+    opened: &LoadedModel,
 ) -> Result<Report, CliError> {
     let measure = |threads: &usize| Run::measure(args, device, *threads, profile, opened);
     let runs = threads.iter().map(measure).collect::<Result<Vec<Run>, _>>()?;
@@ -93,7 +93,7 @@ impl Run {
         device: &DeviceArgs,
         threads: usize,
         profile: bool,
-        opened: &Opened,
+        opened: &LoadedModel,
     ) -> Result<Self, CliError> {
         let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
         let mut options = DecoderOptions { chunk: CHUNK, ..DecoderOptions::new(device.device(&opened.model)?) };

@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::error::CliError;
-use crate::source::Opened;
+use crate::source::LoadedModel;
 use crate::tensors::views;
 use lostwax_runtime::{Options, Outputs, Requirements, Session, Tensor, TensorView};
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ impl Measured {
 }
 
 /// Runs a model in a new session: once, then some times unmeasured, then measured.
-pub fn measure(args: &Args, opened: &Opened, inputs: &[(String, Tensor)], threads: usize) -> Result<Measured, CliError> {
+pub fn measure(args: &Args, opened: &LoadedModel, inputs: &[(String, Tensor)], threads: usize) -> Result<Measured, CliError> {
     let inputs = views(inputs);
     let start = Instant::now();
     let mut session = opened.model.session_with(args.device.device(&opened.model)?, Options::new().with_threads(threads))?;

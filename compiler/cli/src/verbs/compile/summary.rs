@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::source::stage_name;
 use crate::verbs::inspect::{Memory, entry_json, interface, symbols_json, tensors_json};
 use lostwax_compiler::pipeline::Compiled;
-use lostwax_compiler::placement::Refusal;
+use lostwax_compiler::placement::Fallback;
 use lostwax_import::families::Conversion;
 use lostwax_import::program::Program;
 use lostwax_runtime::Model;
@@ -73,21 +73,21 @@ impl Summary<'_> {
         let plan = self.model.artifact().plan();
         let mut lines: Vec<String> = plan.variants.iter().map(|variant| self.divided(variant)).collect();
         lines.dedup();
-        lines.extend(self.compiled.refusals.iter().map(ToString::to_string));
+        lines.extend(self.compiled.fallbacks.iter().map(ToString::to_string));
         lines.iter().map(|line| format!("placement  {line}\n")).collect()
     }
 
     fn divided(&self, variant: &Variant) -> String {
         let own = format!("{} kernels on {}", variant.kernels.len(), variant.device);
-        match self.refusals_of(variant).count() {
+        match self.fallbacks_of(variant).count() {
             0 => own,
             left => format!("{own}, {left} on {}", variant.fallback_device),
         }
     }
 
-    fn refusals_of(&self, variant: &Variant) -> impl Iterator<Item = &Refusal> {
-        let is_same = |refusal: &&Refusal| refusal.device == variant.device && refusal.variant == variant.name;
-        self.compiled.refusals.iter().filter(is_same)
+    fn fallbacks_of(&self, variant: &Variant) -> impl Iterator<Item = &Fallback> {
+        let is_same = |refusal: &&Fallback| refusal.device == variant.device && refusal.variant == variant.name;
+        self.compiled.fallbacks.iter().filter(is_same)
     }
 
     fn conversions(&self) -> &[Conversion] {
@@ -108,7 +108,7 @@ impl Summary<'_> {
                 "name": variant.name,
                 "kernels": variant.kernels.len(),
                 "code_bytes": code_bytes,
-                "refused_kernels": self.refusals_of(variant).map(refusal_json).collect::<Vec<_>>(),
+                "fallback_kernels": self.fallbacks_of(variant).map(fallback_json).collect::<Vec<_>>(),
             })
         });
         let seconds: serde_json::Map<String, Value> =
@@ -141,7 +141,7 @@ fn case_json(case: &CertificateCase) -> Value {
     json!({ "entry_point": case.entry_point, "variant": case.variant, "seed": case.seed, "outputs": outputs })
 }
 
-fn refusal_json(refusal: &Refusal) -> Value {
+fn fallback_json(refusal: &Fallback) -> Value {
     json!({ "kernel": refusal.kernel, "runs_on": refusal.fallback, "reason": refusal.reason })
 }
 

@@ -2,11 +2,11 @@
 
 use super::{CpuExecutor, invalid};
 use crate::memory::Memory;
-use lostwax_target_api::{BufferRef, DeviceError, Io, Parts, Region};
+use lostwax_target_api::{BufferRef, DeviceError, Io, PartialExecutor, Region};
 use std::ops::Range;
 
-impl Parts for CpuExecutor {
-    fn run_part(&mut self, part: Range<usize>, io: &mut Io<'_>, seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
+impl PartialExecutor for CpuExecutor {
+    fn run_range(&mut self, part: Range<usize>, io: &mut Io<'_>, seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
         if part.end > self.steps.steps.len() {
             return invalid(format!("there are no dispatches {part:?}"));
         }

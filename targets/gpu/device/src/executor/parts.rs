@@ -3,12 +3,12 @@
 use super::{GpuExecutor, check_sizes};
 use crate::errors::invalid;
 use crate::memory::{Memory, padded};
-use lostwax_target_api::{BufferRef, DeviceError, Io, Parts, Region};
+use lostwax_target_api::{BufferRef, DeviceError, Io, PartialExecutor, Region};
 use std::ops::Range;
 use std::sync::Arc;
 
-impl Parts for GpuExecutor {
-    fn run_part(&mut self, part: Range<usize>, io: &mut Io<'_>, seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
+impl PartialExecutor for GpuExecutor {
+    fn run_range(&mut self, part: Range<usize>, io: &mut Io<'_>, seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
         if part.start == 0 {
             self.send(io)?;
         }

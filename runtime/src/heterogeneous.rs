@@ -1,13 +1,13 @@
 //! Two devices as one: the first runs the steps that its code has kernels for, the second runs the remaining steps.
 //!
 //! Kernels are numbered consecutively: those of the first device, then those of the second. Both devices hold working memory and states;
-//! `schedule` finds what must be copied between them.
+//! `partition` finds what must be copied between them.
 
-mod schedule;
+mod partition;
 
 use lostwax_format::Variant;
-use lostwax_target_api::{BufferRef, DeviceError, Executor, Io, Parts, Prepared, Program, Region};
-use schedule::{Schedule, Segment};
+use lostwax_target_api::{BufferRef, DeviceError, Executor, Io, PartialExecutor, Prepared, Program, Region};
+use partition::{Partition, Segment};
 use std::sync::Arc;
 
 /// A variant whose dispatches are all there: those that it leaves to another device are those of `fallback`, with kernels numbered
@@ -27,14 +27,14 @@ pub(crate) fn merge(variant: &Variant, fallback: &Variant) -> Variant {
 }
 
 /// Code of two devices.
-pub(crate) struct PlacedProgram {
+pub(crate) struct HeterogeneousProgram {
     /// Of the device that was asked for, and of its fallback.
     pub(crate) programs: [Arc<dyn Program>; 2],
     /// The names of the devices.
     pub(crate) names: [String; 2],
 }
 
-impl Program for PlacedProgram {
+impl Program for HeterogeneousProgram {
     fn kernel_count(&self) -> usize {
         self.programs.iter().map(|program| program.kernel_count()).sum()
     }
@@ -45,14 +45,14 @@ impl Program for PlacedProgram {
         let executors = [Arc::clone(first).executor(threads)?, Arc::clone(second).executor(threads)?];
         let mut pair = Pair { executors, names: self.names.clone(), staging: Vec::new(), copied: 0 };
         (0..2).try_for_each(|side| pair.side(side).map(drop))?;
-        Ok(Box::new(PlacedExecutor { own_kernels, pair, schedule: Schedule::default(), holds: Vec::new() }))
+        Ok(Box::new(HeterogeneousExecutor { own_kernels, pair, partition: Partition::default(), holds: Vec::new() }))
     }
 }
 
-struct PlacedExecutor {
+struct HeterogeneousExecutor {
     own_kernels: u32,
     pair: Pair,
-    schedule: Schedule,
+    partition: Partition,
     /// By state, which of the devices have its contents.
     holds: Vec<[bool; 2]>,
 }
@@ -66,9 +66,9 @@ struct Pair {
 }
 
 impl Pair {
-    fn side(&mut self, side: usize) -> Result<&mut dyn Parts, DeviceError> {
+    fn side(&mut self, side: usize) -> Result<&mut dyn PartialExecutor, DeviceError> {
         let Self { executors, names, .. } = self;
-        let parts = executors.get_mut(side).and_then(|executor| executor.parts());
+        let parts = executors.get_mut(side).and_then(|executor| executor.partial());
         let device = || names.get(side).cloned().unwrap_or_default();
         let what = "runs that it shares with another device";
         parts.ok_or_else(|| DeviceError::Unsupported { device: device(), what: what.into() })
@@ -89,25 +89,25 @@ impl Pair {
     }
 }
 
-impl PlacedExecutor {
+impl HeterogeneousExecutor {
     fn run_all(&mut self, io: &mut Io<'_>, mut seconds: Option<&mut [f64]>) -> Result<(), DeviceError> {
-        let Self { pair, schedule, holds, .. } = self;
+        let Self { pair, partition, holds, .. } = self;
         pair.copied = 0;
-        for segment in &schedule.segments {
+        for segment in &partition.segments {
             let Segment { side, part, .. } = segment;
-            schedule.copies_of(segment).iter().try_for_each(|buffer| pair.copy(buffer, *side, io))?;
-            schedule.states_of(segment).iter().try_for_each(|state| state.bring(pair, *side, holds, io))?;
+            partition.copies_of(segment).iter().try_for_each(|buffer| pair.copy(buffer, *side, io))?;
+            partition.states_of(segment).iter().try_for_each(|state| state.bring(pair, *side, holds, io))?;
             let count = part.len();
             let (own, rest) = seconds.take().map(|seconds| seconds.split_at_mut(count.min(seconds.len()))).unzip();
             seconds = rest;
-            pair.side(*side)?.run_part(part.clone(), io, own)?;
+            pair.side(*side)?.run_range(part.clone(), io, own)?;
         }
-        schedule.outputs.iter().try_for_each(|(output, side)| pair.side(*side)?.deliver(*output, io))
+        partition.outputs.iter().try_for_each(|(output, side)| pair.side(*side)?.deliver(*output, io))
     }
 
     /// States of a new size are zeros everywhere.
     fn fit_states(&mut self, prepared: &Prepared) {
-        let old = self.schedule.state_bytes();
+        let old = self.partition.state_bytes();
         let is_same = |index: usize| old.get(index).is_some_and(|bytes| prepared.state_bytes.get(index) == Some(bytes));
         let kept: Vec<usize> = (0..prepared.state_bytes.len()).filter(|index| is_same(*index)).collect();
         if kept.len() == prepared.state_bytes.len() {
@@ -119,7 +119,7 @@ impl PlacedExecutor {
     }
 }
 
-impl schedule::StateUse {
+impl partition::StateUse {
     /// Makes sure that one side has the current value of a state; if it writes to it, the other side's copy becomes stale.
     fn bring(&self, pair: &mut Pair, side: usize, holds: &mut [[bool; 2]], io: &mut Io<'_>) -> Result<(), DeviceError> {
         let Some(held) = holds.get_mut(self.index as usize) else { return Ok(()) };
@@ -133,11 +133,11 @@ impl schedule::StateUse {
     }
 }
 
-impl Executor for PlacedExecutor {
+impl Executor for HeterogeneousExecutor {
     fn prepare(&mut self, prepared: &Prepared) -> Result<(), DeviceError> {
         self.fit_states(prepared);
-        self.schedule.fill(prepared, self.own_kernels);
-        let executors = self.pair.executors.iter_mut().zip(&self.schedule.prepared);
+        self.partition.fill(prepared, self.own_kernels);
+        let executors = self.pair.executors.iter_mut().zip(&self.partition.prepared);
         executors.into_iter().try_for_each(|(executor, prepared)| executor.prepare(prepared))
     }
 
@@ -146,7 +146,7 @@ impl Executor for PlacedExecutor {
     }
 
     fn run_profiled(&mut self, io: &mut Io<'_>, seconds: &mut Vec<f64>) -> Result<(), DeviceError> {
-        seconds.resize(self.schedule.segments.iter().map(|segment| segment.part.len()).sum(), 0.0);
+        seconds.resize(self.partition.segments.iter().map(|segment| segment.part.len()).sum(), 0.0);
         self.run_all(io, Some(seconds))
     }
 

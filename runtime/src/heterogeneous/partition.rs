@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// The dispatches of both devices. Filling it anew uses the memory of the last time.
 #[derive(Default)]
-pub(super) struct Schedule {
+pub(super) struct Partition {
     /// What each device is prepared for.
     pub(super) prepared: [Prepared; 2],
     pub(super) segments: Vec<Segment>,
@@ -40,7 +40,7 @@ struct Contents {
     held: [bool; 2],
 }
 
-impl Schedule {
+impl Partition {
     /// The sizes of the states.
     pub(super) fn state_bytes(&self) -> &[u64] {
         let [first, _] = &self.prepared;
@@ -185,18 +185,18 @@ mod tests {
         at(Region::Arena, offset, 64)
     }
 
-    /// A schedule of steps that each run on one side, read buffers and write to the last.
-    fn schedule(steps: &[(u32, &[BufferRef])]) -> Schedule {
+    /// A partition of steps that each run on one side, read buffers and write to the last.
+    fn partition(steps: &[(u32, &[BufferRef])]) -> Partition {
         let dispatch =
             |(side, buffers): &(u32, &[BufferRef])| Dispatch { kernel: *side, buffers: buffers.to_vec(), ..Dispatch::default() };
         let dispatches = steps.iter().map(dispatch).collect();
-        let mut schedule = Schedule::default();
-        schedule.fill(&Prepared { state_bytes: vec![8], dispatches, ..Prepared::default() }, OWN);
-        schedule
+        let mut partition = Partition::default();
+        partition.fill(&Prepared { state_bytes: vec![8], dispatches, ..Prepared::default() }, OWN);
+        partition
     }
 
-    fn copies(schedule: &Schedule) -> Vec<(usize, Vec<BufferRef>)> {
-        schedule.segments.iter().map(|segment| (segment.side, schedule.copies_of(segment).to_vec())).collect()
+    fn copies(partition: &Partition) -> Vec<(usize, Vec<BufferRef>)> {
+        partition.segments.iter().map(|segment| (segment.side, partition.copies_of(segment).to_vec())).collect()
     }
 
     #[test]
@@ -210,41 +210,41 @@ mod tests {
             (0, &[arena(0), arena(128), arena(256)]),
             (1, &[arena(64), output]),
         ];
-        let schedule = schedule(steps);
+        let partition = partition(steps);
         let expected = vec![(0, vec![]), (1, vec![arena(64)]), (0, vec![arena(128)]), (1, vec![])];
-        assert_eq!(copies(&schedule), expected);
-        let parts: Vec<Range<usize>> = schedule.segments.iter().map(|segment| segment.part.clone()).collect();
+        assert_eq!(copies(&partition), expected);
+        let parts: Vec<Range<usize>> = partition.segments.iter().map(|segment| segment.part.clone()).collect();
         assert_eq!(parts, [0..2, 0..2, 2..3, 2..3]);
-        assert_eq!(schedule.outputs, [(0, 1)]);
-        assert_eq!(schedule.prepared.each_ref().map(|prepared| prepared.dispatches.len()), [3, 3]);
-        assert!(schedule.prepared.iter().flat_map(|prepared| &prepared.dispatches).all(|dispatch| dispatch.kernel == 0));
+        assert_eq!(partition.outputs, [(0, 1)]);
+        assert_eq!(partition.prepared.each_ref().map(|prepared| prepared.dispatches.len()), [3, 3]);
+        assert!(partition.prepared.iter().flat_map(|prepared| &prepared.dispatches).all(|dispatch| dispatch.kernel == 0));
     }
 
     #[test]
     fn parts_of_one_tensor_come_together_and_what_was_there_before_does_not() {
         let whole = at(Region::Arena, 0, 128);
         let steps: &[(u32, &[BufferRef])] = &[(0, &[arena(64)]), (1, &[whole]), (0, &[whole]), (1, &[whole, arena(128)])];
-        assert_eq!(copies(&schedule(steps)), [(0, vec![]), (1, vec![]), (0, vec![whole]), (1, vec![whole])]);
+        assert_eq!(copies(&partition(steps)), [(0, vec![]), (1, vec![]), (0, vec![whole]), (1, vec![whole])]);
     }
 
     #[test]
     fn states_are_left_to_the_run() {
         let state = at(Region::State(0), 0, 8);
-        let schedule = schedule(&[(1, &[state, arena(0)]), (1, &[arena(0), state]), (0, &[state, arena(64)])]);
-        assert!(copies(&schedule).iter().all(|(_, copies)| copies.is_empty()));
-        let uses: Vec<&[StateUse]> = schedule.segments.iter().map(|segment| schedule.states_of(segment)).collect();
+        let partition = partition(&[(1, &[state, arena(0)]), (1, &[arena(0), state]), (0, &[state, arena(64)])]);
+        assert!(copies(&partition).iter().all(|(_, copies)| copies.is_empty()));
+        let uses: Vec<&[StateUse]> = partition.segments.iter().map(|segment| partition.states_of(segment)).collect();
         let used = |is_written| StateUse { index: 0, bytes: 8, is_written };
         assert_eq!(uses, [&[used(true)][..], &[used(false)]]);
     }
 
     #[test]
     fn a_table_is_filled_anew() {
-        let mut schedule = schedule(&[(0, &[arena(0)]), (1, &[arena(0), arena(64)]), (0, &[arena(64), arena(0)])]);
+        let mut partition = partition(&[(0, &[arena(0)]), (1, &[arena(0), arena(64)]), (0, &[arena(64), arena(0)])]);
         let dispatch = Dispatch { kernel: 1, buffers: vec![arena(0)], grid: 5, ..Dispatch::default() };
-        schedule.fill(&Prepared { dispatches: vec![dispatch.clone()], ..Prepared::default() }, OWN);
-        let [first, second] = &schedule.prepared;
+        partition.fill(&Prepared { dispatches: vec![dispatch.clone()], ..Prepared::default() }, OWN);
+        let [first, second] = &partition.prepared;
         assert!(first.dispatches.is_empty());
         assert_eq!(second.dispatches, [Dispatch { kernel: 0, ..dispatch }]);
-        assert_eq!((schedule.segments.len(), copies(&schedule)), (1, vec![(1, vec![])]));
+        assert_eq!((partition.segments.len(), copies(&partition)), (1, vec![(1, vec![])]));
     }
 }
