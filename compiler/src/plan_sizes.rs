@@ -21,7 +21,7 @@ impl<'a> PlanSizes<'a> {
     }
 
     /// Takes the values of symbols from the shape of an input.
-    pub fn learn(&mut self, spec: &TensorSpec, shape: &[usize]) {
+    pub fn bind_shape(&mut self, spec: &TensorSpec, shape: &[usize]) {
         for (dim, size) in spec.dims.iter().zip(shape) {
             self.solve(*dim, *size as i64);
         }

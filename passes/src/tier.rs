@@ -16,9 +16,6 @@ pub enum Tier {
     Fast,
 }
 
-/// A name that is read, but never written.
-const ALIAS: (&str, Tier) = ("strict", Tier::Exact);
-
 impl Tier {
     /// All tiers, each after those that it includes.
     pub const ALL: [Tier; 4] = [Tier::Exact, Tier::Contract, Tier::Reassociate, Tier::Fast];
@@ -39,7 +36,7 @@ impl FromStr for Tier {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Tier::ALL.map(|tier| (tier.name(), tier));
-        let found = known.iter().chain([&ALIAS]).find(|(name, _)| *name == text);
+        let found = known.iter().find(|(name, _)| *name == text);
         found.map(|(_, tier)| *tier).ok_or_else(|| format!("`{text}` is not one of {}", known.map(|(name, _)| name).join(", ")))
     }
 }

@@ -77,7 +77,7 @@ fn devices_without_code_are_refused() {
     }
     let session = Model::from_bytes(artifact()).unwrap().session(Arc::new(Nothing) as Arc<dyn Device>);
     let text = session.err().map(|error| error.to_string()).unwrap();
-    let expected = "the nothing device runs none of the code in the file: fake any plain (it can do nothing). Compile the model for \
+    let expected = "the file has no code that the nothing device can run: fake any plain (it can do nothing). Compile the model for \
                     this machine: `lostwax compile MODEL --target nothing` here, or elsewhere with a specification that \
                     `lostwax targets` lists";
     assert_eq!(text, expected);

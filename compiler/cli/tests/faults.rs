@@ -119,7 +119,7 @@ fn files_that_are_no_models_are_called_what_they_are() {
         ("settings.json", "a JSON file"),
         ("weights.pt", "PyTorch"),
         ("empty", "an empty file"),
-        ("image.png", "a image"),
+        ("image.png", "an image"),
         ("weights.safetensors", "without a graph"),
     ];
     for (file, what) in files {
@@ -345,7 +345,7 @@ fn bisect_takes_inputs_and_refuses_what_says_nothing() {
     assert_eq!(place.json("bisect model.onnx -i x=2x3xf32=-1,0,2,3,-4,5", 0)["ok"], true);
     assert!(refused(&place, "bisect model.onnx -i z=2x3xf32=0").contains("`z`"));
     let stderr = refused(&place, "bisect root.onnx -i x=1x3xf32=0,-1,-10");
-    assert!(stderr.contains("no result is a finite number"), "{stderr}");
+    assert!(stderr.contains("no output is finite"), "{stderr}");
 }
 
 #[test]

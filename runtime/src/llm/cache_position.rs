@@ -1,4 +1,4 @@
-//! How many tokens caches hold: those of layers that see a window of tokens hold the last ones only.
+//! How many tokens caches hold: those of sliding-window layers hold the last ones only.
 
 use crate::llm::decoder::largest;
 use crate::{Model, RuntimeError};
@@ -95,7 +95,7 @@ impl CachePosition {
             return Err(RuntimeError::input("decoder", format!("there are {held} tokens, so {position} cannot be kept")));
         }
         if position < held && self.rewindable(position) < position {
-            let problem = format!("layers that see a window hold the last of {held} tokens only, not those before {position}");
+            let problem = format!("sliding-window layers hold the last of {held} tokens only, not those before {position}");
             return Err(RuntimeError::input("decoder", problem));
         }
         self.window.iter_mut().for_each(|window| window.first = window.first.min(position));

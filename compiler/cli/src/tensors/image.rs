@@ -26,7 +26,7 @@ impl ImageArgs {
     }
 }
 
-/// Where the channels of a image lie in a tensor.
+/// Where the channels of an image lie in a tensor.
 struct Layout {
     height: usize,
     width: usize,
@@ -52,7 +52,7 @@ impl Layout {
     }
 }
 
-/// The shape that an input has for a image in its own size, if the number of channels at one of the usual places is known.
+/// The shape that an input has for an image in its own size, if the number of channels at one of the usual places is known.
 pub fn own_shape(path: &Path, dims: &[Option<usize>]) -> Result<Option<Vec<usize>>, CliError> {
     let (width, height) = image::image_dimensions(path).map_err(|error| CliError::file(path, error.to_string()))?;
     let (width, height) = (width as usize, height as usize);
@@ -63,7 +63,7 @@ pub fn own_shape(path: &Path, dims: &[Option<usize>]) -> Result<Option<Vec<usize
     })
 }
 
-/// Reads a image, scales it to the size of the input and gives its values as f32, red first.
+/// Reads an image, scales it to the size of the input and gives its values as f32, red first.
 pub fn read_image(path: &Path, shape: &[usize], dtype: &str, args: &ImageArgs) -> Result<Tensor, CliError> {
     let problem = || CliError::file(path, format!("an image cannot become {dtype}{shape:?}, only f32 with 1 or 3 channels"));
     let layout = Layout::from_shape(shape).filter(|_| dtype == "f32").ok_or_else(problem)?;

@@ -44,11 +44,11 @@ pub fn make_inputs(model: &Model, args: &InputArgs, shapes: &ImportArgs, console
     shapes.check_names(names.iter().copied())?;
     for spec in &entry.inputs {
         if let Some(sizes) = shapes.sizes(&spec.name) {
-            known.learn(spec, &sizes);
+            known.bind_shape(spec, &sizes);
         }
     }
     let mut given = read_all(&names, &args.inputs, args.seed)?;
-    entry.inputs.iter().for_each(|spec| given.get(&spec.name).iter().for_each(|tensor| known.learn(spec, tensor.shape())));
+    entry.inputs.iter().for_each(|spec| given.get(&spec.name).iter().for_each(|tensor| known.bind_shape(spec, tensor.shape())));
     bind_image_sizes(entry, args, &mut known)?;
     known.complete(entry);
     read_images(entry, args, &known, console, &mut given)?;
@@ -131,7 +131,7 @@ fn bind_image_sizes(entry: &EntryPoint, args: &InputArgs, known: &mut PlanSizes<
     for (path, spec) in images(entry, args)? {
         let dims: Vec<Option<usize>> = spec.dims.iter().map(|dim| usize::try_from(known.value(*dim)?).ok()).collect();
         if let Some(shape) = own_shape(path, &dims)? {
-            known.learn(spec, &shape);
+            known.bind_shape(spec, &shape);
         }
     }
     Ok(())

@@ -100,7 +100,7 @@ impl Memory {
         let formula = formula::largest_of(plan, entry.arena_bytes).or_else(|| Some(info()?.arena_bytes)).unwrap_or_default();
         for spec in &entry.inputs {
             if let Some(shape) = shapes.sizes(&spec.name) {
-                sizes.learn(spec, &shape);
+                sizes.bind_shape(spec, &shape);
             }
         }
         sizes.complete(entry);

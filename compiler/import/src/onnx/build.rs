@@ -253,7 +253,7 @@ impl Importer<'_> {
             return Ok(a);
         }
         self.graph.require_equal(&a, &b, &format!("{reason} in {}", self.label))?;
-        Ok(self.equalities.learn(&a, &b))
+        Ok(self.equalities.assume(&a, &b))
     }
 
     /// The operand with dims that must equal its own at run time.

@@ -21,7 +21,7 @@ pub(super) struct Equalities {
 
 impl Equalities {
     /// Notes that two dims are equal. Gives the simpler one.
-    pub(super) fn learn(&mut self, a: &Dim, b: &Dim) -> Dim {
+    pub(super) fn assume(&mut self, a: &Dim, b: &Dim) -> Dim {
         let (simple, other) = if complexity(a) <= complexity(b) { (a, b) } else { (b, a) };
         if let [(monomial, factor)] = other.terms()
             && !monomial.is_empty()
@@ -73,8 +73,8 @@ mod tests {
         let h = Dim::symbol(&Symbol::dim("h"));
         let [quarter, eighth, sixteenth] = [4, 8, 16].map(|stride| h.ceil_div(stride));
         let mut equalities = Equalities::default();
-        assert_eq!(equalities.learn(&(sixteenth.clone() * 2.into()), &eighth), eighth);
-        assert_eq!(equalities.learn(&quarter, &(eighth.clone() * 2.into())), quarter);
+        assert_eq!(equalities.assume(&(sixteenth.clone() * 2.into()), &eighth), eighth);
+        assert_eq!(equalities.assume(&quarter, &(eighth.clone() * 2.into())), quarter);
         assert_eq!(equalities.simplify(&(sixteenth * 4.into())), quarter);
         assert_eq!(equalities.simplify(&h), h);
     }

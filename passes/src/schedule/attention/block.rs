@@ -9,9 +9,9 @@ use lostwax_ir::kernel::{Cond, LoopKind, Operand, Place, Scalar, Stmt};
 use lostwax_ir::scalar::BinaryOp;
 
 impl Emitter<'_> {
-    /// Runs over the blocks of keys that some row sees.
+    /// Runs over the blocks of keys that some row attends to.
     pub(super) fn blocks(&self, builder: &mut KernelBuilder, position: &Position<'_>) -> Stmt {
-        let keys = self.seen_keys(position);
+        let keys = self.attended_keys(position);
         let block = builder.symbol("block", &keys.blocks);
         let start = (keys.first_block + Dim::symbol(&block)) * self.tile.keys().into();
         let mut body = self.scores(builder, position, &start);
@@ -20,14 +20,14 @@ impl Emitter<'_> {
         for_loop(&block, keys.blocks, LoopKind::Serial, body)
     }
 
-    fn seen_keys(&self, position: &Position<'_>) -> Keys {
+    fn attended_keys(&self, position: &Position<'_>) -> Keys {
         let bottom = Dim::constant(self.tile.rows - 1);
         let (top, bottom) = (self.row_context(position, &0.into()), self.row_context(position, &bottom));
-        self.roles.seen_keys(&top, &bottom, self.tile.keys())
+        self.roles.attended_keys(&top, &bottom, self.tile.keys())
     }
 
-    /// Where all rows see all keys of the block from `start` on; `None` where that is not known.
-    fn seen_whole(&self, position: &Position<'_>, start: &Dim) -> Option<Cond> {
+    /// Where all rows attend to all keys of the block from `start` on; `None` where that is not known.
+    fn attended_whole(&self, position: &Position<'_>, start: &Dim) -> Option<Cond> {
         let limits = self.roles.limits.as_ref()?;
         let last = start.clone() + Dim::constant(self.tile.keys() - 1);
         let (top, bottom) =
@@ -42,7 +42,7 @@ impl Emitter<'_> {
     }
 
     fn scores(&self, builder: &mut KernelBuilder, position: &Position<'_>, start: &Dim) -> Block {
-        match self.seen_whole(position, start) {
+        match self.attended_whole(position, start) {
             None => self.block_scores(builder, position, start, true),
             Some(cond) if cond.always() => self.block_scores(builder, position, start, false),
             Some(cond) => {
@@ -53,7 +53,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// The scores of one block; with `partly`, of keys that are not seen too, which get the lowest.
+    /// The scores of one block; with `partly`, of keys that are not attended too, which get the lowest.
     fn block_scores(&self, builder: &mut KernelBuilder, position: &Position<'_>, start: &Dim, partly: bool) -> Block {
         let depth = builder.symbol("d", &self.roles.depth());
         let mut step = self.load_keys(builder, position, start, &Dim::symbol(&depth), partly);
@@ -142,9 +142,9 @@ impl Emitter<'_> {
         context.reduced = Some(builder.define(&mut body, Scalar::Load(place.clone())));
         let mut value = builder.expand(&mut body, &self.roles.weight.score, &context);
         let exists = Cond(vec![self.roles.key_count() - 1.into() - at]);
-        let seen = context.cond(&self.roles.weight.valid).and(exists).simplify();
-        if partly && !seen.always() {
-            value = builder.define(&mut body, Scalar::SelectIf(seen, value, float(f64::NEG_INFINITY)));
+        let attended = context.cond(&self.roles.weight.valid).and(exists).simplify();
+        if partly && !attended.always() {
+            value = builder.define(&mut body, Scalar::SelectIf(attended, value, float(f64::NEG_INFINITY)));
         }
         body.push(Stmt::Store { place, value });
         body
@@ -215,19 +215,19 @@ impl Emitter<'_> {
         let (row, lanes) = (builder.symbol("r", &self.tile.rows.into()), self.tile.lanes);
         let at = Dim::symbol(&row);
         let mut body = Vec::new();
-        let power = builder.define(&mut body, Scalar::Load(self.power_at(&at, key)));
+        let exponential = builder.define(&mut body, Scalar::Load(self.exponential_at(&at, key)));
         for vector in 0..vectors {
             let lane = builder.symbol("lane", &lanes.into());
             let column = Dim::constant(vector * lanes) + Dim::symbol(&lane);
             let value = Place::Local(self.locals.values, column.clone());
-            let inner = multiply_add(builder, &power, value, self.partial_at(&at, &column));
+            let inner = multiply_add(builder, &exponential, value, self.partial_at(&at, &column));
             body.push(for_loop(&lane, lanes, ALL_LANES, inner));
         }
         for_loop(&row, self.tile.rows, LoopKind::Unrolled, body)
     }
 
-    pub(super) fn power_at(&self, row: &Dim, key: &Dim) -> Place {
-        Place::Local(self.locals.powers, row.clone() * self.tile.keys().into() + key.clone())
+    pub(super) fn exponential_at(&self, row: &Dim, key: &Dim) -> Place {
+        Place::Local(self.locals.exponentials, row.clone() * self.tile.keys().into() + key.clone())
     }
 }
 

@@ -4,7 +4,7 @@
 //! score of all, and added. A group that saw no key has the lowest score, by which its sums, which are 0, count nothing.
 
 use super::float;
-use super::shared::{Emitter, ThreadIndex, column_of, power};
+use super::shared::{Emitter, ThreadIndex, column_of, exponential};
 use super::softmax::larger;
 use crate::schedule::build::{Block, KernelBuilder, when};
 use crate::schedule::threads::each_thread;
@@ -70,12 +70,12 @@ impl Emitter<'_> {
             let largest = maxima.iter().cloned().reduce(|a, b| larger(builder, &mut body, a, b)).unwrap_or(float(0.0));
             let mut total = float(0.0);
             for (maximum, of_group) in maxima.into_iter().zip(totals) {
-                let factor = power(builder, &mut body, maximum, largest.clone());
+                let factor = exponential(builder, &mut body, maximum, largest.clone());
                 total = builder.define(&mut body, Scalar::MulAdd(of_group, factor, total));
             }
             let inverse = builder.define(&mut body, Scalar::Unary(UnaryOp::Recip, total));
             let own = builder.define(&mut body, Scalar::Load(self.found_at(found.maxima, &index.group, row)));
-            let factor = power(builder, &mut body, own, largest);
+            let factor = exponential(builder, &mut body, own, largest);
             let factor = builder.define(&mut body, Scalar::Binary(BinaryOp::Mul, factor, inverse));
             for place in (0..self.shape.columns).map(|number| self.sum_at(row, number)) {
                 let sum = builder.define(&mut body, Scalar::Load(place.clone()));

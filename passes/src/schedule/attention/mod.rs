@@ -2,9 +2,9 @@
 //! calculation for softmax", 2018; Dao et al., "FlashAttention", 2022).
 //!
 //! A work item is a tile of rows, which share keys and values. It goes through blocks of keys: scores of all rows stay in registers
-//! while the sum of products runs, with lanes along the keys; they become powers relative to the largest score so far; values
+//! while the sum of products runs, with lanes along the keys; they become exponentials relative to the largest score so far; values
 //! weighted by these are added to sums, with lanes along the columns. Where a larger score turns up, sums and totals are scaled
-//! down. Blocks that no row sees are left out, and only blocks that not all rows see whole have conditions.
+//! down. Blocks that no row attends to are left out, and only blocks that not all rows attend to as a whole have conditions.
 
 mod block;
 mod groups;
@@ -61,15 +61,15 @@ struct Locals {
     scores: LocalId,
     /// The second factors of products.
     keys: LocalId,
-    /// The powers of a block, row by row.
-    powers: LocalId,
+    /// The exponentials of a block, row by row.
+    exponentials: LocalId,
     /// The largest score of each row so far.
     maxima: LocalId,
     /// The same with the current block.
     largest: LocalId,
     /// What sums so far are scaled by, row by row.
     factors: LocalId,
-    /// Sums of powers, a vector for each row.
+    /// Sums of exponentials, a vector for each row.
     totals: LocalId,
     /// Sums of weighted values, row by row.
     sums: LocalId,
@@ -87,13 +87,13 @@ impl Locals {
         let chunk = tile.column_vectors * tile.lanes;
         let mut memory = |name: &str, len: i64| builder.memory(name, DType::F32, len as u32);
         let queries = memory("queries", rows * tile.depth.unwrap_or(1));
-        let (powers, sums) = (memory("powers", rows * tile.keys()), memory("sums", rows * tile.columns));
+        let (exponentials, sums) = (memory("powers", rows * tile.keys()), memory("sums", rows * tile.columns));
         let (maxima, factors) = (memory("maxima", row_lanes), memory("factors", row_lanes));
         let totals = memory("totals", rows * tile.lanes);
         let mut registers = |name: &str, len: i64| builder.local(name, DType::F32, len as u32);
         Self {
             queries,
-            powers,
+            exponentials,
             sums,
             maxima,
             factors,

@@ -24,7 +24,7 @@ pub(super) struct Roles<'a> {
     pub(super) limits: Option<Limits>,
 }
 
-/// The first and the last key that a row sees, over the counters of rows and batch. Neither falls from a row to the next.
+/// The first and the last key that a row attends to, over the counters of rows and batch. Neither falls from a row to the next.
 pub(super) struct Limits {
     pub(super) first: Vec<Dim>,
     pub(super) last: Vec<Dim>,
@@ -84,7 +84,7 @@ impl<'a> Roles<'a> {
     }
 
     /// The keys that the rows from `top` to `bottom` see, in blocks of a size.
-    pub(super) fn seen_keys(&self, top: &Context<'_>, bottom: &Context<'_>, size: i64) -> Keys {
+    pub(super) fn attended_keys(&self, top: &Context<'_>, bottom: &Context<'_>, size: i64) -> Keys {
         let limits = self.limits.iter();
         let first = limits.clone().flat_map(|limits| &limits.first).map(|bound| top.dim(bound));
         let last = limits.flat_map(|limits| &limits.last).map(|bound| bottom.dim(bound));
@@ -101,7 +101,7 @@ pub(super) struct Keys {
     pub(super) first_block: Dim,
     /// The number of blocks.
     pub(super) blocks: Dim,
-    /// The key after the last one that any of the rows sees.
+    /// The key after the last one that any of the rows attends to.
     pub(super) end: Dim,
 }
 

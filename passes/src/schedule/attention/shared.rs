@@ -1,7 +1,7 @@
 //! Weighted sums that the threads of a workgroup compute together.
 //!
 //! Each thread takes one key of a block and computes its score with all rows; then all know the largest, and each computes its
-//! own powers; then each takes some columns and adds the weighted values of all keys of the block. Scores, powers and the first
+//! own exponentials; then each takes some columns and adds the weighted values of all keys of the block. Scores, exponentials and the first
 //! factors lie in shared memory; sums, totals and the largest scores so far in registers, the latter two in those of all threads.
 //! Where there are too few workgroups to keep a machine busy, several groups of threads take the blocks of keys alternately
 //! and combine their results at the end (`groups`).
@@ -27,9 +27,9 @@ const MOST_ROWS: i64 = 8;
 /// Sums that one thread keeps, at most.
 const MOST_SUMS: i64 = 32;
 
-/// The score of a key that a row does not see: so much below all that counts that its power is 0, and finite, so that differences
+/// The score of a key that a row does not attend to: so much below all that counts that its exponential is 0, and finite, so that differences
 /// are numbers.
-const UNSEEN: f64 = f32::MIN as f64;
+const MASKED: f64 = f32::MIN as f64;
 
 /// The sizes of a workgroup.
 #[derive(Clone, Copy)]
@@ -101,7 +101,7 @@ pub(super) struct Locals {
     /// `[groups, rows, keys]`, shared.
     pub(super) scores: LocalId,
     /// `[groups, rows, keys]`, shared.
-    powers: LocalId,
+    exponentials: LocalId,
     /// The scores of this thread's key.
     own: LocalId,
     /// The largest score of each row so far.
@@ -117,12 +117,12 @@ impl Locals {
     fn new(builder: &mut KernelBuilder, shape: &Shape) -> Self {
         let mut shared = |name: &str, width: i64| builder.shared(name, DType::F32, (shape.rows * width) as u32);
         let keys = shape.groups * THREADS;
-        let (queries, scores, powers) = (shared("queries", shape.depth), shared("scores", keys), shared("powers", keys));
+        let (queries, scores, exponentials) = (shared("queries", shape.depth), shared("scores", keys), shared("powers", keys));
         let mut registers = |name: &str, width: i64| builder.local(name, DType::F32, (shape.rows * width) as u32);
         Self {
             queries,
             scores,
-            powers,
+            exponentials,
             own: registers("own", 1),
             maxima: registers("maxima", 1),
             largest: registers("largest", 1),
@@ -166,10 +166,10 @@ impl Emitter<'_> {
         block
     }
 
-    /// Runs over the blocks of keys that some row sees, one for each group at a time.
+    /// Runs over the blocks of keys that some row attends to, one for each group at a time.
     fn blocks(&self, builder: &mut KernelBuilder) -> Stmt {
         let last = Dim::constant(self.shape.rows - 1);
-        let keys = self.roles.seen_keys(&self.row_context(&0.into()), &self.row_context(&last), THREADS);
+        let keys = self.roles.attended_keys(&self.row_context(&0.into()), &self.row_context(&last), THREADS);
         let rounds = keys.blocks.ceil_div(self.shape.groups);
         let round = builder.symbol("block", &rounds);
         let mut step = |body: &dyn Fn(&mut KernelBuilder, &ThreadIndex, &Dim) -> Block| {
@@ -252,10 +252,10 @@ impl Emitter<'_> {
             context.reduced = Some(builder.define(&mut body, Scalar::Load(own(row))));
             let score = builder.expand(&mut body, &self.roles.weight.score, &context);
             let exists = Cond(vec![self.roles.key_count() - 1.into() - at.clone()]);
-            let seen = context.cond(&self.roles.weight.valid).and(exists).simplify();
-            let value = match seen.always() {
+            let attended = context.cond(&self.roles.weight.valid).and(exists).simplify();
+            let value = match attended.always() {
                 true => score,
-                false => builder.define(&mut body, Scalar::SelectIf(seen, score, float(UNSEEN))),
+                false => builder.define(&mut body, Scalar::SelectIf(attended, score, float(MASKED))),
             };
             body.push(Stmt::Store { place: self.shared_at(self.locals.scores, &index.group, row, &index.thread), value });
             body
@@ -263,7 +263,7 @@ impl Emitter<'_> {
         vec![clear, for_loop(&depth, self.shape.depth, LoopKind::Serial, step), finish]
     }
 
-    /// Finds the largest scores, makes the powers of this thread's key, and scales down what was summed so far.
+    /// Finds the largest scores, makes the exponentials of this thread's key, and scales down what was summed so far.
     fn weigh(&self, builder: &mut KernelBuilder, index: &ThreadIndex) -> Block {
         let of_key = |local: LocalId, row: &Dim, key: &Dim| self.shared_at(local, &index.group, row, key);
         let largest = |row: &Dim| Place::Local(self.locals.largest, row.clone());
@@ -287,10 +287,10 @@ impl Emitter<'_> {
             let mut body = Vec::new();
             let new = builder.define(&mut body, Scalar::Load(largest(row)));
             let old = builder.define(&mut body, Scalar::Load(maximum(row)));
-            let factor = power(builder, &mut body, old, new.clone());
+            let factor = exponential(builder, &mut body, old, new.clone());
             let score = builder.define(&mut body, Scalar::Load(of_key(self.locals.scores, row, &index.thread)));
-            let own = power(builder, &mut body, score, new.clone());
-            body.push(Stmt::Store { place: of_key(self.locals.powers, row, &index.thread), value: own });
+            let own = exponential(builder, &mut body, score, new.clone());
+            body.push(Stmt::Store { place: of_key(self.locals.exponentials, row, &index.thread), value: own });
             body.push(Stmt::Store { place: maximum(row), value: new });
             let sums = (0..self.shape.columns).map(|column| self.sum_at(row, column));
             for place in sums.chain([Place::Local(self.locals.totals, row.clone())]) {
@@ -322,11 +322,11 @@ impl Emitter<'_> {
             })
             .collect();
         body.push(self.each_row(builder, |builder, row| {
-            let power = self.shared_at(self.locals.powers, &index.group, row, &Dim::symbol(&key));
+            let exponential = self.shared_at(self.locals.exponentials, &index.group, row, &Dim::symbol(&key));
             let total = Place::Local(self.locals.totals, row.clone());
-            let mut body = multiply_add(builder, &float(1.0), power.clone(), total);
+            let mut body = multiply_add(builder, &float(1.0), exponential.clone(), total);
             for (column, value) in (0..).zip(&values) {
-                body.extend(multiply_add(builder, value, power.clone(), self.sum_at(row, column)));
+                body.extend(multiply_add(builder, value, exponential.clone(), self.sum_at(row, column)));
             }
             body
         }));
@@ -366,8 +366,8 @@ pub(super) fn column_of(thread: &Dim, number: i64) -> Dim {
     thread.clone() + Dim::constant(number * THREADS)
 }
 
-/// The power of a score relative to another.
-pub(super) fn power(builder: &mut KernelBuilder, block: &mut Block, score: Operand, largest: Operand) -> Operand {
+/// The exponential of a score relative to another.
+pub(super) fn exponential(builder: &mut KernelBuilder, block: &mut Block, score: Operand, largest: Operand) -> Operand {
     let difference = builder.define(block, Scalar::Binary(BinaryOp::Sub, score, largest));
     builder.define(block, Scalar::Unary(UnaryOp::Exp, difference))
 }

@@ -1,4 +1,4 @@
-//! From scores to powers: the largest score so far, what it changes, and totals.
+//! From scores to exponentials: the largest score so far, what it changes, and totals.
 
 use super::Emitter;
 use super::tile::Tile;
@@ -16,7 +16,7 @@ impl Tile {
 }
 
 /// The larger of two, the first where they cannot be compared: one instruction, where a maximum that keeps NaN is several. What is
-/// not a number in a score is not in its power either.
+/// not a number in a score is not in its exponential either.
 pub(super) fn larger(builder: &mut KernelBuilder, block: &mut Block, a: Operand, b: Operand) -> Operand {
     let less = builder.define(block, Scalar::Binary(BinaryOp::Lt, a.clone(), b.clone()));
     builder.define(block, Scalar::Select(less, b, a))
@@ -27,14 +27,14 @@ fn sum(builder: &mut KernelBuilder, block: &mut Block, a: Operand, b: Operand) -
 }
 
 impl Emitter<'_> {
-    /// Turns the scores of a block into powers and adds them to the totals.
+    /// Turns the scores of a block into exponentials and adds them to the totals.
     pub(super) fn weigh(&self, builder: &mut KernelBuilder) -> Block {
         let row = builder.symbol("r", &self.tile.rows.into());
         let mut block = vec![self.begin_largest(builder)];
         let body = self.find_largest(builder, &Dim::symbol(&row));
         block.push(for_loop(&row, self.tile.rows, LoopKind::Unrolled, body));
         block.push(self.set_factors(builder));
-        let body = self.set_powers(builder, &Dim::symbol(&row));
+        let body = self.set_exponentials(builder, &Dim::symbol(&row));
         block.push(for_loop(&row, self.tile.rows, LoopKind::Unrolled, body));
         block
     }
@@ -92,7 +92,7 @@ impl Emitter<'_> {
         for_loop(&lane, self.tile.row_lanes(), ALL_LANES, body)
     }
 
-    fn set_powers(&self, builder: &mut KernelBuilder, row: &Dim) -> Block {
+    fn set_exponentials(&self, builder: &mut KernelBuilder, row: &Dim) -> Block {
         let lane = builder.symbol("lane", &self.tile.lanes.into());
         let total = Place::Local(self.locals.totals, row.clone() * self.tile.lanes.into() + Dim::symbol(&lane));
         let mut body = Vec::new();
@@ -104,9 +104,9 @@ impl Emitter<'_> {
             let key = Dim::constant(vector * self.tile.lanes) + Dim::symbol(&lane);
             let score = builder.define(&mut body, Scalar::Load(self.score_at(row, &key)));
             let difference = builder.define(&mut body, Scalar::Binary(BinaryOp::Sub, score, largest.clone()));
-            let power = builder.define(&mut body, Scalar::Unary(UnaryOp::Exp, difference));
-            body.push(Stmt::Store { place: self.power_at(row, &key), value: power.clone() });
-            value = sum(builder, &mut body, value, power);
+            let exponential = builder.define(&mut body, Scalar::Unary(UnaryOp::Exp, difference));
+            body.push(Stmt::Store { place: self.exponential_at(row, &key), value: exponential.clone() });
+            value = sum(builder, &mut body, value, exponential);
         }
         body.push(Stmt::Store { place: total, value });
         vec![for_loop(&lane, self.tile.lanes, ALL_LANES, body)]

@@ -7,7 +7,7 @@ use lostwax_target_api::Caps;
 /// Rows of one tile, at most: each has a broadcast of its own for each vector of keys.
 const MOST_ROWS: i64 = 6;
 
-/// Vectors of keys in one block, at most: what rows do not see of a block is computed in vain.
+/// Vectors of keys in one block, at most: what rows do not attend to in a block is computed in vain.
 const MOST_KEY_VECTORS: i64 = 2;
 
 /// Columns that one work item computes, at most.

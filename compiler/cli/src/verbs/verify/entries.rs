@@ -82,7 +82,7 @@ impl Comparison<'_> {
     }
 
     fn inputs(&self, model: &Model, entry: &EntryPoint) -> Result<Vec<(String, Tensor)>, CliError> {
-        let sizes = learned(model.artifact().plan(), std::slice::from_ref(entry));
+        let sizes = bound_sizes(model.artifact().plan(), std::slice::from_ref(entry));
         let inputs = entry.inputs.iter().map(|spec| {
             let unknown = || CliError::usage(format!("the shape of `{}` is not known", spec.name));
             let shape = sizes.shape(spec).ok_or_else(unknown)?;
@@ -102,17 +102,17 @@ fn states(session: &mut Session, model: &Model) -> Result<Vec<(String, Tensor)>,
 }
 
 /// What the inputs of entry points tell of the plan's symbols.
-fn learned<'a>(plan: &'a Plan, entries: &[EntryPoint]) -> PlanSizes<'a> {
+fn bound_sizes<'a>(plan: &'a Plan, entries: &[EntryPoint]) -> PlanSizes<'a> {
     let mut sizes = PlanSizes::new(plan);
     for spec in entries.iter().flat_map(|entry| &entry.inputs) {
-        sizes.learn(spec, &vec![SIZE; spec.dims.len()]);
+        sizes.bind_shape(spec, &vec![SIZE; spec.dims.len()]);
     }
     sizes
 }
 
 /// A value for the symbols that no input determines.
 fn given(plan: &Plan, value: i64) -> Bindings {
-    let known = learned(plan, &plan.entry_points).bindings();
+    let known = bound_sizes(plan, &plan.entry_points).bindings();
     let free = plan.symbols.iter().filter(|symbol| !known.contains_key(&symbol.name));
     free.map(|symbol| (symbol.name.clone(), value.min(symbol.max).max(symbol.min))).collect()
 }

@@ -75,7 +75,7 @@ pub struct Decoder {
 /// What differs between layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayerKind {
-    /// How many tokens a token sees, itself included; all if absent.
+    /// How many tokens a token attends to, itself included; all if absent.
     pub window: Option<usize>,
     /// The position in [`Decoder::ropes`].
     pub rope: usize,

@@ -62,8 +62,8 @@ pub struct View {
     pub texts: Vec<Text>,
     /// How heads are turned.
     pub rotation: Option<Rotation>,
-    /// Which tokens each sees.
-    pub sees: Sees,
+    /// Which tokens each attends to.
+    pub mask: AttentionMask,
     /// The number of tokens that the cache has room for.
     pub room: usize,
 }
@@ -100,9 +100,9 @@ impl View {
     }
 }
 
-/// Which tokens a token sees.
+/// Which tokens a token attends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sees {
+pub enum AttentionMask {
     /// All of them.
     All,
     /// Itself and those before, of these the last so many if given.
@@ -144,7 +144,7 @@ impl Builder {
         let mut mixed = Vec::new();
         for ((text, start), (key, value)) in view.parts().zip(keys.into_iter().zip(values)) {
             let query = self.slice_along(query, 0, &start, &text.sequence)?;
-            mixed.push(self.attend(query, key, value, heads, text, view.sees)?);
+            mixed.push(self.attend(query, key, value, heads, text, view.mask)?);
         }
         let mixed = self.joined(&mixed, 0)?;
         self.linear(mixed, &weights.output)
@@ -205,10 +205,10 @@ impl Builder {
 
     /// `softmax(query * key) * value` for queries `[sequence, heads, size]`, keys `[kv heads, size, tokens]` and values
     /// `[kv heads, tokens, size]`, as `[sequence, heads * size]`.
-    fn attend(&mut self, query: Value, key: Value, value: Value, heads: &Heads, text: &Text, sees: Sees) -> Built {
-        let (past, window) = match sees {
-            Sees::All => (Vec::new(), None),
-            Sees::Before(window) => (vec![text.past.clone()], window),
+    fn attend(&mut self, query: Value, key: Value, value: Value, heads: &Heads, text: &Text, mask: AttentionMask) -> Built {
+        let (past, window) = match mask {
+            AttentionMask::All => (Vec::new(), None),
+            AttentionMask::Before(window) => (vec![text.past.clone()], window),
         };
         let window = window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         let attrs = Attrs::new().with("scale", heads.scale).with("cap", heads.cap.unwrap_or(0.0));

@@ -1,7 +1,7 @@
 //! The entry points of decoders.
 
 use super::architecture::{Decoder, LayerKind};
-use super::attention::{Cache, Sees, Text, View};
+use super::attention::{AttentionMask, Cache, Text, View};
 use super::builder::{Builder, Built, dim};
 use super::decoder_weights::{DecoderWeights, LayerWeights};
 use super::windows::{RECENT, Windows};
@@ -174,7 +174,7 @@ impl Run<'_> {
             View {
                 texts: self.texts.iter().map(|text| text.seen(windows.is_some())).collect(),
                 rotation: rotations.get(kind.rope).copied(),
-                sees: Sees::Before(window),
+                mask: AttentionMask::Before(window),
                 room: windows.map_or(self.cache.context, |windows| windows.room),
             }
         };

@@ -1,7 +1,7 @@
 //! Encoders of sentences.
 
 use super::architecture::{activation, bounded, read_heads};
-use super::attention::{Attention, Heads, Sees, Text, View};
+use super::attention::{Attention, AttentionMask, Heads, Text, View};
 use super::builder::{Builder, Built, dim};
 use super::feed_forward::FeedForward;
 use super::names::Names;
@@ -144,7 +144,7 @@ pub fn entries(
     let mut b = Builder::new("embed", activations);
     let sequence = Dim::symbol(&Symbol::new("sequence", 1, i64::try_from(context).unwrap_or(i64::MAX)));
     let text = Text { past: Dim::default(), sequence: sequence.clone(), slot: None };
-    let view = View { texts: vec![text], rotation: None, sees: Sees::All, room: 0 };
+    let view = View { texts: vec![text], rotation: None, mask: AttentionMask::All, room: 0 };
     let mut x = embed(&mut b, encoder, weights, &sequence)?;
     for layer in &weights.layers {
         let mixed = b.attention(x, &layer.attention, &encoder.heads, &view, None)?;

@@ -39,7 +39,7 @@ pub const CONTEXT: Key = key("context_length", "max_position_embeddings");
 pub const RMS_EPSILON: Key = key("attention.layer_norm_rms_epsilon", "rms_norm_eps");
 /// What layer norms add to the variance.
 pub const LAYER_EPSILON: Key = key("attention.layer_norm_epsilon", "layer_norm_eps");
-/// The number of tokens that a token sees in layers with a window.
+/// The number of tokens that a token attends to in sliding-window layers.
 pub const WINDOW: Key = key("attention.sliding_window", "sliding_window");
 
 /// The types that settings of both formats can be read as.

@@ -1,4 +1,4 @@
-//! Caches of layers that see a window: they hold the last tokens only, and are slid when there is no room for more.
+//! Caches of sliding-window layers: they hold the last tokens only, and are slid when there is no room for more.
 
 use super::architecture::Decoder;
 use super::builder::dim;
@@ -12,7 +12,7 @@ pub(super) const RECENT: &str = "recent";
 
 /// The caches of layers with windows, where these hold less than the context.
 pub(super) struct Windows {
-    /// The maximum number of tokens that a layer with a window sees, the token's own included.
+    /// The maximum number of tokens that a sliding-window layer attends to, the token's own included.
     pub(super) window: usize,
     /// The tokens that there is room for.
     pub(super) room: usize,
