@@ -84,7 +84,7 @@ impl Writer<'_> {
             }
             Stmt::Store { place, value } => self.store(place, value),
             Stmt::If { cond, then, otherwise } => self.branch(cond, then, otherwise),
-            Stmt::Reduce { .. } => Err(Fault::Unsupported("threads that share a work item")),
+            Stmt::Reduce { .. } => Err(Fault::Unsupported("workgroups")),
         }
     }
     // endregion: stmt
@@ -97,7 +97,7 @@ impl Writer<'_> {
             LoopKind::Serial => {}
             LoopKind::Unrolled => self.line(format!("#pragma GCC unroll {count}")),
             LoopKind::Vector { active } => return self.vector(name, extent, active.as_ref(), body),
-            LoopKind::Threads => return Err(Fault::Unsupported("threads that share a work item")),
+            LoopKind::Threads => return Err(Fault::Unsupported("workgroups")),
         }
         self.block(&format!("for (int64_t {name} = 0; {name} < {count}; {name}++) "), body)
     }
