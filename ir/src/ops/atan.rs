@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::compute::StepId;
 use crate::scalar::{BinaryOp, UnaryOp};
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
@@ -22,21 +22,21 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_elementwise(Op::Atan, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_unary_f64(operands, output, f64::atan),
+    infer: |operands, _| common::infer_elementwise(Op::Atan, operands, common::FLOATS),
+    eval: |operands, _, output| common::eval_unary_f64(operands, output, f64::atan),
     lower: |operands, _, output| {
-        families::lower_composite(operands, output, |f, x| {
+        common::lower_composite(operands, output, |f, x| {
             let magnitude = f.unary(UnaryOp::Abs, x);
             let angle = angle(f, magnitude);
             let negated = f.unary(UnaryOp::Neg, angle);
             f.if_negative(x, negated, angle)
         })
     },
-    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+    sample: |random| common::sample_elementwise(random, 1, common::FLOATS),
 };
 
 /// The angle of a tangent that is not negative.
-fn angle(f: &mut families::Composite, x: StepId) -> StepId {
+fn angle(f: &mut common::Composite, x: StepId) -> StepId {
     let reciprocal = f.unary(UnaryOp::Recip, x);
     let inverse = f.unary(UnaryOp::Neg, reciprocal);
     let (below, above) = (f.with(BinaryOp::Sub, x, 1.0), f.with(BinaryOp::Add, x, 1.0));
@@ -56,7 +56,7 @@ fn angle(f: &mut families::Composite, x: StepId) -> StepId {
     f.binary(BinaryOp::Add, offset, reduced)
 }
 
-fn polynomial(f: &mut families::Composite, x: StepId, coefficients: &[f64]) -> StepId {
+fn polynomial(f: &mut common::Composite, x: StepId, coefficients: &[f64]) -> StepId {
     let mut sum = f.float(0.0);
     for coefficient in coefficients {
         let scaled = f.binary(BinaryOp::Mul, sum, x);

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Body, Compute, Reduction, Softmax, Step, StepId};
 use crate::dim::Dim;
@@ -16,14 +16,14 @@ pub(super) const DEF: OpDef = OpDef {
           Consecutive heads form groups that share keys and values.",
     operands: Operands::Fixed(&["queries", "keys", "values"]),
     attrs: &[
-        families::attr("scale", AttrKind::Float, "the factor of the products"),
-        families::attr("cap", AttrKind::Float, "the limit that `cap * tanh(product / cap)` approaches; 0 for none"),
-        families::attr(
+        common::attr("scale", AttrKind::Float, "the factor of the products"),
+        common::attr("cap", AttrKind::Float, "the limit that `cap * tanh(product / cap)` approaches; 0 for none"),
+        common::attr(
             "past",
             AttrKind::Dims,
             "the number of tokens before those of the queries, each of which sees tokens up to its own; empty where all are seen",
         ),
-        families::attr("window", AttrKind::Int, "how many of these tokens it sees, its own included; 0 for all"),
+        common::attr("window", AttrKind::Int, "how many of these tokens it sees, its own included; 0 for all"),
     ],
     class: Class::Other,
     commutative: false,
@@ -43,7 +43,7 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
     else {
         return error(format!("operands {queries}, {keys} and {values} must have rank 3"));
     };
-    operands.iter().try_for_each(|ty| families::check_dtype(Op::Attention, ty.dtype, &[DType::F32]))?;
+    operands.iter().try_for_each(|ty| common::check_dtype(Op::Attention, ty.dtype, &[DType::F32]))?;
     if size != depth || groups != others || tokens != count {
         return error(format!("sizes of {queries}, {keys} and {values} do not fit each other"));
     }
@@ -51,7 +51,7 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
         return error(format!("{heads} heads do not form {groups} groups"));
     }
     let past = attrs.dims("past");
-    families::check_sizes(Op::Attention, past)?;
+    common::check_sizes(Op::Attention, past)?;
     if past.len() > 1 || past.iter().any(|past| (past.clone() + n.clone()).prove_eq(tokens) == Some(false)) {
         return error(format!("{n} tokens after {past:?} are not {tokens}"));
     }
@@ -125,7 +125,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
         axes,
         coords: vec![row, head, column],
         reduction: Some(reduction),
-        result: families::epilogue(DType::F32, |_, sum| sum),
+        result: common::epilogue(DType::F32, |_, sum| sum),
     })
 }
 

@@ -1,4 +1,4 @@
-use super::families::{self, Window};
+use super::common::{self, Window};
 use super::{Class, Op, OpDef, Operands, Tolerance, Work};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
@@ -13,31 +13,31 @@ pub(super) const DEF: OpDef = OpDef {
     doc: "The mean of each window. Padding does not count, unless `count_include_pad` makes it count as zeros.",
     operands: Operands::Fixed(&["x"]),
     attrs: &[
-        families::KERNEL,
-        families::STRIDES,
-        families::DILATIONS,
-        families::BEFORE,
-        families::AFTER,
-        families::CHANNELS_LAST,
-        families::attr("count_include_pad", AttrKind::Bool, "whether padding counts"),
+        common::KERNEL,
+        common::STRIDES,
+        common::DILATIONS,
+        common::BEFORE,
+        common::AFTER,
+        common::CHANNELS_LAST,
+        common::attr("count_include_pad", AttrKind::Bool, "whether padding counts"),
     ],
     class: Class::Window,
     commutative: false,
     tolerance: Tolerance::Accumulation,
     work: Work::Window,
-    infer: |operands, attrs| families::infer_pool(Op::AvgPool, operands[0], attrs, families::FLOATS),
+    infer: |operands, attrs| common::infer_pool(Op::AvgPool, operands[0], attrs, common::FLOATS),
     eval,
     lower,
     sample: |random| {
         let count_include_pad = random.one_in(2);
-        families::sample_pool(random, families::FLOATS).with("count_include_pad", count_include_pad)
+        common::sample_pool(random, common::FLOATS).with("count_include_pad", count_include_pad)
     },
 };
 
 fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
     let window = Window::new(attrs.ints("kernel"), attrs);
     let all: i64 = window.kernel.iter().product();
-    families::eval_pool(operands[0], &window, output, |values: &[f64], taps| {
+    common::eval_pool(operands[0], &window, output, |values: &[f64], taps| {
         let sum: f64 = taps.iter().map(|tap| values[*tap]).sum();
         sum / if attrs.flag("count_include_pad") { all as f64 } else { taps.len() as f64 }
     })
@@ -45,12 +45,12 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
 
 fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option<Compute> {
     let (x, window) = (operands[0], Window::new(attrs.ints("kernel"), attrs));
-    let dtype = families::accumulator(output.dtype);
-    families::lower_pool(&window, x, output, ReduceOp::Sum, Number::float(x.dtype, 0.0), |body, outs, sum| {
+    let dtype = common::accumulator(output.dtype);
+    common::lower_pool(&window, x, output, ReduceOp::Sum, Number::float(x.dtype, 0.0), |body, outs, sum| {
         let padded = |i: usize| !attrs.flag("count_include_pad") && (window.before[i] > 0 || window.after[i] > 0);
         let count = |i: usize| if padded(i) { clipped(&window, i, x, &outs[i]) } else { window.kernel[i].into() };
         let counts: Vec<Dim> = (0..window.count()).map(count).collect();
-        families::divide(body, dtype, sum, &product(&counts))
+        common::divide(body, dtype, sum, &product(&counts))
     })
 }
 

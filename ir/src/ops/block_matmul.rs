@@ -1,6 +1,6 @@
 use super::dequantize::{ATTRS, decoded_type, format, sample_components, sample_format};
 use super::pack_bytes::BYTES;
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::Attrs;
 use crate::blocks::BlockFormat;
 use crate::compute::{Axis, Body, Compute, Reduction, Step, StepId, axes, broadcast_coords};
@@ -56,7 +56,7 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
         return Err(problem(&format!("{matrix} needs as many groups of words {words}, scales {scales} and sums {sums}")));
     }
     let leading = |dims: &[Dim]| TensorType { dtype: DType::F32, dims: dims.to_vec() };
-    let mut dims = families::broadcast(Op::BlockMatMul, &[&leading(lead), &leading(outer)])?;
+    let mut dims = common::broadcast(Op::BlockMatMul, &[&leading(lead), &leading(outer)])?;
     dims.extend([m.clone(), rows.clone()]);
     Ok(TensorType { dtype: DType::F32, dims })
 }
@@ -84,9 +84,9 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
     };
     let mut result = Vec::new();
     let (batch, size) = (shape.len() - 2, [shape[shape.len() - 2], shape[shape.len() - 1]]);
-    families::for_each_index(&shape[..batch], |index| {
-        let row = families::offset(&words.shape()[..batch], index) * size[0];
-        let column = families::offset(&matrix.shape()[..batch], index) * size[1];
+    common::for_each_index(&shape[..batch], |index| {
+        let row = common::offset(&words.shape()[..batch], index) * size[0];
+        let column = common::offset(&matrix.shape()[..batch], index) * size[1];
         for (row, column) in (0..size[0]).flat_map(|i| (0..size[1]).map(move |j| (row + i, column + j))) {
             result.push((0..depth).step_by(group).map(|at| product(row, column, at)).sum::<Option<f64>>());
         }
@@ -122,7 +122,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
         axes: outer,
         coords,
         reduction: Some(Reduction { op: ReduceOp::Sum, dtype: DType::F32, axes: vec![group], value, weight: None }),
-        result: families::epilogue(DType::F32, |_, sum| sum),
+        result: common::epilogue(DType::F32, |_, sum| sum),
     })
 }
 

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, broadcast_coords};
 use crate::types::TensorType;
@@ -7,7 +7,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "broadcast",
     doc: "`x` repeated along its dims of size 1 to the sizes `dims`.",
     operands: Operands::Fixed(&["x"]),
-    attrs: &[families::DIMS],
+    attrs: &[common::DIMS],
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -15,7 +15,7 @@ pub(super) const DEF: OpDef = OpDef {
     infer,
     eval: |operands, _, output| {
         let shape = operands[0].shape();
-        families::eval_move(operands[0], output, |index| Some(families::offset(shape, index)))
+        common::eval_move(operands[0], output, |index| Some(common::offset(shape, index)))
     },
     lower: |operands, _, output| {
         Some(Compute::map(operands, output, |body, coords| {
@@ -23,16 +23,16 @@ pub(super) const DEF: OpDef = OpDef {
         }))
     },
     sample: |random| {
-        let sample = families::sample_elementwise(random, 2, families::ANY);
-        let dims = families::broadcast(Op::Broadcast, &sample.operands.iter().collect::<Vec<_>>()).unwrap_or_default();
+        let sample = common::sample_elementwise(random, 2, common::ANY);
+        let dims = common::broadcast(Op::Broadcast, &sample.operands.iter().collect::<Vec<_>>()).unwrap_or_default();
         super::Sample { operands: sample.operands[..1].to_vec(), ..sample }.with("dims", dims)
     },
 };
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, dims) = (operands[0], attrs.dims("dims"));
-    families::check_dtype(Op::Broadcast, x.dtype, families::ANY)?;
-    families::check_sizes(Op::Broadcast, dims)?;
+    common::check_dtype(Op::Broadcast, x.dtype, common::ANY)?;
+    common::check_sizes(Op::Broadcast, dims)?;
     let fits = x.dims.iter().zip(dims).all(|(from, to)| from.is(1) || from == to);
     if !fits || x.rank() != dims.len() {
         return Err(invalid(Op::Broadcast, format!("{x} does not broadcast to {dims:?}")));

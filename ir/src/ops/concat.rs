@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, Step, StepId};
 use crate::dim::Dim;
@@ -11,7 +11,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "concat",
     doc: "The operands one after another along `axis`.",
     operands: Operands::Variadic("parts"),
-    attrs: &[families::AXIS],
+    attrs: &[common::AXIS],
     class: Class::Concatenation,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -24,8 +24,8 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let first = operands[0];
-    families::check_dtype(Op::Concat, first.dtype, families::ANY)?;
-    let axis = families::axis(Op::Concat, first.rank(), attrs)?;
+    common::check_dtype(Op::Concat, first.dtype, common::ANY)?;
+    let axis = common::axis(Op::Concat, first.rank(), attrs)?;
     let mut result = TensorType { dtype: first.dtype, dims: first.dims.clone() };
     for part in &operands[1..] {
         let fits = |i: usize| i == axis || part.dims[i] == first.dims[i];
@@ -80,7 +80,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let mut sample = families::sample_axis(random, families::ANY);
+    let mut sample = common::sample_axis(random, common::ANY);
     let axis = sample.attrs.int("axis") as usize;
     for _ in 0..random.int(0, 3) {
         let mut part = sample.operands[0].clone();

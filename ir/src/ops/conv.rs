@@ -1,4 +1,4 @@
-use super::families::{self, Convolution, Grouping, Products, WeightAxes};
+use super::common::{self, Convolution, Grouping, Products, WeightAxes};
 use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Axis, Compute, axes};
@@ -13,14 +13,7 @@ pub(super) const DEF: OpDef = OpDef {
     doc: "Convolution of images `x` with windows `w` over any number of spatial dims, zeros around. Channels first: \
           `x[N, C, s..]`, `w[O, C / groups, k..]`; channels last: `x[N, s.., C]`, `w[k.., C / groups, O]`.",
     operands: Operands::Fixed(&["x", "w"]),
-    attrs: &[
-        families::STRIDES,
-        families::DILATIONS,
-        families::BEFORE,
-        families::AFTER,
-        families::GROUPS,
-        families::CHANNELS_LAST,
-    ],
+    attrs: &[common::STRIDES, common::DILATIONS, common::BEFORE, common::AFTER, common::GROUPS, common::CHANNELS_LAST],
     class: Class::Contraction,
     commutative: false,
     tolerance: Tolerance::Accumulation,
@@ -57,11 +50,11 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
     }
     let mut dims = conv.window.slide(&x.dims);
     dims[conv.window.channel_axis()] = outputs.clone();
-    families::check_sizes(Op::Conv, &dims)?;
+    common::check_sizes(Op::Conv, &dims)?;
     Ok(TensorType { dtype: x.dtype, dims })
 }
 
-fn slide<T: families::Element>(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
+fn slide<T: common::Element>(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
     let (x, w, shape) = (operands[0], operands[1], output.static_shape()?);
     let conv = Convolution::new(&w.ty(), attrs, weight_axes(shape.len() - 2, attrs));
     let (image, weights) = conv.read::<T>(x, w);
@@ -73,11 +66,11 @@ fn slide<T: families::Element>(operands: &[&Tensor], attrs: &Attrs, output: &Ten
     let mut result = vec![T::default(); element_count(&shape)?];
     let mut position = 0;
     for batch in 0..shape[0] {
-        families::for_each_index(&outs, |out| {
+        common::for_each_index(&outs, |out| {
             let sums = &mut result[position..position + outputs];
             conv.window.for_each_tap(out, &sizes, |tap, at| {
                 let pixel = &image[(batch * area + at) * channels..][..channels];
-                add_tap(sums, pixel, &weights[families::offset(&kernel, tap) * block..][..block], conv.groups as usize);
+                add_tap(sums, pixel, &weights[common::offset(&kernel, tap) * block..][..block], conv.groups as usize);
             });
             position += outputs;
         });
@@ -86,7 +79,7 @@ fn slide<T: families::Element>(operands: &[&Tensor], attrs: &Attrs, output: &Ten
 }
 
 /// Adds the products of a pixel with the weights `[channels / groups, outputs]` of one tap.
-fn add_tap<T: families::Element>(sums: &mut [T], pixel: &[T], weights: &[T], groups: usize) {
+fn add_tap<T: common::Element>(sums: &mut [T], pixel: &[T], weights: &[T], groups: usize) {
     let (outputs, depth, width) = (sums.len(), pixel.len() / groups, sums.len() / groups);
     for group in 0..groups {
         let sums = &mut sums[group * width..][..width];
@@ -131,9 +124,9 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
 
 fn sample(random: &mut Random) -> Sample {
     let kernel: Vec<i64> = (0..random.size(1, 2)).map(|_| random.int(1, 3)).collect();
-    let (attrs, sizes) = families::sample_window(random, &kernel);
+    let (attrs, sizes) = common::sample_window(random, &kernel);
     let (groups, inputs, outputs) = (random.int(1, 3), random.int(1, 3), random.int(1, 3));
-    let dims = families::sample_image(&attrs, random.int(1, 2), groups * inputs, &sizes);
+    let dims = common::sample_image(&attrs, random.int(1, 2), groups * inputs, &sizes);
     let taps = kernel.iter().map(|size| Dim::constant(*size));
     let channels = [outputs * groups, inputs].map(Dim::constant);
     let weights: Vec<Dim> = if attrs.flag("channels_last") {
@@ -141,7 +134,7 @@ fn sample(random: &mut Random) -> Sample {
     } else {
         channels.into_iter().chain(taps).collect()
     };
-    let dtype = random.pick(families::NUMERIC, DType::F32);
+    let dtype = random.pick(common::NUMERIC, DType::F32);
     let operands = vec![TensorType { dtype, dims }, TensorType { dtype, dims: weights }];
     Sample { operands, attrs }.with("groups", groups)
 }

@@ -1,4 +1,4 @@
-use super::families::{self, Convolution, Grouping, Products, WeightAxes, Window};
+use super::common::{self, Convolution, Grouping, Products, WeightAxes, Window};
 use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Compute, axes};
@@ -15,13 +15,13 @@ pub(super) const DEF: OpDef = OpDef {
           `w[k.., C, O / groups]`.",
     operands: Operands::Fixed(&["x", "w"]),
     attrs: &[
-        families::STRIDES,
-        families::DILATIONS,
-        families::BEFORE,
-        families::AFTER,
-        families::attr("output_padding", AttrKind::Ints, "elements added after the last"),
-        families::GROUPS,
-        families::CHANNELS_LAST,
+        common::STRIDES,
+        common::DILATIONS,
+        common::BEFORE,
+        common::AFTER,
+        common::attr("output_padding", AttrKind::Ints, "elements added after the last"),
+        common::GROUPS,
+        common::CHANNELS_LAST,
     ],
     class: Class::Contraction,
     commutative: false,
@@ -68,11 +68,11 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
         *dim = (dim.clone() - 1.into()) * conv.window.strides[i].into() + fixed.into();
     }
     dims[conv.window.channel_axis()] = outputs.clone() * conv.groups.into();
-    families::check_sizes(Op::ConvTranspose, &dims)?;
+    common::check_sizes(Op::ConvTranspose, &dims)?;
     Ok(TensorType { dtype: x.dtype, dims })
 }
 
-fn scatter<T: families::Element>(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
+fn scatter<T: common::Element>(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
     let (x, w, shape) = (operands[0], operands[1], output.static_shape()?);
     let conv = Convolution::new(&w.ty(), attrs, weight_axes(shape.len() - 2, attrs));
     let (image, weights) = conv.read::<T>(x, w);
@@ -84,13 +84,13 @@ fn scatter<T: families::Element>(operands: &[&Tensor], attrs: &Attrs, output: &T
     let mut result = vec![T::default(); element_count(&shape)?];
     let mut position = 0;
     for batch in 0..shape[0] {
-        families::for_each_index(&sizes, |from| {
+        common::for_each_index(&sizes, |from| {
             let pixel = &image[position..position + channels];
             position += channels;
-            families::for_each_index(&kernel, |tap| {
+            common::for_each_index(&kernel, |tap| {
                 let Some(at) = target(&conv.window, from, tap, &outs) else { return };
                 let sums = &mut result[(batch * area + at) * outputs..][..outputs];
-                add_tap(sums, pixel, &weights[families::offset(&kernel, tap) * block..][..block], groups);
+                add_tap(sums, pixel, &weights[common::offset(&kernel, tap) * block..][..block], groups);
             });
         });
     }
@@ -106,7 +106,7 @@ fn target(window: &Window, from: &[usize], tap: &[usize], outs: &[usize]) -> Opt
 }
 
 /// Adds the products of a pixel with the weights `[channels, outputs / groups]` of one tap.
-fn add_tap<T: families::Element>(sums: &mut [T], pixel: &[T], weights: &[T], groups: usize) {
+fn add_tap<T: common::Element>(sums: &mut [T], pixel: &[T], weights: &[T], groups: usize) {
     let (depth, width) = (pixel.len() / groups, sums.len() / groups);
     for (channel, factor) in pixel.iter().enumerate() {
         let sums = &mut sums[channel / depth * width..][..width];
@@ -179,7 +179,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
         spatial = rest;
         let out = plan.position(own);
         let (position, tap, reached, exists) = source(&conv.window, i, &out, &taps[i]);
-        let inside = families::guard(&position, &x.dims[conv.window.axis(i)], &all);
+        let inside = common::guard(&position, &x.dims[conv.window.axis(i)], &all);
         image_valid = image_valid.and(inside).and(reached);
         weights_valid = weights_valid.and(exists);
         coords.push(out);
@@ -211,11 +211,11 @@ fn sample(random: &mut Random) -> Sample {
     let (groups, inputs, outputs) = (random.int(1, 3), random.int(1, 3), random.int(1, 3));
     let attrs = Attrs::new().with("channels_last", random.one_in(2)).with("strides", strides).with("dilations", dilations);
     let attrs = attrs.with("before", before).with("after", after).with("output_padding", extra).with("groups", groups);
-    let dims = families::sample_image(&attrs, random.int(1, 2), groups * inputs, &sizes);
+    let dims = common::sample_image(&attrs, random.int(1, 2), groups * inputs, &sizes);
     let taps = kernel.iter().map(|size| Dim::constant(*size));
     let channels = [groups * inputs, outputs].map(Dim::constant);
     let weights: Vec<Dim> =
         if attrs.flag("channels_last") { taps.chain(channels).collect() } else { channels.into_iter().chain(taps).collect() };
-    let dtype = random.pick(families::NUMERIC, DType::F32);
+    let dtype = random.pick(common::NUMERIC, DType::F32);
     Sample { operands: vec![TensorType { dtype, dims }, TensorType { dtype, dims: weights }], attrs }
 }

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Axis, Body, Compute, Reduction, Step, axes};
 use crate::dim::Dim;
@@ -12,17 +12,17 @@ pub(super) const DEF: OpDef = OpDef {
     doc: "Element `i` along `axis` is the sum of the elements up to `i`; integers wrap.",
     operands: Operands::Fixed(&["x"]),
     attrs: &[
-        families::AXIS,
-        families::attr("exclusive", AttrKind::Bool, "whether element `i` itself is left out"),
-        families::attr("reverse", AttrKind::Bool, "whether to sum the elements from `i` on instead"),
+        common::AXIS,
+        common::attr("exclusive", AttrKind::Bool, "whether element `i` itself is left out"),
+        common::attr("reverse", AttrKind::Bool, "whether to sum the elements from `i` on instead"),
     ],
     class: Class::Other,
     commutative: false,
     tolerance: Tolerance::Accumulation,
     work: Work::Operands,
     infer: |operands, attrs| {
-        families::check_dtype(Op::Cumsum, operands[0].dtype, families::NUMERIC)?;
-        families::axis(Op::Cumsum, operands[0].rank(), attrs)?;
+        common::check_dtype(Op::Cumsum, operands[0].dtype, common::NUMERIC)?;
+        common::axis(Op::Cumsum, operands[0].rank(), attrs)?;
         Ok(operands[0].clone())
     },
     eval: |operands, attrs, output| {
@@ -35,20 +35,20 @@ pub(super) const DEF: OpDef = OpDef {
     lower,
     sample: |random| {
         let (exclusive, reverse) = (random.one_in(2), random.one_in(2));
-        let sample = families::sample_axis(random, families::NUMERIC);
+        let sample = common::sample_axis(random, common::NUMERIC);
         sample.with("exclusive", exclusive).with("reverse", reverse)
     },
 };
 
-fn sums<T: families::Element>(x: &Tensor, attrs: &Attrs, output: &TensorType, one: T) -> Option<Tensor> {
+fn sums<T: common::Element>(x: &Tensor, attrs: &Attrs, output: &TensorType, one: T) -> Option<Tensor> {
     let (axis, shape) = (attrs.int("axis") as usize, x.shape());
     let values = T::read(x);
     let mut result = values.clone();
-    let step = families::strides(shape)[axis];
+    let step = common::strides(shape)[axis];
     let mut lines = shape.to_vec();
     lines[axis] = shape[axis].min(1);
-    families::for_each_index(&lines, |index| {
-        let start: usize = index.iter().zip(families::strides(shape)).map(|(i, stride)| i * stride).sum();
+    common::for_each_index(&lines, |index| {
+        let start: usize = index.iter().zip(common::strides(shape)).map(|(i, stride)| i * stride).sum();
         let mut total = T::default();
         for i in 0..shape[axis] {
             let i = if attrs.flag("reverse") { shape[axis] - 1 - i } else { i };
@@ -69,16 +69,16 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
     source[axis] = inner.dim();
     let distance = if attrs.flag("reverse") { inner.dim() - coords[axis].clone() } else { coords[axis].clone() - inner.dim() };
     let valid = Cond(vec![distance - i64::from(attrs.flag("exclusive")).into()]);
-    let dtype = families::accumulator(output.dtype);
+    let dtype = common::accumulator(output.dtype);
     let mut value = Body::default();
     let x = value.push(Step::Load { input: 0, coords: source, valid, otherwise: 0 });
-    families::cast(&mut value, output.dtype, dtype, x);
+    common::cast(&mut value, output.dtype, dtype, x);
     Some(Compute {
         inputs: vec![operands[0].clone()],
         output: output.clone(),
         axes: outer,
         coords,
         reduction: Some(Reduction { op: ReduceOp::Sum, dtype, axes: vec![inner], value, weight: None }),
-        result: families::epilogue(output.dtype, |_, sum| sum),
+        result: common::epilogue(output.dtype, |_, sum| sum),
     })
 }

@@ -1,4 +1,4 @@
-use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::blocks::{BLOCK_FORMATS, BlockFormat};
 use crate::compute::{Body, Compute, Step, StepId};
@@ -10,10 +10,10 @@ use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 
 /// How an op declares the format of its operands.
-pub(super) const ATTRS: &[AttrSpec] = &[families::attr("format", AttrKind::Text, "the name of the block format"), ROWS];
+pub(super) const ATTRS: &[AttrSpec] = &[common::attr("format", AttrKind::Text, "the name of the block format"), ROWS];
 
 /// How an op declares the rows that panels hold.
-pub(super) const ROWS: AttrSpec = families::attr("rows", AttrKind::Int, "the rows, without those that fill up the last panel");
+pub(super) const ROWS: AttrSpec = common::attr("rows", AttrKind::Int, "the rows, without those that fill up the last panel");
 
 pub(super) const DEF: OpDef = OpDef {
     name: "dequantize",
@@ -161,7 +161,7 @@ pub(super) fn sample_format(random: &mut Random) -> &'static BlockFormat {
 
 /// The components of a small tensor of a format, and the attributes that describe it.
 pub(super) fn sample_components(random: &mut Random, format: &BlockFormat) -> Sample {
-    let mut outer = families::sample_type(random, (1, 2), &[DType::F32]).dims;
+    let mut outer = common::sample_type(random, (1, 2), &[DType::F32]).dims;
     let (rows, blocks) = (random.int(0, 20), random.int(0, 1));
     let depth = blocks * i64::from(format.values);
     outer.push(Dim::constant(rows).ceil_div(PANEL_ROWS as i64));

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Compute, Step};
 use crate::dim::Dim;
@@ -9,7 +9,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "dim_value",
     doc: "A symbolic integer as a tensor of rank 0.",
     operands: Operands::Fixed(&[]),
-    attrs: &[families::attr("dims", AttrKind::Dims, "the integer, alone"), families::DTYPE],
+    attrs: &[common::attr("dims", AttrKind::Dims, "the integer, alone"), common::DTYPE],
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -17,7 +17,7 @@ pub(super) const DEF: OpDef = OpDef {
     infer,
     eval: |_, attrs, output| {
         let value = attrs.dims("dims")[0].as_constant()?;
-        families::eval_positions(output, |_| Number::int(output.dtype, i128::from(value)))
+        common::eval_positions(output, |_| Number::int(output.dtype, i128::from(value)))
     },
     lower: |operands, attrs, output| {
         Some(Compute::map(operands, output, |body, _| {
@@ -26,13 +26,13 @@ pub(super) const DEF: OpDef = OpDef {
     },
     sample: |random| {
         let dims = vec![Dim::constant(random.int(0, 99))];
-        let dtype = random.pick(families::NUMERIC, DType::F32);
+        let dtype = random.pick(common::NUMERIC, DType::F32);
         Sample::default().with("dims", dims).with("dtype", dtype)
     },
 };
 
 fn infer(_: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
-    families::check_dtype(Op::DimValue, attrs.dtype("dtype"), families::NUMERIC)?;
+    common::check_dtype(Op::DimValue, attrs.dtype("dtype"), common::NUMERIC)?;
     match attrs.dims("dims") {
         [_] => Ok(TensorType::scalar(attrs.dtype("dtype"))),
         dims => Err(invalid(Op::DimValue, format!("one dim expected, {} given", dims.len()))),

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::BinaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,8 +10,8 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: true,
     tolerance: Tolerance::Exact,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_test(Op::Equal, operands, families::ANY),
-    eval: |operands, _, output| families::eval_test(operands, output, |x, y| x == y, |x, y| x == y),
-    lower: |operands, _, output| families::lower_binary(BinaryOp::Eq, operands, output),
-    sample: |random| families::sample_elementwise(random, 2, families::ANY),
+    infer: |operands, _| common::infer_test(Op::Equal, operands, common::ANY),
+    eval: |operands, _, output| common::eval_test(operands, output, |x, y| x == y, |x, y| x == y),
+    lower: |operands, _, output| common::lower_binary(BinaryOp::Eq, operands, output),
+    sample: |random| common::sample_elementwise(random, 2, common::ANY),
 };

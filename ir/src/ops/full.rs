@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, common};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::number::Number;
@@ -8,7 +8,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "full",
     doc: "A tensor whose elements are all `value`.",
     operands: Operands::Fixed(&[]),
-    attrs: &[families::attr("value", AttrKind::Float, "the value of each element"), families::DTYPE, families::DIMS],
+    attrs: &[common::attr("value", AttrKind::Float, "the value of each element"), common::DTYPE, common::DIMS],
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -16,7 +16,7 @@ pub(super) const DEF: OpDef = OpDef {
     infer,
     eval: |_, attrs, output| {
         let value = Number::float(output.dtype, attrs.float("value"));
-        families::eval_positions(output, |_| value)
+        common::eval_positions(output, |_| value)
     },
     lower: |operands, attrs, output| {
         let value = Number::float(output.dtype, attrs.float("value"));
@@ -26,13 +26,13 @@ pub(super) const DEF: OpDef = OpDef {
     },
     sample: |random| {
         let value = random.int(-3, 3) as f64;
-        families::sample_leaf(random, families::ANY, 0).with("value", value)
+        common::sample_leaf(random, common::ANY, 0).with("value", value)
     },
 };
 
 fn infer(_: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let dtype: DType = attrs.dtype("dtype");
-    families::check_dtype(Op::Full, dtype, families::ANY)?;
-    families::check_sizes(Op::Full, attrs.dims("dims"))?;
+    common::check_dtype(Op::Full, dtype, common::ANY)?;
+    common::check_sizes(Op::Full, attrs.dims("dims"))?;
     Ok(TensorType { dtype, dims: attrs.dims("dims").to_vec() })
 }

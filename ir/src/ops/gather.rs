@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common};
 use crate::attrs::Attrs;
 use crate::compute::{Body, Compute, Step, StepId};
 use crate::dim::{Dim, Symbol};
@@ -12,7 +12,7 @@ pub(super) const DEF: OpDef = OpDef {
     doc: "Slices of `x` along `axis` at `indices`; the dims of `indices` take the place of the axis. Negative indices count \
           from the end; others outside are brought to the nearest end.",
     operands: Operands::Fixed(&["x", "indices"]),
-    attrs: &[families::AXIS],
+    attrs: &[common::AXIS],
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -25,9 +25,9 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, indices) = (operands[0], operands[1]);
-    let axis = families::axis(Op::Gather, x.rank(), attrs)?;
-    families::check_dtype(Op::Gather, x.dtype, families::ANY)?;
-    families::check_dtype(Op::Gather, indices.dtype, &[DType::I32, DType::I64])?;
+    let axis = common::axis(Op::Gather, x.rank(), attrs)?;
+    common::check_dtype(Op::Gather, x.dtype, common::ANY)?;
+    common::check_dtype(Op::Gather, indices.dtype, &[DType::I32, DType::I64])?;
     let dims = [&x.dims[..axis], &indices.dims, &x.dims[axis + 1..]].concat();
     Ok(TensorType { dtype: x.dtype, dims })
 }
@@ -37,12 +37,12 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
     let positions = indices.to_i64();
     let size = x.shape()[axis] as i64;
     let end = axis + indices.shape().len();
-    families::eval_move(x, output, |index| {
-        let position = positions[families::offset(indices.shape(), &index[axis..end])];
+    common::eval_move(x, output, |index| {
+        let position = positions[common::offset(indices.shape(), &index[axis..end])];
         let position = if position < 0 { position + size } else { position };
         let position = usize::try_from(position.clamp(0, (size - 1).max(0))).ok()?;
         let source = [&index[..axis], &[position], &index[end..]].concat();
-        Some(families::offset(x.shape(), &source))
+        Some(common::offset(x.shape(), &source))
     })
 }
 
@@ -72,10 +72,10 @@ fn normalize(body: &mut Body, index: StepId, dtype: DType, size: &Dim) -> StepId
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let mut sample = families::sample_axis(random, families::ANY);
+    let mut sample = common::sample_axis(random, common::ANY);
     let axis = sample.attrs.int("axis") as usize;
     sample.operands[0].dims[axis] = Dim::constant(random.int(1, 5));
-    let indices = families::sample_type(random, (0, 2), &[DType::I32, DType::I64]);
+    let indices = common::sample_type(random, (0, 2), &[DType::I32, DType::I64]);
     sample.operands.push(indices);
     sample
 }

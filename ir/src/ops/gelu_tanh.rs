@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::{BinaryOp, UnaryOp};
 
 const SCALE: f64 = 0.797_884_560_802_865_4;
@@ -13,10 +13,10 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(14.0),
-    infer: |operands, _| families::infer_elementwise(Op::GeluTanh, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_unary_f64(operands, output, gelu_tanh),
+    infer: |operands, _| common::infer_elementwise(Op::GeluTanh, operands, common::FLOATS),
+    eval: |operands, _, output| common::eval_unary_f64(operands, output, gelu_tanh),
     lower: |operands, _, output| {
-        families::lower_composite(operands, output, |f, x| {
+        common::lower_composite(operands, output, |f, x| {
             let square = f.binary(BinaryOp::Mul, x, x);
             let cubic = f.with(BinaryOp::Mul, square, SCALE * CUBIC);
             let factor = f.with(BinaryOp::Add, cubic, SCALE);
@@ -27,7 +27,7 @@ pub(super) const DEF: OpDef = OpDef {
             f.binary(BinaryOp::Mul, half, sum)
         })
     },
-    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+    sample: |random| common::sample_elementwise(random, 1, common::FLOATS),
 };
 
 fn gelu_tanh(x: f64) -> f64 {

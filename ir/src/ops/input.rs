@@ -1,4 +1,4 @@
-use super::{AttrSpec, Class, OpDef, Operands, Tolerance, Work, families};
+use super::{AttrSpec, Class, OpDef, Operands, Tolerance, Work, common};
 use crate::attrs::AttrKind;
 use crate::types::TensorType;
 
@@ -18,5 +18,5 @@ pub(super) const DEF: OpDef = OpDef {
     infer: |_, attrs| Ok(TensorType { dtype: attrs.dtype("dtype"), dims: attrs.dims("dims").to_vec() }),
     eval: |_, _, _| None,
     lower: |_, _, _| None,
-    sample: |random| families::sample_leaf(random, families::ANY, 0).with("name", "x"),
+    sample: |random| common::sample_leaf(random, common::ANY, 0).with("name", "x"),
 };

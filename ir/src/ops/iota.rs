@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, common};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, Step};
 use crate::number::Number;
@@ -8,7 +8,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "iota",
     doc: "A tensor whose elements are their positions along `axis`.",
     operands: Operands::Fixed(&[]),
-    attrs: &[families::AXIS, families::DTYPE, families::DIMS],
+    attrs: &[common::AXIS, common::DTYPE, common::DIMS],
     class: Class::Elementwise,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -16,7 +16,7 @@ pub(super) const DEF: OpDef = OpDef {
     infer,
     eval: |_, attrs, output| {
         let axis = attrs.int("axis") as usize;
-        families::eval_positions(output, |index| Number::int(output.dtype, index[axis] as i128))
+        common::eval_positions(output, |index| Number::int(output.dtype, index[axis] as i128))
     },
     lower: |operands, attrs, output| {
         Some(Compute::map(operands, output, |body, coords| {
@@ -24,7 +24,7 @@ pub(super) const DEF: OpDef = OpDef {
         }))
     },
     sample: |random| {
-        let sample = families::sample_leaf(random, families::NUMERIC, 1);
+        let sample = common::sample_leaf(random, common::NUMERIC, 1);
         let axis = random.int(0, sample.attrs.dims("dims").len() as i64 - 1);
         sample.with("axis", axis)
     },
@@ -32,8 +32,8 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(_: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let dims = attrs.dims("dims");
-    families::check_dtype(Op::Iota, attrs.dtype("dtype"), families::NUMERIC)?;
-    families::check_sizes(Op::Iota, dims)?;
-    families::axis(Op::Iota, dims.len(), attrs)?;
+    common::check_dtype(Op::Iota, attrs.dtype("dtype"), common::NUMERIC)?;
+    common::check_sizes(Op::Iota, dims)?;
+    common::axis(Op::Iota, dims.len(), attrs)?;
     Ok(TensorType { dtype: attrs.dtype("dtype"), dims: dims.to_vec() })
 }

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::{BinaryOp, UnaryOp};
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,13 +10,13 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Exact,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_test(Op::IsNan, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_unary(operands, output, |x| f64::from(x.is_nan()), |_| 0),
+    infer: |operands, _| common::infer_test(Op::IsNan, operands, common::FLOATS),
+    eval: |operands, _, output| common::eval_unary(operands, output, |x| f64::from(x.is_nan()), |_| 0),
     lower: |operands, _, output| {
-        families::lower_elementwise(operands, output, |body, loads| {
+        common::lower_elementwise(operands, output, |body, loads| {
             let number = body.binary(BinaryOp::Eq, loads[0], loads[0]);
             body.unary(UnaryOp::Not, number)
         })
     },
-    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+    sample: |random| common::sample_elementwise(random, 1, common::FLOATS),
 };

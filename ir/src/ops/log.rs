@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::UnaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,8 +10,8 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(10.0),
-    infer: |operands, _| families::infer_elementwise(Op::Log, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_unary_f64(operands, output, f64::ln),
-    lower: |operands, _, output| families::lower_unary(UnaryOp::Log, operands, output),
-    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+    infer: |operands, _| common::infer_elementwise(Op::Log, operands, common::FLOATS),
+    eval: |operands, _, output| common::eval_unary_f64(operands, output, f64::ln),
+    lower: |operands, _, output| common::lower_unary(UnaryOp::Log, operands, output),
+    sample: |random| common::sample_elementwise(random, 1, common::FLOATS),
 };

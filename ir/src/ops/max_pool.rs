@@ -1,4 +1,4 @@
-use super::families::{self, Window};
+use super::common::{self, Window};
 use super::{Class, Op, OpDef, Operands, Tolerance, Work};
 use crate::attrs::Attrs;
 use crate::compute::Compute;
@@ -11,22 +11,15 @@ pub(super) const DEF: OpDef = OpDef {
     name: "max_pool",
     doc: "The largest element of each window; padding does not count.",
     operands: Operands::Fixed(&["x"]),
-    attrs: &[
-        families::KERNEL,
-        families::STRIDES,
-        families::DILATIONS,
-        families::BEFORE,
-        families::AFTER,
-        families::CHANNELS_LAST,
-    ],
+    attrs: &[common::KERNEL, common::STRIDES, common::DILATIONS, common::BEFORE, common::AFTER, common::CHANNELS_LAST],
     class: Class::Window,
     commutative: false,
     tolerance: Tolerance::Exact,
     work: Work::Window,
-    infer: |operands, attrs| families::infer_pool(Op::MaxPool, operands[0], attrs, families::NUMERIC),
+    infer: |operands, attrs| common::infer_pool(Op::MaxPool, operands[0], attrs, common::NUMERIC),
     eval,
     lower,
-    sample: |random| families::sample_pool(random, families::NUMERIC),
+    sample: |random| common::sample_pool(random, common::NUMERIC),
 };
 
 /// The value of a window without elements.
@@ -38,12 +31,12 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
     let window = Window::new(attrs.ints("kernel"), attrs);
     let start = lowest(output.dtype);
     if output.dtype.is_float() {
-        return families::eval_pool(operands[0], &window, output, |values: &[f64], taps| {
+        return common::eval_pool(operands[0], &window, output, |values: &[f64], taps| {
             taps.iter().fold(start.as_f64(), |best, tap| maximum(best, values[*tap]))
         });
     }
     let unsigned = output.dtype == DType::U64;
-    families::eval_pool(operands[0], &window, output, |values: &[i64], taps| {
+    common::eval_pool(operands[0], &window, output, |values: &[i64], taps| {
         let flip = |value: i64| if unsigned { value ^ i64::MIN } else { value };
         let start = start.to_bits() as i64;
         taps.iter().fold(start, |best, tap| if flip(values[*tap]) > flip(best) { values[*tap] } else { best })
@@ -52,5 +45,5 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
 
 fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option<Compute> {
     let window = Window::new(attrs.ints("kernel"), attrs);
-    families::lower_pool(&window, operands[0], output, ReduceOp::Max, lowest(output.dtype), |_, _, max| max)
+    common::lower_pool(&window, operands[0], output, ReduceOp::Max, lowest(output.dtype), |_, _, max| max)
 }

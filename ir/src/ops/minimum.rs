@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::number::minimum;
 use crate::scalar::BinaryOp;
 
@@ -11,8 +11,8 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: true,
     tolerance: Tolerance::Exact,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_elementwise(Op::Minimum, operands, families::NUMERIC),
-    eval: |operands, _, output| families::eval_binary(operands, output, minimum, i128::min),
-    lower: |operands, _, output| families::lower_binary(BinaryOp::Min, operands, output),
-    sample: |random| families::sample_elementwise(random, 2, families::NUMERIC),
+    infer: |operands, _| common::infer_elementwise(Op::Minimum, operands, common::NUMERIC),
+    eval: |operands, _, output| common::eval_binary(operands, output, minimum, i128::min),
+    lower: |operands, _, output| common::lower_binary(BinaryOp::Min, operands, output),
+    sample: |random| common::sample_elementwise(random, 2, common::NUMERIC),
 };

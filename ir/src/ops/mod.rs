@@ -9,7 +9,7 @@ use crate::types::TensorType;
 use std::fmt;
 use thiserror::Error;
 
-mod families;
+mod common;
 
 /// Lists the ops: file name, variant of [`Op`].
 macro_rules! ops {

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::number::modulo;
 use crate::scalar::BinaryOp;
 
@@ -11,10 +11,10 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(6.0),
-    infer: |operands, _| families::infer_elementwise(Op::Modulo, operands, families::NUMERIC),
-    eval: |operands, _, output| families::eval_binary(operands, output, modulo, modulo_int),
-    lower: |operands, _, output| families::lower_binary(BinaryOp::Mod, operands, output),
-    sample: |random| families::sample_elementwise(random, 2, families::NUMERIC),
+    infer: |operands, _| common::infer_elementwise(Op::Modulo, operands, common::NUMERIC),
+    eval: |operands, _, output| common::eval_binary(operands, output, modulo, modulo_int),
+    lower: |operands, _, output| common::lower_binary(BinaryOp::Mod, operands, output),
+    sample: |random| common::sample_elementwise(random, 2, common::NUMERIC),
 };
 
 fn modulo_int(x: i128, y: i128) -> i128 {

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::UnaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,8 +10,8 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Exact,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_elementwise(Op::Neg, operands, families::NUMERIC),
-    eval: |operands, _, output| families::eval_unary(operands, output, |x| -x, |x| -x),
-    lower: |operands, _, output| families::lower_unary(UnaryOp::Neg, operands, output),
-    sample: |random| families::sample_elementwise(random, 1, families::NUMERIC),
+    infer: |operands, _| common::infer_elementwise(Op::Neg, operands, common::NUMERIC),
+    eval: |operands, _, output| common::eval_unary(operands, output, |x| -x, |x| -x),
+    lower: |operands, _, output| common::lower_unary(UnaryOp::Neg, operands, output),
+    sample: |random| common::sample_elementwise(random, 1, common::NUMERIC),
 };

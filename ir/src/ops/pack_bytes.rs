@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Body, Compute, Step};
 use crate::dim::Dim;
@@ -22,7 +22,7 @@ pub(super) const DEF: OpDef = OpDef {
     eval: |operands, _, output| Tensor::from_bytes(DType::U32, &output.static_shape()?, operands[0].bytes()),
     lower,
     sample: |random| {
-        let mut operand = families::sample_type(random, (1, 3), &[DType::I8]);
+        let mut operand = common::sample_type(random, (1, 3), &[DType::I8]);
         if let Some(last) = operand.dims.last_mut() {
             *last = last.clone() * BYTES.into();
         }
@@ -31,7 +31,7 @@ pub(super) const DEF: OpDef = OpDef {
 };
 
 fn infer(operands: &[&TensorType], _: &Attrs) -> Result<TensorType, TypeError> {
-    families::check_dtype(Op::PackBytes, operands[0].dtype, &[DType::I8])?;
+    common::check_dtype(Op::PackBytes, operands[0].dtype, &[DType::I8])?;
     let Some((last, outer)) = operands[0].dims.split_last().filter(|(last, _)| last.is_multiple_of(BYTES)) else {
         return Err(invalid(
             Op::PackBytes,

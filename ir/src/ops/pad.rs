@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Compute, Step};
 use crate::dim::Dim;
@@ -14,10 +14,10 @@ pub(super) const DEF: OpDef = OpDef {
           element of `x`, or `x` mirrored at its first and last element.",
     operands: Operands::Fixed(&["x"]),
     attrs: &[
-        families::attr("before", AttrKind::Dims, "elements put before, per axis"),
-        families::attr("after", AttrKind::Dims, "elements put after, per axis"),
-        families::attr("mode", AttrKind::Text, "`constant`, `edge` or `reflect`"),
-        families::attr("value", AttrKind::Float, "the element of mode `constant`"),
+        common::attr("before", AttrKind::Dims, "elements put before, per axis"),
+        common::attr("after", AttrKind::Dims, "elements put after, per axis"),
+        common::attr("mode", AttrKind::Text, "`constant`, `edge` or `reflect`"),
+        common::attr("value", AttrKind::Float, "the element of mode `constant`"),
     ],
     class: Class::Movement,
     commutative: false,
@@ -31,9 +31,9 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, before, after) = (operands[0], attrs.dims("before"), attrs.dims("after"));
-    families::check_dtype(Op::Pad, x.dtype, families::ANY)?;
-    families::check_sizes(Op::Pad, before)?;
-    families::check_sizes(Op::Pad, after)?;
+    common::check_dtype(Op::Pad, x.dtype, common::ANY)?;
+    common::check_sizes(Op::Pad, before)?;
+    common::check_sizes(Op::Pad, after)?;
     if before.len() != x.rank() || after.len() != x.rank() {
         return Err(invalid(Op::Pad, format!("padding of {} axes expected", x.rank())));
     }
@@ -54,11 +54,11 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
     let (x, mode) = (operands[0], attrs.text("mode"));
     let before: Vec<i64> = attrs.dims("before").iter().map(Dim::as_constant).collect::<Option<_>>()?;
     let value = Number::float(output.dtype, attrs.float("value"));
-    let base = families::eval_positions(output, |_| value)?;
-    families::eval_move_over(base, x, |index| {
+    let base = common::eval_positions(output, |_| value)?;
+    common::eval_move_over(base, x, |index| {
         let source = |axis: usize| place(mode, index[axis] as i64 - before[axis], x.shape()[axis] as i64);
         let index: Option<Vec<usize>> = (0..index.len()).map(source).collect();
-        index.map(|index| families::offset(x.shape(), &index))
+        index.map(|index| common::offset(x.shape(), &index))
     })
 }
 
@@ -118,7 +118,7 @@ fn reflect(attrs: &Attrs, axis: usize, dim: &Dim, at: Dim) -> Dim {
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let x = families::sample_type(random, (0, 4), families::ANY);
+    let x = common::sample_type(random, (0, 4), common::ANY);
     let mode = random.pick(&["constant", "edge", "reflect"], "constant");
     let mut pads = |dim: &Dim| {
         let size = dim.as_constant().unwrap_or(0);

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::BinaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,8 +10,8 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(20.0),
-    infer: |operands, _| families::infer_elementwise(Op::Pow, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_binary(operands, output, f64::powf, |x, _| x),
-    lower: |operands, _, output| families::lower_binary(BinaryOp::Pow, operands, output),
-    sample: |random| families::sample_elementwise(random, 2, families::FLOATS),
+    infer: |operands, _| common::infer_elementwise(Op::Pow, operands, common::FLOATS),
+    eval: |operands, _, output| common::eval_binary(operands, output, f64::powf, |x, _| x),
+    lower: |operands, _, output| common::lower_binary(BinaryOp::Pow, operands, output),
+    sample: |random| common::sample_elementwise(random, 2, common::FLOATS),
 };

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::number::maximum;
 use crate::scalar::BinaryOp;
 
@@ -11,13 +11,13 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Exact,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_elementwise(Op::Relu, operands, families::NUMERIC),
-    eval: |operands, _, output| families::eval_unary(operands, output, |x| maximum(x, 0.0), |x| x.max(0)),
+    infer: |operands, _| common::infer_elementwise(Op::Relu, operands, common::NUMERIC),
+    eval: |operands, _, output| common::eval_unary(operands, output, |x| maximum(x, 0.0), |x| x.max(0)),
     lower: |operands, _, output| {
-        families::lower_elementwise(operands, output, |body, loads| {
+        common::lower_elementwise(operands, output, |body, loads| {
             let zero = body.number(output.dtype, 0.0);
             body.binary(BinaryOp::Max, loads[0], zero)
         })
     },
-    sample: |random| families::sample_elementwise(random, 1, families::NUMERIC),
+    sample: |random| common::sample_elementwise(random, 1, common::NUMERIC),
 };

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::Attrs;
 use crate::compute::Compute;
 use crate::dim::{Dim, product};
@@ -9,7 +9,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "reshape",
     doc: "The same elements in the same order with other sizes.",
     operands: Operands::Fixed(&["x"]),
-    attrs: &[families::DIMS],
+    attrs: &[common::DIMS],
     class: Class::Movement,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -26,7 +26,7 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, dims) = (operands[0], attrs.dims("dims"));
-    families::check_sizes(Op::Reshape, dims)?;
+    common::check_sizes(Op::Reshape, dims)?;
     if x.element_count().prove_eq(&product(dims)) == Some(false) {
         return Err(invalid(Op::Reshape, format!("{x} and {dims:?} hold different numbers of elements")));
     }
@@ -92,7 +92,7 @@ fn split(dims: &[Dim], flat: Dim) -> Vec<Dim> {
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let x = families::sample_type(random, (0, 4), families::ANY);
+    let x = common::sample_type(random, (0, 4), common::ANY);
     let mut dims: Vec<i64> = x.dims.iter().filter_map(Dim::as_constant).collect();
     for _ in 0..random.int(0, 3) {
         let at = random.size(0, dims.len());

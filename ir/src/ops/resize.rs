@@ -1,4 +1,4 @@
-use super::families::{self, Resample};
+use super::common::{self, Resample};
 use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Body, Compute, Step, StepId};
@@ -14,13 +14,13 @@ pub(super) const DEF: OpDef = OpDef {
           axis is its entry in `factors`, else in `scale_bits`, else the ratio of its sizes.",
     operands: Operands::Fixed(&["x"]),
     attrs: &[
-        families::DIMS,
-        families::attr("factors", AttrKind::Ints, "whole scales per axis, 0 for none"),
-        families::attr("scale_bits", AttrKind::Ints, "scales per axis as the bits of an f64, 0 for none"),
-        families::attr("mode", AttrKind::Text, "`nearest`, `linear` or `cubic`"),
-        families::attr("coordinate", AttrKind::Text, "how output positions map to positions in `x`"),
-        families::attr("nearest", AttrKind::Text, "how positions are rounded in mode `nearest`"),
-        families::attr("cubic_a", AttrKind::Float, "the coefficient of mode `cubic`"),
+        common::DIMS,
+        common::attr("factors", AttrKind::Ints, "whole scales per axis, 0 for none"),
+        common::attr("scale_bits", AttrKind::Ints, "scales per axis as the bits of an f64, 0 for none"),
+        common::attr("mode", AttrKind::Text, "`nearest`, `linear` or `cubic`"),
+        common::attr("coordinate", AttrKind::Text, "how output positions map to positions in `x`"),
+        common::attr("nearest", AttrKind::Text, "how positions are rounded in mode `nearest`"),
+        common::attr("cubic_a", AttrKind::Float, "the coefficient of mode `cubic`"),
     ],
     class: Class::Other,
     commutative: false,
@@ -40,8 +40,8 @@ const TAP_LIMIT: usize = 16;
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, dims) = (operands[0], attrs.dims("dims"));
     let nearest = attrs.text("mode") == "nearest";
-    families::check_dtype(Op::Resize, x.dtype, if nearest { families::ANY } else { families::FLOATS })?;
-    families::check_sizes(Op::Resize, dims)?;
+    common::check_dtype(Op::Resize, x.dtype, if nearest { common::ANY } else { common::FLOATS })?;
+    common::check_sizes(Op::Resize, dims)?;
     let (factors, scales) = (attrs.ints("factors"), attrs.ints("scale_bits"));
     if [dims.len(), factors.len(), scales.len()].iter().any(|count| *count != x.rank()) {
         return Err(invalid(Op::Resize, format!("sizes, factors and scales of {} axes expected", x.rank())));
@@ -86,14 +86,14 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
     let table = |plan: &Resample, size: usize| (0..size).map(|out| taps(plan, attrs, out as i64)).collect::<Option<Vec<_>>>();
     let tables: Vec<_> = plans.iter().zip(&shape).map(|(plan, size)| table(plan, *size)).collect::<Option<_>>()?;
     if attrs.text("mode") == "nearest" {
-        return families::eval_move(x, output, |index| {
+        return common::eval_move(x, output, |index| {
             let source: Vec<usize> = index.iter().zip(&tables).map(|(i, table)| table[*i][0].0).collect();
-            Some(families::offset(x.shape(), &source))
+            Some(common::offset(x.shape(), &source))
         });
     }
-    let (values, steps) = (x.to_f64(), families::strides(x.shape()));
+    let (values, steps) = (x.to_f64(), common::strides(x.shape()));
     let mut result = Vec::with_capacity(element_count(&shape)?);
-    families::for_each_index(&shape, |index| {
+    common::for_each_index(&shape, |index| {
         let lines: Vec<&[(usize, f64)]> = index.iter().zip(&tables).map(|(i, table)| table[*i].as_slice()).collect();
         result.push(weigh(&lines, &steps, &values, 0));
     });
@@ -115,17 +115,17 @@ fn taps(plan: &Resample, attrs: &Attrs, out: i64) -> Option<Vec<(usize, f64)>> {
     let nearest = attrs.text("mode") == "nearest";
     let (base, t) = if plan.is_fractional() {
         let position = plan.fraction(out as f32, from as f32, to as f32);
-        let base = if nearest { families::round_fraction(attrs.text("nearest"), position) } else { position.floor() };
+        let base = if nearest { common::round_fraction(attrs.text("nearest"), position) } else { position.floor() };
         (base as i64, f64::from(position - base))
     } else {
         let (above, below) = plan.ratio(&out.into());
-        let base = families::round_ratio(if nearest { attrs.text("nearest") } else { "floor" }, &above, &below).as_constant()?;
+        let base = common::round_ratio(if nearest { attrs.text("nearest") } else { "floor" }, &above, &below).as_constant()?;
         (base, above.as_constant()? as f64 / below.as_constant()? as f64 - base as f64)
     };
     let weights = match attrs.text("mode") {
         "nearest" => vec![(0, 1.0)],
         "linear" => vec![(0, 1.0 - t), (1, t)],
-        _ => (-1..).zip(families::cubic_weights(attrs.float("cubic_a"), t)).collect(),
+        _ => (-1..).zip(common::cubic_weights(attrs.float("cubic_a"), t)).collect(),
     };
     let place = |shift: i64| base.saturating_add(shift).clamp(0, from - 1) as usize;
     Some(weights.into_iter().map(|(shift, weight)| (place(shift), weight)).collect())
@@ -133,12 +133,12 @@ fn taps(plan: &Resample, attrs: &Attrs, out: i64) -> Option<Vec<(usize, f64)>> {
 
 fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option<Compute> {
     let plans = plans(operands[0], &output.dims, attrs);
-    let dtype = if attrs.text("mode") == "nearest" { output.dtype } else { families::accumulator(output.dtype) };
+    let dtype = if attrs.text("mode") == "nearest" { output.dtype } else { common::accumulator(output.dtype) };
     Some(Compute::map(operands, output, |body, coords| {
         let mut lowering = Lowering { body, attrs, ty: output.dtype, dtype, dynamic: 0 };
         let lines: Vec<Vec<Tap>> = plans.iter().zip(coords).map(|(plan, out)| lowering.taps(plan, out)).collect();
         let result = lowering.weigh(&lines, Vec::new());
-        families::cast(body, dtype, output.dtype, result);
+        common::cast(body, dtype, output.dtype, result);
     }))
 }
 
@@ -187,7 +187,7 @@ impl Lowering<'_> {
     fn ratio(&mut self, plan: &Resample, out: &Dim) -> (Dim, Option<StepId>) {
         let (above, below) = plan.ratio(out);
         if self.attrs.text("mode") == "nearest" {
-            return (families::round_ratio(self.attrs.text("nearest"), &above, &below), None);
+            return (common::round_ratio(self.attrs.text("nearest"), &above, &below), None);
         }
         let base = above.floor_div(below.clone());
         let rest = self.body.push(Step::Index(above - base.clone() * below.clone(), self.dtype));
@@ -209,7 +209,7 @@ impl Lowering<'_> {
         self.dynamic += 1;
         self.body.push(Step::Dynamic(symbol.clone(), integer));
         let rest = self.body.binary(BinaryOp::Sub, position, whole);
-        (Dim::symbol(&symbol), Some(families::cast(self.body, DType::F32, self.dtype_of_weights(), rest)))
+        (Dim::symbol(&symbol), Some(common::cast(self.body, DType::F32, self.dtype_of_weights(), rest)))
     }
 
     fn dtype_of_weights(&self) -> DType {
@@ -284,7 +284,7 @@ impl Lowering<'_> {
     fn weigh(&mut self, lines: &[Vec<Tap>], coords: Vec<Dim>) -> StepId {
         let Some((line, rest)) = lines.split_first() else {
             let load = self.body.load(0, coords);
-            return families::cast(self.body, self.ty, self.dtype, load);
+            return common::cast(self.body, self.ty, self.dtype, load);
         };
         let mut sum = None;
         for (at, weight) in line {
@@ -298,7 +298,7 @@ impl Lowering<'_> {
 
 fn sample(random: &mut Random) -> Sample {
     let mode = random.pick(MODES, "nearest");
-    let dtype = random.pick(if mode == "nearest" { families::ANY } else { families::FLOATS }, DType::F32);
+    let dtype = random.pick(if mode == "nearest" { common::ANY } else { common::FLOATS }, DType::F32);
     let (mut from, mut to, mut factors, mut scales) = (vec![1, 2], vec![1, 2], vec![0, 0], vec![0, 0]);
     for _ in 0..random.int(1, 2) {
         let size = random.int(1, 5);

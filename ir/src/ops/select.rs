@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::Attrs;
 use crate::compute::Step;
 use crate::tensor::Tensor;
@@ -16,10 +16,10 @@ pub(super) const DEF: OpDef = OpDef {
     infer,
     eval,
     lower: |operands, _, output| {
-        families::lower_elementwise(operands, output, |body, loads| body.push(Step::Select(loads[0], loads[1], loads[2])))
+        common::lower_elementwise(operands, output, |body, loads| body.push(Step::Select(loads[0], loads[1], loads[2])))
     },
     sample: |random| {
-        let mut sample = families::sample_elementwise(random, 3, families::ANY);
+        let mut sample = common::sample_elementwise(random, 3, common::ANY);
         sample.operands[0].dtype = DType::Bool;
         sample
     },
@@ -27,21 +27,21 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(operands: &[&TensorType], _: &Attrs) -> Result<TensorType, TypeError> {
     let dtype = operands[1].dtype;
-    families::check_dtype(Op::Where, dtype, families::ANY)?;
+    common::check_dtype(Op::Where, dtype, common::ANY)?;
     if operands[0].dtype != DType::Bool || operands[2].dtype != dtype {
         return Err(invalid(Op::Where, "a bool and two tensors of one element type expected"));
     }
-    Ok(TensorType { dtype, dims: families::broadcast(Op::Where, operands)? })
+    Ok(TensorType { dtype, dims: common::broadcast(Op::Where, operands)? })
 }
 
 fn eval(operands: &[&Tensor], _: &Attrs, output: &TensorType) -> Option<Tensor> {
     if output.dtype.is_float() { select::<f64>(operands, output) } else { select::<i64>(operands, output) }
 }
 
-fn select<T: families::Element>(operands: &[&Tensor], output: &TensorType) -> Option<Tensor> {
+fn select<T: common::Element>(operands: &[&Tensor], output: &TensorType) -> Option<Tensor> {
     let shape = output.static_shape()?;
     let (test, x, y) = (T::read(operands[0]), T::read(operands[1]), T::read(operands[2]));
     let parts = [(operands[0].shape(), &test[..]), (operands[1].shape(), &x), (operands[2].shape(), &y)];
-    let values = families::zip_map(parts, &shape, |[test, x, y]| if test != T::default() { x } else { y });
+    let values = common::zip_map(parts, &shape, |[test, x, y]| if test != T::default() { x } else { y });
     T::write(output.dtype, &shape, &values)
 }

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, Step};
 use crate::scalar::BinaryOp;
@@ -13,10 +13,10 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Exact,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_elementwise(Op::Sign, operands, families::NUMERIC),
-    eval: |operands, _, output| families::eval_unary(operands, output, sign, i128::signum),
+    infer: |operands, _| common::infer_elementwise(Op::Sign, operands, common::NUMERIC),
+    eval: |operands, _, output| common::eval_unary(operands, output, sign, i128::signum),
     lower,
-    sample: |random| families::sample_elementwise(random, 1, families::NUMERIC),
+    sample: |random| common::sample_elementwise(random, 1, common::NUMERIC),
 };
 
 fn sign(x: f64) -> f64 {
@@ -24,7 +24,7 @@ fn sign(x: f64) -> f64 {
 }
 
 fn lower(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Option<Compute> {
-    families::lower_elementwise(operands, output, |body, loads| {
+    common::lower_elementwise(operands, output, |body, loads| {
         let [zero, one] = [0.0, 1.0].map(|value| body.number(output.dtype, value));
         let positive = body.binary(BinaryOp::Lt, zero, loads[0]);
         let upper = body.push(Step::Select(positive, one, loads[0]));

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::{BinaryOp, UnaryOp};
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,13 +10,13 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(10.5),
-    infer: |operands, _| families::infer_elementwise(Op::Silu, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_unary_f64(operands, output, |x| x / (1.0 + (-x).exp())),
+    infer: |operands, _| common::infer_elementwise(Op::Silu, operands, common::FLOATS),
+    eval: |operands, _, output| common::eval_unary_f64(operands, output, |x| x / (1.0 + (-x).exp())),
     lower: |operands, _, output| {
-        families::lower_composite(operands, output, |f, x| {
+        common::lower_composite(operands, output, |f, x| {
             let gate = f.unary(UnaryOp::Sigmoid, x);
             f.binary(BinaryOp::Mul, x, gate)
         })
     },
-    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+    sample: |random| common::sample_elementwise(random, 1, common::FLOATS),
 };

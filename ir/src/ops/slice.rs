@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::dim::Dim;
@@ -11,9 +11,9 @@ pub(super) const DEF: OpDef = OpDef {
     doc: "Element `i` along each axis is element `start + i * step` of `x`, for `i` below the size.",
     operands: Operands::Fixed(&["x"]),
     attrs: &[
-        families::attr("starts", AttrKind::Dims, "the first element per axis"),
-        families::attr("sizes", AttrKind::Dims, "the sizes of the result"),
-        families::attr("steps", AttrKind::Ints, "the distance of elements per axis; not 0"),
+        common::attr("starts", AttrKind::Dims, "the first element per axis"),
+        common::attr("sizes", AttrKind::Dims, "the sizes of the result"),
+        common::attr("steps", AttrKind::Ints, "the distance of elements per axis; not 0"),
     ],
     class: Class::Movement,
     commutative: false,
@@ -36,14 +36,14 @@ const STEP_LIMIT: i64 = 1 << 30;
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let x = operands[0];
     let (starts, sizes, steps) = (attrs.dims("starts"), attrs.dims("sizes"), attrs.ints("steps"));
-    families::check_dtype(Op::Slice, x.dtype, families::ANY)?;
+    common::check_dtype(Op::Slice, x.dtype, common::ANY)?;
     if [starts.len(), sizes.len(), steps.len()].iter().any(|count| *count != x.rank()) {
         return Err(invalid(Op::Slice, format!("starts, sizes and steps for {} axes expected", x.rank())));
     }
     if steps.iter().any(|step| *step == 0 || step.abs() > STEP_LIMIT) {
         return Err(invalid(Op::Slice, format!("steps {steps:?} must not be 0 or very large")));
     }
-    families::check_sizes(Op::Slice, sizes)?;
+    common::check_sizes(Op::Slice, sizes)?;
     for (axis, dim) in x.dims.iter().enumerate() {
         check_axis(dim, &starts[axis], &sizes[axis], steps[axis])?;
     }
@@ -73,14 +73,14 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
     if !shape.contains(&0) && !shape.iter().enumerate().all(ends_inside) {
         return None;
     }
-    families::eval_move(x, output, |index| {
+    common::eval_move(x, output, |index| {
         let index: Option<Vec<usize>> = (0..index.len()).map(|axis| usize::try_from(at(axis, index[axis])?).ok()).collect();
-        index.map(|index| families::offset(x.shape(), &index))
+        index.map(|index| common::offset(x.shape(), &index))
     })
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let x = families::sample_type(random, (0, 4), families::ANY);
+    let x = common::sample_type(random, (0, 4), common::ANY);
     let (mut starts, mut sizes, mut steps) = (Vec::new(), Vec::new(), Vec::new());
     for dim in &x.dims {
         let dim = dim.as_constant().unwrap_or(0);

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::number::maximum;
 use crate::scalar::{BinaryOp, UnaryOp};
 
@@ -11,10 +11,10 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: false,
     tolerance: Tolerance::Rounding,
     work: Work::Scalar(18.0),
-    infer: |operands, _| families::infer_elementwise(Op::Softplus, operands, families::FLOATS),
-    eval: |operands, _, output| families::eval_unary_f64(operands, output, |x| maximum(x, 0.0) + (-x.abs()).exp().ln_1p()),
+    infer: |operands, _| common::infer_elementwise(Op::Softplus, operands, common::FLOATS),
+    eval: |operands, _, output| common::eval_unary_f64(operands, output, |x| maximum(x, 0.0) + (-x.abs()).exp().ln_1p()),
     lower: |operands, _, output| {
-        families::lower_composite(operands, output, |f, x| {
+        common::lower_composite(operands, output, |f, x| {
             let abs = f.unary(UnaryOp::Abs, x);
             let neg = f.unary(UnaryOp::Neg, abs);
             let exp = f.unary(UnaryOp::Exp, neg);
@@ -24,5 +24,5 @@ pub(super) const DEF: OpDef = OpDef {
             f.binary(BinaryOp::Add, ramp, log)
         })
     },
-    sample: |random| families::sample_elementwise(random, 1, families::FLOATS),
+    sample: |random| common::sample_elementwise(random, 1, common::FLOATS),
 };

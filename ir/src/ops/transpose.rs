@@ -1,4 +1,4 @@
-use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{AttrSpec, Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::Compute;
 use crate::dim::Dim;
@@ -18,7 +18,7 @@ pub(super) const DEF: OpDef = OpDef {
     eval,
     lower,
     sample: |random| {
-        let x = families::sample_type(random, (0, 4), families::ANY);
+        let x = common::sample_type(random, (0, 4), common::ANY);
         let mut perm: Vec<i64> = (0..x.rank() as i64).collect();
         for i in 0..perm.len() {
             let other = random.size(0, i);
@@ -30,7 +30,7 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, perm) = (operands[0], attrs.ints("perm"));
-    families::check_dtype(Op::Transpose, x.dtype, families::ANY)?;
+    common::check_dtype(Op::Transpose, x.dtype, common::ANY)?;
     let mut sorted = perm.to_vec();
     sorted.sort_unstable();
     if sorted.len() != x.rank() || sorted.iter().enumerate().any(|(i, axis)| *axis != i as i64) {
@@ -42,11 +42,11 @@ fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeErro
 fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tensor> {
     let (x, perm) = (operands[0], attrs.ints("perm"));
     let mut index = vec![0; perm.len()];
-    families::eval_move(x, output, |out| {
+    common::eval_move(x, output, |out| {
         for (axis, position) in perm.iter().zip(out) {
             index[*axis as usize] = *position;
         }
-        Some(families::offset(x.shape(), &index))
+        Some(common::offset(x.shape(), &index))
     })
 }
 

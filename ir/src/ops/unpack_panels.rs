@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::Attrs;
 use crate::compute::{Compute, Step};
 use crate::dim::Dim;
@@ -28,7 +28,7 @@ pub(super) const DEF: OpDef = OpDef {
 };
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
-    families::check_dtype(Op::UnpackPanels, operands[0].dtype, FLOATS)?;
+    common::check_dtype(Op::UnpackPanels, operands[0].dtype, FLOATS)?;
     let rows = Dim::constant(attrs.int("rows"));
     match operands[0].dims.as_slice() {
         [outer @ .., panels, depth, lanes] if lanes.is(LANES) && attrs.int("rows") >= 0 && rows.ceil_div(LANES) == *panels => {
@@ -60,7 +60,7 @@ fn lower(operands: &[&TensorType], _: &Attrs, output: &TensorType) -> Option<Com
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let mut panels = families::sample_type(random, (1, 2), FLOATS);
+    let mut panels = common::sample_type(random, (1, 2), FLOATS);
     let rows = random.int(0, 40);
     panels.dims.extend([Dim::constant(rows).ceil_div(LANES), Dim::constant(random.int(1, 5)), Dim::constant(LANES)]);
     Sample { operands: vec![panels], attrs: Attrs::new() }.with("rows", rows)

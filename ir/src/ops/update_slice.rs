@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, families, invalid};
+use super::{Class, Op, OpDef, Operands, Sample, Tolerance, TypeError, Work, common, invalid};
 use crate::attrs::{AttrKind, Attrs};
 use crate::compute::{Compute, Step};
 use crate::dim::Dim;
@@ -11,7 +11,7 @@ pub(super) const DEF: OpDef = OpDef {
     name: "update_slice",
     doc: "`x` with the part that begins at `starts` replaced by `update`.",
     operands: Operands::Fixed(&["x", "update"]),
-    attrs: &[families::attr("starts", AttrKind::Dims, "the first element that is replaced, per axis")],
+    attrs: &[common::attr("starts", AttrKind::Dims, "the first element that is replaced, per axis")],
     class: Class::Update,
     commutative: false,
     tolerance: Tolerance::Exact,
@@ -24,8 +24,8 @@ pub(super) const DEF: OpDef = OpDef {
 
 fn infer(operands: &[&TensorType], attrs: &Attrs) -> Result<TensorType, TypeError> {
     let (x, update, starts) = (operands[0], operands[1], attrs.dims("starts"));
-    families::check_dtype(Op::UpdateSlice, x.dtype, families::ANY)?;
-    families::check_sizes(Op::UpdateSlice, starts)?;
+    common::check_dtype(Op::UpdateSlice, x.dtype, common::ANY)?;
+    common::check_sizes(Op::UpdateSlice, starts)?;
     if update.dtype != x.dtype || update.rank() != x.rank() || starts.len() != x.rank() {
         return Err(invalid(Op::UpdateSlice, format!("{update} at {starts:?} is not inside {x}")));
     }
@@ -44,10 +44,10 @@ fn eval(operands: &[&Tensor], attrs: &Attrs, output: &TensorType) -> Option<Tens
     if output.dtype != x.dtype() || !(0..starts.len()).all(inside) {
         return None;
     }
-    families::eval_move_over(x.clone(), update, |index| {
+    common::eval_move_over(x.clone(), update, |index| {
         let part: Option<Vec<usize>> = index.iter().zip(&starts).map(|(i, start)| i.checked_sub(*start)).collect();
         let part = part.filter(|part| part.iter().zip(update.shape()).all(|(i, size)| i < size))?;
-        Some(families::offset(update.shape(), &part))
+        Some(common::offset(update.shape(), &part))
     })
 }
 
@@ -64,7 +64,7 @@ fn lower(operands: &[&TensorType], attrs: &Attrs, output: &TensorType) -> Option
 }
 
 fn sample(random: &mut Random) -> Sample {
-    let x = families::sample_type(random, (0, 4), families::ANY);
+    let x = common::sample_type(random, (0, 4), common::ANY);
     let mut update = x.clone();
     let mut starts = Vec::new();
     for dim in &mut update.dims {

@@ -1,4 +1,4 @@
-use super::{Class, Op, OpDef, Operands, Tolerance, Work, families};
+use super::{Class, Op, OpDef, Operands, Tolerance, Work, common};
 use crate::scalar::BinaryOp;
 
 pub(super) const DEF: OpDef = OpDef {
@@ -10,8 +10,8 @@ pub(super) const DEF: OpDef = OpDef {
     commutative: true,
     tolerance: Tolerance::Exact,
     work: Work::Scalar(1.0),
-    infer: |operands, _| families::infer_elementwise(Op::Xor, operands, families::LOGICAL),
-    eval: |operands, _, output| families::eval_binary(operands, output, |x, _| x, |x, y| x ^ y),
-    lower: |operands, _, output| families::lower_binary(BinaryOp::Xor, operands, output),
-    sample: |random| families::sample_elementwise(random, 2, families::LOGICAL),
+    infer: |operands, _| common::infer_elementwise(Op::Xor, operands, common::LOGICAL),
+    eval: |operands, _, output| common::eval_binary(operands, output, |x, _| x, |x, y| x ^ y),
+    lower: |operands, _, output| common::lower_binary(BinaryOp::Xor, operands, output),
+    sample: |random| common::sample_elementwise(random, 2, common::LOGICAL),
 };

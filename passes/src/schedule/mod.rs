@@ -73,9 +73,9 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
     let views: Vec<View> = inputs.iter().map(|input| input.view.clone()).collect();
     let nest = Nest::new(compute, &views, output);
     let buffers = buffers(compute, caps);
-    if let Some(joint) = contraction::joint::analyze(&nest) {
-        let shared = joint_on_threads(name, &nest, &joint, &buffers, caps);
-        return shared.unwrap_or_else(|| contraction::joint::schedule(name, &nest, &joint, buffers, caps));
+    if let Some(block_scaled) = contraction::block_scaled::analyze(&nest) {
+        let shared = joint_on_threads(name, &nest, &block_scaled, &buffers, caps);
+        return shared.unwrap_or_else(|| contraction::block_scaled::schedule(name, &nest, &block_scaled, buffers, caps));
     }
     if let Some(plan) = contraction::analyze(&nest, inputs) {
         let shared = Workgroups::of(caps).and_then(|groups| threads::contract(name, &nest, &plan, inputs, &buffers, &groups));
@@ -106,11 +106,11 @@ pub fn schedule(name: &str, compute: &Compute, inputs: &[Argument], output: &Vie
 fn joint_on_threads(
     name: &str,
     nest: &Nest,
-    joint: &contraction::joint::Joint,
+    block_scaled: &contraction::block_scaled::BlockScaled,
     buffers: &[BufferDecl],
     caps: &Caps,
 ) -> Option<Scheduled> {
-    let staged = threads::contract_jointly(name, nest, joint, buffers, &Workgroups::of(caps)?);
+    let staged = threads::contract_block_scaled(name, nest, block_scaled, buffers, &Workgroups::of(caps)?);
     let scheduled = |kernel| Scheduled { kernel, packing: Vec::new(), slow: None };
     staged.or_else(|| shared_reduction(name, nest, buffers, caps, true).map(scheduled))
 }

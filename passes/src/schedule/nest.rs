@@ -124,12 +124,12 @@ impl Nest {
 
     /// One loop for two, when everything depends on them only through `outer * inner.extent + inner`.
     fn merged_axis(&self, outer: &Axis, inner: &Axis) -> Option<Axis> {
-        let joint = |dim: &Dim| {
+        let block_scaled = |dim: &Dim| {
             let (Some((wide, rest)), true) = (dim.affine_in(&outer.symbol), true) else { return false };
             let Some((narrow, _)) = rest.affine_in(&inner.symbol) else { return false };
             !wide.mentions(&inner.symbol) && wide == narrow * inner.extent.clone()
         };
-        let all = self.every_dim(&joint);
+        let all = self.every_dim(&block_scaled);
         let name = format!("{}_{}", outer.symbol.name(), inner.symbol.name().trim_start_matches('%'));
         all.then(|| Axis::new(name, &(outer.extent.clone() * inner.extent.clone())))
     }

@@ -23,4 +23,4 @@ mod state;
 
 pub use program::{ServeArgs, ServeError};
 pub use server::Server;
-pub use settings::{Embed, Service, Settings};
+pub use settings::{EmbedFn, Service, Settings};

@@ -1,7 +1,7 @@
 //! What programs that serve a model share: their flags, and running a server until it is told to stop.
 
 use crate::server::Server;
-use crate::settings::{Embed, Service, Settings};
+use crate::settings::{EmbedFn, Service, Settings};
 use lostwax_runtime::llm::{DecoderOptions, Embedder, Language, batch_size, is_decoder, open_decoders};
 use lostwax_runtime::{Device, Model, Options, RuntimeError, exit_code};
 use std::io;
@@ -107,7 +107,7 @@ impl ServeArgs {
         self.slots.map(usize::from).or(together).unwrap_or(DEFAULT_SLOTS)
     }
 
-    fn embed(&self, model: &Model, device: &Device) -> Result<Embed, RuntimeError> {
+    fn embed(&self, model: &Model, device: &Device) -> Result<EmbedFn, RuntimeError> {
         let mut embedder = Embedder::open(model, device.clone(), Options::new().with_threads(self.threads))?;
         Ok(Box::new(move |tokens| embedder.embed(tokens).map(<[f32]>::to_vec)))
     }

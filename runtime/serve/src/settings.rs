@@ -5,7 +5,7 @@ use lostwax_runtime::llm::{Decoder, Language};
 use std::time::Duration;
 
 /// Turns the tokens of a text into a vector.
-pub type Embed = Box<dyn FnMut(&[u32]) -> Result<Vec<f32>, RuntimeError> + Send>;
+pub type EmbedFn = Box<dyn FnMut(&[u32]) -> Result<Vec<f32>, RuntimeError> + Send>;
 
 /// A model that is served.
 pub struct Service {
@@ -16,7 +16,7 @@ pub struct Service {
     /// A decoder for each text that is generated at the same time; none if the model generates no text.
     pub decoders: Vec<Box<dyn Decoder>>,
     /// Its encoder, if it has one.
-    pub embed: Option<Embed>,
+    pub embed: Option<EmbedFn>,
 }
 
 /// How a model is served.

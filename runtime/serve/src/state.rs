@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::metrics::Metrics;
 use super::queue::{Job, Queue};
-use super::settings::{Embed, Settings};
+use super::settings::{EmbedFn, Settings};
 use lostwax_runtime::llm::Language;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -16,7 +16,7 @@ pub struct State {
     pub language: Language,
     /// The maximum number of tokens of a text; none if the model generates no text.
     context_length: Option<usize>,
-    embed: Option<Mutex<Embed>>,
+    embed: Option<Mutex<EmbedFn>>,
     pub settings: Settings,
     pub queue: Queue,
     pub metrics: Metrics,
@@ -28,7 +28,7 @@ impl State {
         name: String,
         language: Language,
         context_length: Option<usize>,
-        embed: Option<Embed>,
+        embed: Option<EmbedFn>,
         settings: Settings,
     ) -> Self {
         let (queue, embed) = (Queue::new(settings.queue_length), embed.map(Mutex::new));

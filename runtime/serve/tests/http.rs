@@ -8,7 +8,7 @@ mod http;
 use decoder::{Babbler, language};
 use http::{Answer, Running, ask};
 use lostwax_runtime::llm::Decoder;
-use lostwax_serve::{Embed, Service, Settings};
+use lostwax_serve::{EmbedFn, Service, Settings};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ fn start(slots: usize, pause: Duration, settings: Settings) -> Running {
 }
 
 fn encoder() -> Running {
-    let embed: Embed = Box::new(|tokens| Ok(vec![tokens.len() as f32, 0.5]));
+    let embed: EmbedFn = Box::new(|tokens| Ok(vec![tokens.len() as f32, 0.5]));
     let service = Service { name: "encoder".into(), language: language(), decoders: Vec::new(), embed: Some(embed) };
     Running::serve(service, Settings::default())
 }

@@ -6,10 +6,10 @@
 //! second loop; the second is rearranged at compile time into panels of columns when it is constant.
 
 mod affine;
+pub(super) mod block_scaled;
 mod decoded;
 mod depth;
 mod factors;
-pub(super) mod joint;
 mod roles;
 mod tile;
 mod tiles;

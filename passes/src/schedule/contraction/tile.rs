@@ -1,6 +1,6 @@
 //! How a contraction is cut into tiles and blocks.
 
-use super::joint::Joint;
+use super::block_scaled::BlockScaled;
 use super::roles::{Loops, Right, Roles};
 use crate::size_hint::size_hint;
 use lostwax_ir::panels::PANEL_ROWS;
@@ -78,13 +78,13 @@ pub(super) fn choose_tile(roles: &Roles, caps: &Caps) -> Tile {
 const JOINT_ROWS: i64 = 6;
 
 /// The tile of a sum of values that are computed from rows and columns together.
-pub(super) fn choose_joint_tile(joint: &Joint, caps: &Caps) -> Tile {
+pub(super) fn choose_block_scaled_tile(block_scaled: &BlockScaled, caps: &Caps) -> Tile {
     let panel = PANEL_ROWS as i64;
-    let count = size_hint(&joint.loops.row_count()).max(1);
-    let panel_count = ((size_hint(&joint.loops.column.extent) + panel - 1) / panel).max(1);
+    let count = size_hint(&block_scaled.loops.row_count()).max(1);
+    let panel_count = ((size_hint(&block_scaled.loops.column.extent) + panel - 1) / panel).max(1);
     let rows = choose_rows(count, JOINT_ROWS);
     let panels = if rows == 1 { DECODED_PANELS.min(panel_count) } else { 1 };
-    let (block_rows, block_panels) = choose_blocks(&joint.loops, caps, count, panel_count, (rows, panels));
+    let (block_rows, block_panels) = choose_blocks(&block_scaled.loops, caps, count, panel_count, (rows, panels));
     Tile { lanes: panel, panel, rows, panels, block_rows, block_panels }
 }
 

@@ -1,13 +1,13 @@
 //! Schedules for workgroups of several threads.
 //!
 //! Contractions of many rows are cut into blocks, whose factors the threads bring into shared memory step by step (`staged`, and
-//! `staged_joint` where terms are computed from rows and columns together); long reductions of few elements are cut along the
+//! `staged_block_scaled` where terms are computed from rows and columns together); long reductions of few elements are cut along the
 //! reduction, a part for each thread (`split`). What is neither runs as on machines whose workgroups have no threads.
 
 mod shape;
 mod split;
 mod staged;
-mod staged_joint;
+mod staged_block_scaled;
 
 use super::build::{Block, Context, KernelBuilder, bind, bind_each, extents, for_loop};
 use super::contraction::{Loops, Roles};
@@ -57,7 +57,7 @@ pub(super) fn contract(
 }
 
 pub(super) use split::reduce;
-pub(super) use staged_joint::schedule as contract_jointly;
+pub(super) use staged_block_scaled::schedule as contract_block_scaled;
 
 /// A loop of threads.
 pub(super) fn each_thread(builder: &mut KernelBuilder, count: i64, body: impl FnOnce(&mut KernelBuilder, &Dim) -> Block) -> Stmt {

@@ -1,4 +1,4 @@
-//! Definitions shared by families of ops: what all elementwise, reducing, moving or sliding ops have in common.
+//! Definitions shared by ops: what all elementwise, reducing, moving or sliding ops have in common.
 
 mod convolution;
 mod elementwise;

@@ -9,7 +9,7 @@ use super::shape::{Shape, choose};
 use super::{BlockStart, Workgroups, each_thread, unrolled};
 use crate::schedule::Scheduled;
 use crate::schedule::build::{Block, Context, KernelBuilder, bind, for_loop, unflatten, when};
-use crate::schedule::contraction::joint::{Joint, Side, Values};
+use crate::schedule::contraction::block_scaled::{BlockScaled, Side, Values};
 use crate::schedule::nest::Nest;
 use lostwax_ir::compute::StepId;
 use lostwax_ir::dim::{Dim, product};
@@ -30,19 +30,19 @@ const SHAPES: [Shape; 6] = [
 pub(in crate::schedule) fn schedule(
     name: &str,
     nest: &Nest,
-    joint: &Joint,
+    block_scaled: &BlockScaled,
     buffers: &[BufferDecl],
     caps: &Workgroups,
 ) -> Option<Scheduled> {
     let mut builder = KernelBuilder::new(buffers.to_vec());
-    let sides = [Side::ROW, Side::COLUMN].map(|side| Held::new(&builder, joint, side));
+    let sides = [Side::ROW, Side::COLUMN].map(|side| Held::new(&builder, block_scaled, side));
     let bytes = |shape: &Shape| shape.depth * (shape.rows * sides[0].bytes() + shape.columns * sides[1].bytes());
     let shapes = SHAPES.into_iter().map(|shape| as_deep_as_fits(shape, caps.scratch_bytes, bytes));
-    let shape = choose(shapes, &joint.loops, caps, bytes)?;
-    let grid = BlockStart::grid(&joint.loops, shape.rows, shape.columns);
+    let shape = choose(shapes, &block_scaled.loops, caps, bytes)?;
+    let grid = BlockStart::grid(&block_scaled.loops, shape.rows, shape.columns);
     let item = builder.symbol("item", &product(&grid));
-    let block_start = BlockStart::new(&joint.loops, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns);
-    let emitter = Emitter::new(&mut builder, nest, joint, sides, shape);
+    let block_start = BlockStart::new(&block_scaled.loops, unflatten(&Dim::symbol(&item), &grid), shape.rows, shape.columns);
+    let emitter = Emitter::new(&mut builder, nest, block_scaled, sides, shape);
     let body = emitter.item(&mut builder, &block_start);
     Some(Scheduled { kernel: builder.finish(name, item, product(&grid), body), packing: Vec::new(), slow: None })
 }
@@ -61,8 +61,8 @@ struct Held {
 }
 
 impl Held {
-    fn new(builder: &KernelBuilder, joint: &Joint, side: Side) -> Self {
-        Self { side, values: joint.held(side).into_iter().map(|id| (id, joint.dtype(builder, id))).collect() }
+    fn new(builder: &KernelBuilder, block_scaled: &BlockScaled, side: Side) -> Self {
+        Self { side, values: block_scaled.held(side).into_iter().map(|id| (id, block_scaled.dtype(builder, id))).collect() }
     }
 
     /// Bytes for one row or column and step, each value as wide as a register.
@@ -101,7 +101,7 @@ impl Staged {
 
 struct Emitter<'a> {
     nest: &'a Nest,
-    joint: &'a Joint,
+    block_scaled: &'a BlockScaled,
     shape: Shape,
     rows: Staged,
     columns: Staged,
@@ -110,14 +110,14 @@ struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    fn new(builder: &mut KernelBuilder, nest: &'a Nest, joint: &'a Joint, sides: [Held; 2], shape: Shape) -> Self {
+    fn new(builder: &mut KernelBuilder, nest: &'a Nest, block_scaled: &'a BlockScaled, sides: [Held; 2], shape: Shape) -> Self {
         let [rows, columns] = sides.map(|held| Staged::new(builder, &held, &shape));
         let sums = builder.local("sums", DType::F32, (shape.thread_rows * shape.thread_columns) as u32);
-        Self { nest, joint, shape, rows, columns, sums }
+        Self { nest, block_scaled, shape, rows, columns, sums }
     }
 
     fn item(&self, builder: &mut KernelBuilder, block_start: &BlockStart<'_>) -> Block {
-        let (threads, steps) = (self.shape.threads(), &self.joint.loops.depth.extent);
+        let (threads, steps) = (self.shape.threads(), &self.block_scaled.loops.depth.extent);
         let rounds = steps.ceil_div(self.shape.depth);
         let round = builder.symbol("step", &rounds);
         let first = Dim::symbol(&round) * self.shape.depth.into();
@@ -153,9 +153,9 @@ impl<'a> Emitter<'a> {
             };
             let exists = Cond(if count % threads == 0 { Vec::new() } else { vec![Dim::constant(count - 1) - flat] });
             let context = self.at_existing(block_start, staged.side, &(first.clone() + step.clone()), &across);
-            let (mut body, mut values) = (Vec::new(), self.joint.no_values());
+            let (mut body, mut values) = (Vec::new(), self.block_scaled.undefined_values());
             let of_side = |side| side == staged.side || side == Side::NEITHER;
-            self.joint.expand(builder, &mut body, &context, &mut values, of_side);
+            self.block_scaled.expand(builder, &mut body, &context, &mut values, of_side);
             let store = |(id, local): &(StepId, LocalId)| Stmt::Store {
                 place: staged.at(*local, &step, &across),
                 value: values.get(*id),
@@ -167,7 +167,7 @@ impl<'a> Emitter<'a> {
 
     /// The loops at a step and a row or column of the block, or at the last ones for those that do not exist.
     fn at_existing<'c>(&'c self, block_start: &BlockStart<'c>, side: Side, step: &Dim, across: &Dim) -> Context<'c> {
-        let loops = &self.joint.loops;
+        let loops = &self.block_scaled.loops;
         let existing = |at: Dim, count: Dim, length: i64| match count.is_multiple_of(length) {
             true => at,
             false => at.minimum(count - 1.into()),
@@ -195,12 +195,12 @@ impl<'a> Emitter<'a> {
 
     /// Adds the terms of all staged steps to this thread's sums.
     fn add(&self, builder: &mut KernelBuilder, first: &Dim, thread: &Dim) -> Stmt {
-        let steps = (self.joint.loops.depth.extent.clone() - first.clone()).minimum(self.shape.depth);
+        let steps = (self.block_scaled.loops.depth.extent.clone() - first.clone()).minimum(self.shape.depth);
         let staged = builder.symbol("k", &self.shape.depth.into());
         let step = Dim::symbol(&staged);
-        let context = Context::default().bind(&self.joint.loops.depth.symbol, first.clone() + step.clone());
-        let (mut body, mut values, (row, column)) = (Vec::new(), self.joint.no_values(), self.place(thread));
-        self.joint.expand(builder, &mut body, &context, &mut values, |side| side == Side::NEITHER);
+        let context = Context::default().bind(&self.block_scaled.loops.depth.symbol, first.clone() + step.clone());
+        let (mut body, mut values, (row, column)) = (Vec::new(), self.block_scaled.undefined_values(), self.place(thread));
+        self.block_scaled.expand(builder, &mut body, &context, &mut values, |side| side == Side::NEITHER);
         let columns: Vec<Values> = (0..self.shape.thread_columns)
             .map(|at| {
                 let (mut values, across) = (values.clone(), column.clone() + Dim::constant(at * self.shape.across()));
@@ -210,13 +210,13 @@ impl<'a> Emitter<'a> {
             .collect();
         body.push(unrolled(builder, self.shape.thread_rows, |builder, at| {
             let (mut body, at) = (Vec::new(), Dim::symbol(at));
-            let mut row_values = self.joint.no_values();
+            let mut row_values = self.block_scaled.undefined_values();
             self.rows.load(builder, &mut body, &mut row_values, &step, &(row.clone() + at.clone()));
             for (number, values) in (0..).zip(&columns) {
                 let mut values = values.clone();
                 self.rows.values.iter().for_each(|(id, _)| values.set(*id, row_values.get(*id)));
-                self.joint.expand(builder, &mut body, &context, &mut values, Side::is_joint);
-                self.joint.add_terms(builder, &mut body, &values, self.sum_at(&at, number));
+                self.block_scaled.expand(builder, &mut body, &context, &mut values, Side::is_both);
+                self.block_scaled.add_terms(builder, &mut body, &values, self.sum_at(&at, number));
             }
             body
         }));

@@ -5,7 +5,7 @@
 
 use super::depth::Depth;
 use super::roles::{Loops, fills_panels, lies_in_panels, needed};
-use super::tile::{Tile, choose_joint_tile};
+use super::tile::{Tile, choose_block_scaled_tile};
 use super::tiles::{Grid, Position, Tiles};
 use crate::schedule::Scheduled;
 use crate::schedule::build::{Block, Context, KernelBuilder, for_loop};
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 /// A sum over one loop of a value that is computed from rows and columns.
 #[derive(Clone, Debug)]
-pub(in crate::schedule) struct Joint {
+pub(in crate::schedule) struct BlockScaled {
     pub(in crate::schedule) loops: Loops,
     body: Body,
     /// What each step of the body depends on.
@@ -43,13 +43,13 @@ impl Side {
         Self { row: self.row || other.row, column: self.column || other.column }
     }
 
-    pub(in crate::schedule) fn is_joint(self) -> bool {
+    pub(in crate::schedule) fn is_both(self) -> bool {
         self.row && self.column
     }
 }
 
 /// The roles of the nest's loops, if it is a sum of integer dot products of this form.
-pub(in crate::schedule) fn analyze(nest: &Nest) -> Option<Joint> {
+pub(in crate::schedule) fn analyze(nest: &Nest) -> Option<BlockScaled> {
     let reduction = nest.reduction.as_ref().filter(|reduction| reduction.op == ReduceOp::Sum && reduction.dtype == DType::F32)?;
     let ([depth], body) = (reduction.axes.as_slice(), &reduction.value) else { return None };
     let computes = body.steps.iter().all(|step| !matches!(step, Step::Dynamic(..) | Step::Reduced | Step::SelectIf(..)));
@@ -64,7 +64,7 @@ pub(in crate::schedule) fn analyze(nest: &Nest) -> Option<Joint> {
     let batch = nest.axes.iter().filter(|axis| **axis != column && !rows.contains(axis)).cloned().collect();
     let loops = Loops { batch, rows, column, taps: Vec::new(), depth: depth.clone() };
     let sides = sides(body, &loops)?;
-    Some(Joint { loops, body: body.clone(), sides })
+    Some(BlockScaled { loops, body: body.clone(), sides })
 }
 
 fn only_loads(body: &Body, wanted: impl Fn(&Dim) -> bool) -> Body {
@@ -94,11 +94,11 @@ fn own_side(step: &Step, loops: &Loops) -> Option<Side> {
             fits.then_some(Side::COLUMN)
         }
         Step::Load { valid, .. } => valid.always().then_some(Side::ROW),
-        _ => (!side.is_joint()).then_some(side),
+        _ => (!side.is_both()).then_some(side),
     }
 }
 
-impl Joint {
+impl BlockScaled {
     fn side(&self, id: StepId) -> Side {
         self.sides.get(id.0 as usize).copied().unwrap_or_default()
     }
@@ -108,8 +108,8 @@ impl Joint {
         let (mut pending, mut terms): (Vec<StepId>, _) = (self.body.result().into_iter().collect(), Vec::new());
         while let Some(id) = pending.pop() {
             match self.body.steps.get(id.0 as usize) {
-                Some(Step::Binary(BinaryOp::Add, x, y)) if self.side(id).is_joint() => pending.extend([*x, *y]),
-                Some(Step::Binary(BinaryOp::Mul, x, y)) if self.side(id).is_joint() => terms.push((*x, Some(*y))),
+                Some(Step::Binary(BinaryOp::Add, x, y)) if self.side(id).is_both() => pending.extend([*x, *y]),
+                Some(Step::Binary(BinaryOp::Mul, x, y)) if self.side(id).is_both() => terms.push((*x, Some(*y))),
                 _ => terms.push((id, None)),
             }
         }
@@ -129,7 +129,7 @@ impl Joint {
 
     /// The values of a side that pairs are computed from.
     pub(in crate::schedule) fn held(&self, side: Side) -> Vec<StepId> {
-        let of_pairs = self.needed().into_iter().filter(|id| self.side(*id).is_joint());
+        let of_pairs = self.needed().into_iter().filter(|id| self.side(*id).is_both());
         let operands = of_pairs.filter_map(|id| self.body.steps.get(id.0 as usize)).flat_map(Step::operands);
         let mut held: Vec<StepId> = operands.chain(self.ends()).filter(|id| self.side(*id) == side).collect();
         held.sort();
@@ -144,7 +144,7 @@ impl Joint {
     }
 
     /// No known values.
-    pub(in crate::schedule) fn no_values(&self) -> Values {
+    pub(in crate::schedule) fn undefined_values(&self) -> Values {
         Values(vec![Operand::Int(DType::I32, 0); self.body.steps.len()])
     }
 
@@ -196,12 +196,18 @@ impl Values {
 }
 
 /// Builds the kernel.
-pub(in crate::schedule) fn schedule(name: &str, nest: &Nest, joint: &Joint, buffers: Vec<BufferDecl>, caps: &Caps) -> Scheduled {
-    let tile = choose_joint_tile(joint, caps);
+pub(in crate::schedule) fn schedule(
+    name: &str,
+    nest: &Nest,
+    block_scaled: &BlockScaled,
+    buffers: Vec<BufferDecl>,
+    caps: &Caps,
+) -> Scheduled {
+    let tile = choose_block_scaled_tile(block_scaled, caps);
     let mut builder = KernelBuilder::new(buffers);
-    let grid = Grid::new(&joint.loops, &tile);
+    let grid = Grid::new(&block_scaled.loops, &tile);
     let item = builder.symbol("item", &grid.count());
-    let emitter = Emitter::new(&mut builder, nest, joint, tile);
+    let emitter = Emitter::new(&mut builder, nest, block_scaled, tile);
     let tile = |builder: &mut KernelBuilder, position: &Position| emitter.tile(builder, position);
     let body = emitter.tiles.item(&mut builder, &grid, &Dim::symbol(&item), &tile);
     Scheduled { kernel: builder.finish(name, item, grid.count(), body), packing: Vec::new(), slow: None }
@@ -210,30 +216,30 @@ pub(in crate::schedule) fn schedule(name: &str, nest: &Nest, joint: &Joint, buff
 /// Emits one sum.
 struct Emitter<'a> {
     tiles: Tiles<'a>,
-    joint: &'a Joint,
+    block_scaled: &'a BlockScaled,
     /// Where values of columns are kept, for each column of a tile.
     held: BTreeMap<StepId, LocalId>,
 }
 
 impl<'a> Emitter<'a> {
-    fn new(builder: &mut KernelBuilder, nest: &'a Nest, joint: &'a Joint, tile: Tile) -> Self {
-        let tiles = Tiles::new(builder, nest, &joint.loops, tile);
+    fn new(builder: &mut KernelBuilder, nest: &'a Nest, block_scaled: &'a BlockScaled, tile: Tile) -> Self {
+        let tiles = Tiles::new(builder, nest, &block_scaled.loops, tile);
         let width = (tile.panel * tile.panels) as u32;
         let mut local = |id: StepId| {
-            let dtype = joint.dtype(builder, id);
+            let dtype = block_scaled.dtype(builder, id);
             builder.local("column", dtype, width)
         };
-        let held = joint.held(Side::COLUMN).into_iter().map(|id| (id, local(id))).collect();
-        Self { tiles, joint, held }
+        let held = block_scaled.held(Side::COLUMN).into_iter().map(|id| (id, local(id))).collect();
+        Self { tiles, block_scaled, held }
     }
 
     fn tile(&self, builder: &mut KernelBuilder, position: &Position) -> Block {
-        let loops = &self.joint.loops;
+        let loops = &self.block_scaled.loops;
         let depth = Depth::new(builder, &loops.depth.extent, 1, 1);
         let context = self.tiles.bind_batch(Context::default(), position).bind(&loops.depth.symbol, depth.start());
         let steps = (0..)
-            .zip(&self.joint.body.steps)
-            .filter(|(id, _)| self.joint.side(StepId(*id)) == Side::COLUMN)
+            .zip(&self.block_scaled.body.steps)
+            .filter(|(id, _)| self.block_scaled.side(StepId(*id)) == Side::COLUMN)
             .map(|(_, step)| step);
         let (once, each) = self.tiles.prefetches(position, &context, steps, &depth);
         let mut group = self.columns(builder, position, &context);
@@ -248,9 +254,9 @@ impl<'a> Emitter<'a> {
     fn columns(&self, builder: &mut KernelBuilder, position: &Position, context: &Context<'_>) -> Block {
         self.tiles.each_chunk(builder, |builder, block, first, lane| {
             let start = self.tiles.existing_column(position, first);
-            let context = context.clone().bind(&self.joint.loops.column.symbol, start + lane.clone());
-            let mut values = self.joint.no_values();
-            self.joint.expand(builder, block, &context, &mut values, |side| !side.row);
+            let context = context.clone().bind(&self.block_scaled.loops.column.symbol, start + lane.clone());
+            let mut values = self.block_scaled.undefined_values();
+            self.block_scaled.expand(builder, block, &context, &mut values, |side| !side.row);
             block.extend(self.held.iter().map(|(id, local)| Stmt::Store {
                 place: Place::Local(*local, first.clone() + lane.clone()),
                 value: values.get(*id),
@@ -264,16 +270,16 @@ impl<'a> Emitter<'a> {
         let row = builder.symbol("r", &self.tiles.tile.rows.into());
         let at = self.tiles.existing_row(position, &row);
         let context = self.tiles.bind_rows(context.clone(), &at);
-        let (mut block, mut values) = (Vec::new(), self.joint.no_values());
-        self.joint.expand(builder, &mut block, &context, &mut values, |side| !side.column);
+        let (mut block, mut values) = (Vec::new(), self.block_scaled.undefined_values());
+        self.block_scaled.expand(builder, &mut block, &context, &mut values, |side| !side.column);
         block.extend(self.tiles.each_chunk(builder, |builder, block, first, lane| {
             let column = first.clone() + lane.clone();
             let mut values = values.clone();
             for (id, local) in &self.held {
                 values.set(*id, builder.define(block, Scalar::Load(Place::Local(*local, column.clone()))));
             }
-            self.joint.expand(builder, block, &context, &mut values, Side::is_joint);
-            self.joint.add_terms(builder, block, &values, self.tiles.sum_at(&Dim::symbol(&row), &column));
+            self.block_scaled.expand(builder, block, &context, &mut values, Side::is_both);
+            self.block_scaled.add_terms(builder, block, &values, self.tiles.sum_at(&Dim::symbol(&row), &column));
             None
         }));
         for_loop(&row, self.tiles.tile.rows, LoopKind::Unrolled, block)
